@@ -1,0 +1,58 @@
+# Two commands do everything: `make reproduce` and `make test`. `make help` lists the rest.
+
+PYTHON ?= python3
+DATASET ?= market1501
+DATA ?= synthetic
+PROFILE ?= demo
+
+VENV := .venv
+BIN := $(VENV)/bin
+export TF_CPP_MIN_LOG_LEVEL ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help install reproduce test lint lab results lock clean
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@echo "  Variables of reproduce: DATASET=$(DATASET) DATA=$(DATA) PROFILE=$(PROFILE)"
+
+install: $(VENV)/.installed ## Make .venv from requirements.lock, hashes checked, and install the package
+
+$(VENV)/.installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed; name one with make PYTHON=python3.11"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' || \
+		{ echo "Python has no ensurepip; on Debian: apt install python3-venv"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+reproduce: install ## Execute the notebooks on DATA (synthetic: drawn here) in PROFILE
+	$(BIN)/gaap run 01_data -p profile $(PROFILE) -p dataset $(DATASET) -p data "$(DATA)"
+	$(BIN)/gaap run 02_train -p profile $(PROFILE) -p dataset $(DATASET) -p data "$(DATA)" -p attention none
+	$(BIN)/gaap run 02_train -p profile $(PROFILE) -p dataset $(DATASET) -p data "$(DATA)" -p attention class
+	$(BIN)/gaap results
+	@echo
+	@echo "Executed notebooks: outputs/notebooks/ and, with each run, outputs/runs/*/notebook.ipynb"
+	@echo "Open them with: make lab"
+
+test: install ## The whole test suite, nbval over every notebook included
+	$(BIN)/python -m pytest -n 2 --dist loadfile --nbval --nbval-sanitize-with tests/nbval_sanitize.cfg $(PYTEST_ARGS)
+
+lint: install ## Check style and format, notebooks too
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+lab: install ## Open JupyterLab on the notebooks
+	$(BIN)/jupyter lab --notebook-dir=notebooks
+
+results: install ## Print the table of finished runs
+	$(BIN)/gaap results
+
+lock: ## Resolve requirements.lock anew (needs uv)
+	uv pip compile pyproject.toml --extra test --universal --generate-hashes --no-emit-index-url --no-header \
+		--python-version 3.11 --output-file requirements.lock
+
+clean: ## Remove .venv and caches; results stay
+	rm -rf $(VENV) outputs/cache .pytest_cache .ruff_cache

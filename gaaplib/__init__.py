@@ -1,0 +1,8 @@
+"""Person re-identification in Keras: a reproduction of Global Average Attention Pooling (GAAP).
+
+Importing this package imports neither Keras nor TensorFlow; its modules are imported by name, as in
+``from gaaplib import metrics``.
+"""
+
+__all__ = ["__version__"]
+__version__ = "0.1.0"

@@ -1,0 +1,270 @@
+"""Cross-feature attention (Eq. 4-5 of the paper) and the controls that it is compared with.
+
+Every block takes a feature map and answers one of the same shape, (batch, height, width, channels), and every
+block is called alike: ``block(inputs, partners=None, training=None)``. ``attention_map`` shows the weights that it
+used, (batch, N, N) with N = height * width: row n says what position n looks at.
+"""
+
+import keras
+from keras import ops
+
+
+class AttentionBlock(keras.layers.Layer):
+    """What the blocks have in common: their arguments and their configuration.
+
+    Every entry of ``ATTENTION`` is built with these arguments; a control leaves alone what it has no use for.
+
+    Args:
+        key_dim: channels of query and key (``d_k``). None: channels // 8, made even.
+        value_dim: channels of the value. None: channels // 2.
+        alpha: share of the image's own term in Eq. 4, from 0 to 1.
+        use_bias: whether the projections have a bias. Without it the pooled output is the pooled input plus a
+            projection of the attention-weighted mean, and so the column mean of the map is the weight that a
+            position has in the embedding.
+        kernel_initializer: of all projections, ``W_a`` included.
+
+    Raises:
+        ValueError: an argument out of its range, naming it.
+    """
+
+    def __init__(
+        self,
+        key_dim=None,
+        value_dim=None,
+        alpha=0.5,
+        use_bias=False,
+        kernel_initializer="he_normal",
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        for argument, value in (("key_dim", key_dim), ("value_dim", value_dim)):
+            if value is not None and (value != int(value) or value < 1):
+                raise ValueError(f"{argument}={value!r}: expected a whole number of channels, or None")
+        if not 0.0 <= alpha <= 1.0:
+            raise ValueError(f"alpha={alpha!r}: expected a share from 0 to 1")
+        self.key_dim = key_dim
+        self.value_dim = value_dim
+        self.alpha = alpha
+        self.use_bias = use_bias
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+
+    def _projection(self, units, name):
+        """A 1 x 1 convolution, as the matrix product that it is on (batch, positions, channels)."""
+        # Every projection draws its own start: a shared initializer object would give equal shapes equal weights.
+        initializer = self.kernel_initializer.clone()
+        return keras.layers.Dense(
+            units,
+            use_bias=self.use_bias,
+            kernel_initializer=initializer,
+            dtype=self.dtype_policy,
+            name=name,
+        )
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "key_dim": self.key_dim,
+            "value_dim": self.value_dim,
+            "alpha": self.alpha,
+            "use_bias": self.use_bias,
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+        }
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+
+@keras.saving.register_keras_serializable(package="gaaplib")
+class CrossFeatureAttention(AttentionBlock):
+    """Cross-feature attention with a residual connection.
+
+    Eq. 4: ``A_i = softmax((alpha Q_i K_i^T + (1 - alpha) Q_j K_j^T) / sqrt(d_k))``, over the N positions.
+    Eq. 5: ``a_i = W_a (A_i V_i) + f_i``.
+
+    The paper gives three answers to who ``j`` is; ``partner`` chooses one:
+
+    - ``"class"``: another image of the same identity in the batch, named by ``partners``. Without ``partners``
+      (at inference) an image is its own partner.
+    - ``"channel"``: i and j are the two halves of the channels of Q and K of one image; ``d_k`` is that of a half.
+    - ``"self"``: j = i, plain scaled dot-product attention; the control that the paper never runs.
+
+    Args:
+        partner: ``"class"``, ``"channel"`` or ``"self"``.
+
+    The other arguments are those of :class:`AttentionBlock`; ``"channel"`` needs an even ``key_dim``.
+    """
+
+    PARTNERS = ("class", "channel", "self")
+
+    def __init__(self, key_dim=None, value_dim=None, alpha=0.5, partner="class", **kwargs):
+        super().__init__(key_dim, value_dim, alpha, **kwargs)
+        if partner not in self.PARTNERS:
+            raise ValueError(f"partner={partner!r}: expected one of {', '.join(self.PARTNERS)}")
+        self.partner = partner
+
+    def build(self, input_shape):
+        channels = input_shape[-1]
+        # channels // 8, made even so that all readings have the same default.
+        key_dim = self.key_dim or max(channels // 16 * 2, 2)
+        if self.partner == "channel" and key_dim % 2:
+            raise ValueError(f"key_dim={key_dim}: partner='channel' halves it, so it has to be even")
+        self.query = self._projection(key_dim, "query")
+        self.key = self._projection(key_dim, "key")
+        self.value = self._projection(self.value_dim or max(channels // 2, 1), "value")
+        self.output_projection = self._projection(channels, "output")
+        positions = (input_shape[0], None, channels)
+        for projection in (self.query, self.key, self.value):
+            projection.build(positions)
+        self.output_projection.build((input_shape[0], None, self.value.units))
+
+    def call(self, inputs, partners=None, training=None):
+        """Attend (Eq. 4) and add to the input (Eq. 5).
+
+        Args:
+            inputs: (batch, height, width, channels).
+            partners: (batch,) index in the batch of each image's partner; only ``"class"`` reads it.
+        """
+        features = _positions(inputs)
+        attended = ops.matmul(self._weights(features, partners), self.value(features))
+        return inputs + ops.reshape(self.output_projection(attended), ops.shape(inputs))
+
+    def attention_map(self, inputs, partners=None):
+        """The softmax matrix of Eq. 4: (batch, N, N), every row sums to one."""
+        return self._weights(_positions(inputs), partners)
+
+    def _weights(self, features, partners):
+        query, key = self.query(features), self.key(features)
+        if self.partner == "channel":
+            own_query, other_query = ops.split(query, 2, axis=-1)
+            own_key, other_key = ops.split(key, 2, axis=-1)
+        else:
+            own_query, own_key = query, key
+        own = _scaled_products(own_query, own_key)
+        if self.partner == "channel":
+            other = _scaled_products(other_query, other_key)
+        elif self.partner == "class" and partners is not None:
+            # Q_j K_j^T is the partner's own product: taking rows of it costs less than projecting again.
+            other = ops.take(own, partners, axis=0)
+        else:
+            other = own
+        logits = self.alpha * own + (1.0 - self.alpha) * other
+        return ops.cast(ops.softmax(logits, axis=-1), features.dtype)
+
+    def get_config(self):
+        return {**super().get_config(), "partner": self.partner}
+
+
+@keras.saving.register_keras_serializable(package="gaaplib")
+class UniformAttention(AttentionBlock):
+    """The control in which every position looks at all positions alike: ``A = 1/N``.
+
+    It keeps the value, the output and the residual of Eq. 5, so that what it gains over ``none`` comes from two more
+    linear layers, and what attention gains over it comes from attention.
+    """
+
+    def build(self, input_shape):
+        channels = input_shape[-1]
+        self.value = self._projection(self.value_dim or max(channels // 2, 1), "value")
+        self.output_projection = self._projection(channels, "output")
+        self.value.build((input_shape[0], None, channels))
+        self.output_projection.build((input_shape[0], None, self.value.units))
+
+    def call(self, inputs, partners=None, training=None):
+        attended = ops.mean(self.value(_positions(inputs)), axis=1)
+        return inputs + ops.expand_dims(self.output_projection(attended), (1, 2))
+
+    def attention_map(self, inputs, partners=None):
+        """(batch, N, N), every entry 1/N."""
+        features = _positions(inputs)
+        batch, size = ops.shape(features)[:2]
+        return ops.full((batch, size, size), 1.0 / size, dtype=features.dtype)
+
+
+@keras.saving.register_keras_serializable(package="gaaplib")
+class NonLocalAttention(AttentionBlock):
+    """The non-local block of AGW (Ye et al. 2021): ``z = BN(W (theta phi^T / N) g) + x``.
+
+    The weights are dot products divided by N, not a softmax, and the batch normalisation starts at zero, so that
+    the block starts as the identity. ``key_dim`` and ``value_dim`` default to channels // 2, the reduction by two
+    that AGW states; its released code computes ``reduc_ratio // reduc_ratio`` and so has one channel
+    (``key_dim=1, value_dim=1`` gives that). The projections have the bias that AGW gives them when ``use_bias``.
+    """
+
+    def build(self, input_shape):
+        channels = input_shape[-1]
+        half = max(channels // 2, 1)
+        self.query = self._projection(self.key_dim or half, "theta")
+        self.key = self._projection(self.key_dim or half, "phi")
+        self.value = self._projection(self.value_dim or half, "g")
+        self.output_projection = self._projection(channels, "output")
+        self.normalization = keras.layers.BatchNormalization(
+            gamma_initializer="zeros",
+            momentum=0.9,
+            epsilon=1e-5,
+            dtype=self.dtype_policy,
+            name="normalization",
+        )
+        positions = (input_shape[0], None, channels)
+        for projection in (self.query, self.key, self.value):
+            projection.build(positions)
+        self.output_projection.build((input_shape[0], None, self.value.units))
+        self.normalization.build(positions)
+
+    def call(self, inputs, partners=None, training=None):
+        features = _positions(inputs)
+        attended = ops.matmul(self._weights(features), self.value(features))
+        residual = self.normalization(self.output_projection(attended), training=training)
+        return inputs + ops.reshape(residual, ops.shape(inputs))
+
+    def attention_map(self, inputs, partners=None):
+        """(batch, N, N): the dot products over N, of either sign; rows do not sum to one."""
+        return self._weights(_positions(inputs))
+
+    def _weights(self, features):
+        products = ops.matmul(self.query(features), ops.swapaxes(self.key(features), 1, 2))
+        return products / ops.shape(features)[1]
+
+
+@keras.saving.register_keras_serializable(package="gaaplib")
+class NoAttention(AttentionBlock):
+    """Attention off: the map as it came. An entry like the others, so that "off" takes the same path."""
+
+    def call(self, inputs, partners=None, training=None):
+        return ops.convert_to_tensor(inputs)
+
+    def attention_map(self, inputs, partners=None):
+        """(batch, N, N): the identity, since every position keeps itself."""
+        batch, size = ops.shape(_positions(inputs))[:2]
+        identity = ops.eye(size, dtype=self.compute_dtype)
+        return ops.broadcast_to(identity[None], (batch, size, size))
+
+
+def _positions(inputs):
+    """(batch, height, width, channels) -> (batch, height * width, channels)."""
+    batch, height, width, channels = ops.shape(inputs)
+    return ops.reshape(inputs, (batch, height * width, channels))
+
+
+def _scaled_products(query, key):
+    """``Q K^T / sqrt(d_k)`` in float32, in which a softmax is safe under mixed precision."""
+    products = ops.cast(ops.matmul(query, ops.swapaxes(key, 1, 2)), "float32")
+    return products / float(query.shape[-1]) ** 0.5
+
+
+def _reading(partner):
+    """A maker of ``CrossFeatureAttention`` in one of its readings."""
+
+    def make(**kwargs):
+        return CrossFeatureAttention(partner=partner, **kwargs)
+
+    return make
+
+
+ATTENTION = {
+    "none": NoAttention,
+    "class": _reading("class"),
+    "channel": _reading("channel"),
+    "self": _reading("self"),
+    "uniform": UniformAttention,
+    "nonlocal": NonLocalAttention,
+}

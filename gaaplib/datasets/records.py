@@ -1,0 +1,153 @@
+"""The table of records that every data set's parser answers: one row an image.
+
+Columns, exactly these and in this order:
+
+- ``path``: str, POSIX, relative to the root that the parser was given, unique;
+- ``pid``: int64, the identity; ``DISTRACTOR`` (0) is nobody in particular, never a query and never
+  trained on;
+- ``camid``: int64, the camera, or ``UNKNOWN_CAMERA`` (-1) in the whole table;
+- ``split``: "train", "query", "gallery", or "all" in the whole table for a data set without an
+  official split.
+
+Rows are sorted by path, and the index counts them from 0.
+"""
+
+import warnings
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+import pandas as pd
+
+COLUMNS = ("path", "pid", "camid", "split")
+SPLITS = ("train", "query", "gallery", "all")
+DISTRACTOR = 0
+UNKNOWN_CAMERA = -1
+
+
+def make_records(rows: Iterable[tuple[str, int, int, str]]) -> pd.DataFrame:
+    """Build, sort and check a table of records.
+
+    Parameters
+    ----------
+    rows : iterable of (path, pid, camid, split)
+        In any order.
+
+    Raises
+    ------
+    ValueError
+        As :func:`check_records`.
+    """
+    records = pd.DataFrame(list(rows), columns=list(COLUMNS))
+    _check_rows(records)
+    return records.sort_values("path", ignore_index=True)
+
+
+def check_records(records: pd.DataFrame) -> None:
+    """Raise ValueError, naming the first offending row, if this is no table of records.
+
+    Checked is all that this module's description says.
+    """
+    if tuple(records.columns) != COLUMNS:
+        raise ValueError(f"the columns are {list(records.columns)}: they must be {list(COLUMNS)}")
+    _check_rows(records)
+    in_order = records["path"].is_monotonic_increasing
+    if not in_order or not records.index.equals(pd.RangeIndex(len(records))):
+        raise ValueError(
+            "the records are not sorted by path with an index from 0: build them by make_records, "
+            "or call .sort_values('path', ignore_index=True)"
+        )
+
+
+def counts(records: pd.DataFrame) -> pd.DataFrame:
+    """Images, identities and cameras of each split.
+
+    Returns
+    -------
+    DataFrame
+        One row for each split there is, in the order of ``SPLITS``; columns ``images``,
+        ``identities`` (distinct pids, the distractor counted as one) and ``cameras`` (known ones,
+        so 0 where they are unknown).
+    """
+    known = records["camid"].where(records["camid"] != UNKNOWN_CAMERA)
+    groups = records.assign(camid=known).groupby("split")
+    table = pd.DataFrame(
+        {
+            "images": groups.size(),
+            "identities": groups["pid"].nunique(),
+            "cameras": groups["camid"].nunique(),
+        }
+    )
+    return table.reindex([split for split in SPLITS if split in table.index])
+
+
+def warn_if_counts_differ(records: pd.DataFrame, expected: Mapping[str, Mapping[str, int]], name: str) -> None:
+    """Warn, once and with both side by side, if the records are not as many as expected.
+
+    Meant for the ``read`` of a parser, to whose caller the warning points.
+
+    Parameters
+    ----------
+    expected : mapping of split to a mapping of some or all columns of :func:`counts` to numbers
+        ``{"train": {"images": 12936, "identities": 751}, ...}``; a split that is not named is
+        expected to have no records.
+    name : str
+        The data set's, for the message.
+    """
+    expected = pd.DataFrame.from_dict(expected, orient="index")
+    found = counts(records)[list(expected.columns)]
+    both = pd.concat({"found": found, "expected": expected}, axis=1).fillna(0).astype("int64")
+    if not both["found"].equals(both["expected"]):
+        warnings.warn(
+            f"{name} on disk differs from the published data set; results will not compare with "
+            f"published ones\n{both.to_string()}",
+            stacklevel=3,
+        )
+
+
+def _check_rows(records: pd.DataFrame) -> None:
+    """All of :func:`check_records` but the columns and the order."""
+    if records.empty:
+        raise ValueError("there are no records: give at least one image")
+    _check_dtypes(records)
+    paths, pids, camids, splits = (records[column] for column in COLUMNS)
+    unknown_camera, no_split = camids == UNKNOWN_CAMERA, splits == "all"
+    rules = (
+        (paths.duplicated(), "its path occurs before: each image must occur once"),
+        (
+            paths.str.startswith("/") | paths.str.contains("\\", regex=False),
+            "its path must be relative to the data set's root, with forward slashes",
+        ),
+        (~splits.isin(SPLITS), f"its split must be one of {', '.join(SPLITS)}"),
+        (
+            no_split & (not no_split.all()),
+            "its split is 'all' while others have an official split: give all of them one or none",
+        ),
+        (pids < 0, f"its pid must be positive, or {DISTRACTOR} for a distractor"),
+        (
+            (pids == DISTRACTOR) & splits.isin(("train", "query")),
+            f"pid {DISTRACTOR} is a distractor, which belongs to the gallery only: remove the image, "
+            "or give it the identity that it shows",
+        ),
+        (camids < UNKNOWN_CAMERA, f"its camid must be 0 or more, or {UNKNOWN_CAMERA} where cameras are unknown"),
+        (
+            unknown_camera & (not unknown_camera.all()),
+            "its camera is unknown while others are known: know all of them or none",
+        ),
+    )
+    for wrong, why in rules:
+        if wrong.any():
+            row = int(np.flatnonzero(wrong)[0])
+            path, pid, camid, split = records.iloc[row]
+            raise ValueError(f"row {row} (path {path!r}, pid {pid}, camid {camid}, split {split!r}): {why}")
+
+
+def _check_dtypes(records: pd.DataFrame) -> None:
+    for column in ("pid", "camid"):
+        if records[column].dtype != "int64":
+            raise ValueError(f"column {column} has dtype {records[column].dtype}: it must be int64")
+    for column in ("path", "split"):
+        not_strings = records[column].map(lambda value: not isinstance(value, str)).to_numpy()
+        if not_strings.any():
+            row = int(np.flatnonzero(not_strings)[0])
+            value = records[column].iloc[row]
+            raise ValueError(f"row {row} has {value!r} in column {column}: it must be a string")

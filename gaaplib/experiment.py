@@ -1,0 +1,264 @@
+"""One run from configuration to run folder: draw or read the data, train, embed, evaluate both protocols."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+import pandas as pd
+
+from gaaplib import layers, metrics, runs, training
+from gaaplib.datasets import DATASETS, splits, synthetic
+from gaaplib.images import ImageStore, open_store
+from gaaplib.methods import METHODS
+
+FOLDS = 5
+
+
+@dataclass(frozen=True)
+class Data:
+    """The images of a configuration and their roles.
+
+    Attributes:
+        root: folder with the files.
+        store: the decoded images.
+        table: the store's records with their ``role`` (train, val, test, query, gallery) and, for the roles of the
+            closed protocol, their ``label`` (from 0, in the order of the identities; -1 elsewhere).
+    """
+
+    root: Path
+    store: ImageStore
+    table: pd.DataFrame
+
+    def part(self, role):
+        """The rows of the table with this role."""
+        return self.table[self.table.role == role]
+
+    def samples(self, role, *, identities, images):
+        """Rows of the table for a sheet: the first identities that have enough images, cameras in order."""
+        part = self.part(role).sort_values(["pid", "camid", "path"])
+        chosen = []
+        for _, group in part.groupby("pid"):
+            if len(group) >= images and len(chosen) < identities:
+                chosen.append(group.iloc[np.linspace(0, len(group) - 1, images).astype(int)])
+        return pd.concat(chosen)
+
+    @property
+    def num_classes(self):
+        """Identities to train on."""
+        return int(self.table.label.max()) + 1
+
+
+def run(config, *, outputs=None, rerun=False, verbose=0):
+    """Train, embed and evaluate what ``config`` describes, and leave a complete run folder.
+
+    A run that is there already is answered as it is. One that fails leaves no ``metrics.json``; one whose loss
+    leaves the finite numbers leaves one that says ``"diverged"`` and has no scores.
+
+    Args:
+        config: a :class:`gaaplib.config.RunConfig`.
+        outputs: folder for runs and caches; None: :func:`gaaplib.runs.outputs_folder`.
+        rerun: train again even if the run is there.
+        verbose: 0 silent, 1 bars, 2 a line an epoch.
+
+    Returns:
+        The :class:`gaaplib.runs.Run`.
+    """
+    outputs = Path(outputs or runs.outputs_folder())
+    existing = runs.Run(outputs / "runs" / config.run_id)
+    if existing.is_done() and not rerun:
+        return existing
+    result = runs.begin(config, outputs)
+    clock = _Clock()
+    data = load_data(config, outputs=outputs, progress=verbose > 0)
+    clock.stop("data")
+    keras.backend.clear_session()
+    _make_deterministic(config)
+    method = METHODS[config.method](config, data.num_classes)
+    history = _train(method, data, verbose)
+    history.to_csv(result.folder / "history.csv", index=False)
+    clock.stop("training")
+    method.model.save(result.folder / "model.keras")
+    diverged = training.diverged(history)
+    closed, retrieval = (None, None) if diverged else _evaluate(method, data, result, verbose)
+    # Finite losses can still leave a model that answers NaN.
+    diverged = retrieval is None
+    clock.stop("evaluation")
+    runs.finish(
+        result,
+        status="diverged" if diverged else "done",
+        counts=_counts(data),
+        closed=closed,
+        retrieval=retrieval,
+        data={"fingerprint": data.store.fingerprint, "undecodable": len(data.store.undecodable)},
+        partnered=None if history.empty else float(history.partnered_share.mean()),
+        seconds=clock.seconds,
+    )
+    return result
+
+
+def load_data(config, *, outputs=None, progress=False):
+    """The images of a configuration, decoded and split: :class:`Data`.
+
+    Raises:
+        FileNotFoundError, ValueError: the folder is not what the data set's parser expects; it says what is.
+    """
+    cache = Path(outputs or runs.outputs_folder()) / "cache"
+    if config.is_synthetic:
+        spec = synthetic.spec_for(config.dataset, config.scale)
+        root = cache / f"{config.data_name}-{config.scale:g}"
+        synthetic.write(root, spec, progress=progress)
+        found = DATASETS[config.dataset](root, expected=None)
+    else:
+        root = Path(config.data).expanduser()
+        found = DATASETS[config.dataset](root)
+    store = open_store(root, found, config.height, config.width, cache, progress=progress)
+    table = splits.protocol_split(store.records, fold=config.fold, folds=FOLDS, seed=config.seed)
+    return Data(root, store, _with_labels(table))
+
+
+def outputs_of(method, data, roles, verbose=0):
+    """What a method's model answers for the images of some roles: ``{role: {output: array}}``."""
+    rows = {role: data.part(role).row.to_numpy() for role in roles}
+    return {
+        role: training.embed(method.model, data.store.images, rows[role], progress=verbose > 0)
+        for role in roles
+        if len(rows[role])
+    }
+
+
+def ranked_examples(run, data, *, queries=5, top=10):
+    """Queries from the best ranked to the worst, each with its nearest gallery images.
+
+    Args:
+        run: a finished run.
+        data: the :class:`Data` that it was evaluated on.
+        queries: how many, at equal steps of the valid queries sorted by AP.
+        top: how many gallery images of each.
+
+    Returns:
+        A list of ``(image, ap, [(gallery image, is_match), ...])``, nearest first; the gallery images of the query's
+        identity and camera are left out, as in the evaluation.
+    """
+    per_query, table = run.per_query, data.part("query")
+    by_ap = np.argsort(-np.where(per_query["valid"], per_query["ap"], np.nan), kind="stable")
+    by_ap = by_ap[: per_query["valid"].sum()]
+    chosen = by_ap[np.linspace(0, len(by_ap) - 1, min(queries, len(by_ap))).astype(int)]
+    gallery = data.part("gallery")
+    model, images = run.model(), data.store.images
+    query_rows = table.row.to_numpy()[chosen]
+    embedded = [training.embed(model, images, rows)["embedding"] for rows in (query_rows, gallery.row.to_numpy())]
+    distances = metrics.pairwise_distances(*embedded, metric=run.config.distance)
+    examples = []
+    for place, row in zip(chosen, distances, strict=True):
+        query = table.iloc[place]
+        same = gallery.pid.to_numpy() == query.pid
+        junk = same & (gallery.camid.to_numpy() == query.camid) & (query.camid >= 0)
+        nearest = [n for n in np.argsort(row, kind="stable") if not junk[n]][:top]
+        shown = [(images[gallery.row.iloc[n]], bool(same[n])) for n in nearest]
+        examples.append((images[query.row], float(per_query["ap"][place]), shown))
+    return examples
+
+
+def _with_labels(table):
+    """Identities of the training roles, numbered from 0 in their order."""
+    trained = table.role.isin(["train", "val", "test"])
+    identities = np.unique(table.pid[trained])
+    if len(identities) < 2:
+        raise ValueError(f"{len(identities)} identity to train on: at least two are needed")
+    labels = np.where(trained, np.searchsorted(identities, table.pid), -1)
+    return table.assign(label=labels)
+
+
+def _make_deterministic(config):
+    keras.config.set_dtype_policy(config.precision)
+    keras.utils.set_random_seed(config.seed)
+    layers.make_deterministic()
+
+
+def _train(method, data, verbose):
+    """Fit the method, if it learns; answer the history."""
+    parts = {role: data.part(role) for role in ("train", "val")}
+    train, validation = ((part.row.to_numpy(), part.label.to_numpy()) for part in (parts["train"], parts["val"]))
+    return training.fit(method, data.store.images, train, validation, verbose=verbose)
+
+
+def _evaluate(method, data, result, verbose):
+    """Both protocols as dicts of fractions, and the per-query arrays on disk. None for both: outputs not finite."""
+    outputs = outputs_of(method, data, ("test", "query", "gallery"), verbose)
+    finite = all(np.isfinite(array).all() for part in outputs.values() for array in part.values())
+    if not finite:
+        return None, None
+    closed = _closed(method, data, outputs.get("test"))
+    scores, chance = _retrieval(method, data, outputs)
+    queries = data.part("query")
+    np.savez(
+        result.folder / "per_query.npz",
+        **{name: getattr(scores, name) for name in ("ap", "inp", "first_hit", "valid")},
+        pid=queries.pid.to_numpy(),
+        camid=queries.camid.to_numpy(),
+        row=queries.row.to_numpy(),
+    )
+    retrieval = {
+        **_headline(scores, ("mAP", "mINP")),
+        "ap": scores.ap_convention,
+        "num_queries": scores.num_queries,
+        "num_valid_queries": scores.num_valid_queries,
+        "num_gallery": len(data.part("gallery")),
+        "chance": _headline(chance, ("mAP", "mINP")),
+    }
+    return closed, retrieval
+
+
+def _closed(method, data, outputs):
+    scores = None if outputs is None else method.class_scores(outputs)
+    if scores is None:
+        return None
+    labels = data.part("test").label.to_numpy()
+    found = metrics.evaluate_classification(scores, labels)
+    chance = metrics.expected_classification_by_chance(labels, data.num_classes)
+    names = ("mRA", "mAP", "micro_accuracy")
+    counts = {name: getattr(found, name) for name in ("num_images", "num_identities", "num_classes")}
+    return {**_headline(found, names), **counts, "chance": _headline(chance, names)}
+
+
+def _retrieval(method, data, outputs):
+    """The method's retrieval scores, and what chance would give."""
+    query, gallery = data.part("query"), data.part("gallery")
+    protocol = {"query_pids": query.pid.to_numpy(), "gallery_pids": gallery.pid.to_numpy()}
+    # Without known cameras nothing is left out; a placeholder camera would make every match junk.
+    if (query.camid >= 0).all() and (gallery.camid >= 0).all():
+        protocol |= {
+            "query_camids": query.camid.to_numpy(),
+            "gallery_camids": gallery.camid.to_numpy(),
+        }
+    protocol["ap"] = method.config.ap
+    scores = method.retrieval_scores(outputs["query"], outputs["gallery"], **protocol)
+    return scores, metrics.expected_by_chance(**protocol)
+
+
+def _headline(scores, names):
+    cmc = {f"cmc{rank}": float(scores.cmc[rank - 1]) for rank in runs.RANKS}
+    return {**{name: float(getattr(scores, name)) for name in names}, **cmc}
+
+
+def _counts(data):
+    by_role = data.table.groupby("role")
+    return {
+        role: {"images": len(part), "identities": part.pid.nunique(), "cameras": part.camid.nunique()}
+        for role, part in by_role
+    }
+
+
+class _Clock:
+    """Seconds of each stage."""
+
+    def __init__(self):
+        self.seconds = {}
+        self._last = time.perf_counter()
+
+    def stop(self, stage):
+        now = time.perf_counter()
+        self.seconds[stage] = round(now - self._last, 3)
+        self._last = now

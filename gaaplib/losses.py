@@ -1,0 +1,83 @@
+"""Losses on integer identities; every entry of ``LOSSES`` is called ``loss(labels, predictions)``."""
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="gaaplib")
+class CrossEntropy(keras.losses.Loss):
+    """Categorical cross-entropy of logits with integer labels, and optional label smoothing.
+
+    With smoothing s the target is ``(1 - s) * one_hot + s / classes`` (Szegedy et al. 2016).
+
+    Args:
+        label_smoothing: s, from 0 up to but not including 1.
+
+    Called with labels (batch,) or (batch, 1) and logits (batch, classes).
+    """
+
+    def __init__(self, label_smoothing=0.0, reduction="sum_over_batch_size", name="cross_entropy", dtype=None):
+        super().__init__(name=name, reduction=reduction, dtype=dtype)
+        if not 0.0 <= label_smoothing < 1.0:
+            raise ValueError(f"label_smoothing={label_smoothing!r}: expected 0 <= s < 1")
+        self.label_smoothing = label_smoothing
+
+    def call(self, y_true, y_pred):
+        labels = ops.cast(ops.reshape(y_true, (-1,)), "int32")
+        targets = ops.one_hot(labels, y_pred.shape[-1], dtype=y_pred.dtype)
+        return keras.losses.categorical_crossentropy(
+            targets, y_pred, from_logits=True, label_smoothing=self.label_smoothing
+        )
+
+    def get_config(self):
+        return {**super().get_config(), "label_smoothing": self.label_smoothing}
+
+
+@keras.saving.register_keras_serializable(package="gaaplib")
+class BatchHardTriplet(keras.losses.Loss):
+    """Batch-hard triplet loss (Hermans et al. 2017, Eq. 5) on Euclidean distances of the embeddings.
+
+    Each image is an anchor, with the farthest image of its identity and the nearest of another in the batch:
+    ``max(0, margin + d(a, p) - d(a, n))``, or ``log(1 + exp(d(a, p) - d(a, n)))`` for ``margin="soft"``. An anchor
+    without a positive or without a negative in its batch adds nothing, and does not count in the mean.
+
+    Args:
+        margin: a number from 0, or ``"soft"``.
+
+    Called with identities (batch,) or (batch, 1) and embeddings (batch, features).
+    """
+
+    def __init__(self, margin=0.3, reduction="sum", name="batch_hard_triplet", dtype=None):
+        super().__init__(name=name, reduction=reduction, dtype=dtype)
+        if margin != "soft" and not (isinstance(margin, int | float) and margin >= 0):
+            raise ValueError(f"margin={margin!r}: expected a number from 0, or 'soft'")
+        self.margin = margin
+
+    def call(self, y_true, y_pred):
+        labels = ops.reshape(y_true, (-1,))
+        distances = euclidean_distances(ops.cast(y_pred, "float32"))
+        same = ops.equal(labels[:, None], labels[None, :])
+        positive = ops.logical_and(same, ops.logical_not(ops.eye(ops.shape(labels)[0], dtype="bool")))
+        hardest_positive = ops.max(ops.where(positive, distances, 0.0), axis=1)
+        farthest = ops.max(distances) + 1.0
+        hardest_negative = ops.min(ops.where(same, farthest, distances), axis=1)
+        complete = ops.logical_and(ops.any(positive, axis=1), ops.logical_not(ops.all(same, axis=1)))
+        difference = hardest_positive - hardest_negative
+        losses = ops.softplus(difference) if self.margin == "soft" else ops.relu(difference + self.margin)
+        # Divided here, and summed by the reduction, so that incomplete anchors leave the mean alone.
+        count = ops.maximum(ops.sum(ops.cast(complete, "float32")), 1.0)
+        return ops.where(complete, losses, 0.0) / count
+
+    def get_config(self):
+        return {**super().get_config(), "margin": self.margin}
+
+
+def euclidean_distances(embeddings):
+    """Distances between all rows of (batch, features): (batch, batch), with a gradient of 0, not NaN, at 0."""
+    squares = ops.sum(ops.square(embeddings), axis=1)
+    squared = squares[:, None] + squares[None, :] - 2.0 * ops.matmul(embeddings, ops.transpose(embeddings))
+    apart = squared > 1e-12
+    return ops.where(apart, ops.sqrt(ops.where(apart, squared, 1.0)), 0.0)
+
+
+LOSSES = {"cross_entropy": CrossEntropy, "triplet": BatchHardTriplet}

@@ -1,0 +1,123 @@
+"""The paper's method: backbone, attention (Eq. 4-5), pooling (Eq. 6), softmax classifier."""
+
+import keras
+import numpy as np
+
+from gaaplib.attention import ATTENTION
+from gaaplib.backbones import BACKBONES
+from gaaplib.losses import CrossEntropy
+from gaaplib.methods.method import Method
+from gaaplib.pooling import POOLING
+
+INITIALIZERS = {
+    "he": lambda: keras.initializers.HeNormal(),
+    # The paper's "variance 0.01", and its other reading.
+    "gaussian0.1": lambda: keras.initializers.RandomNormal(stddev=0.1),
+    "gaussian0.01": lambda: keras.initializers.RandomNormal(stddev=0.01),
+}
+
+
+class Gaap(Method):
+    """Global average attention pooling. ``attention="none"`` is the baseline, other settings are its ablations.
+
+    Every layer is made once and connected twice: for training, where the batch names the partners (Eq. 4) and the
+    groups (``pool_over="class"``), and for inference, where an image is its own partner.
+    """
+
+    def __init__(self, config, num_classes):
+        super().__init__(config, num_classes)
+        initializer = INITIALIZERS[config.initializer]
+        self._lower, self._upper = self._backbone(initializer())
+        self._attention = ATTENTION[config.attention](
+            key_dim=config.key_dim,
+            value_dim=config.value_dim,
+            alpha=config.alpha,
+            kernel_initializer=initializer(),
+            name="attention",
+        )
+        self._pooling = POOLING[config.pooling](pool_over=config.pool_over, name="pooling")
+        self._neck = self._make_neck()
+        self._classifier = keras.layers.Dense(
+            num_classes,
+            use_bias=config.neck == "none",
+            kernel_initializer=keras.initializers.RandomNormal(stddev=0.01),
+            dtype="float32",
+            name="classifier",
+        )
+        images = keras.Input((config.height, config.width, 3), dtype="uint8", name="images")
+        partners = keras.Input((), dtype="int32", name="partners")
+        groups = keras.Input((), dtype="int32", name="groups")
+        inputs = {"images": images, "partners": partners, "groups": groups}
+        self.losses = self._make_losses()
+        outputs = self._connect(images, partners, groups)
+        trained = {name: outputs[name] for name in self.losses}
+        self.training_model = keras.Model(inputs, trained, name="training")
+        self.model = keras.Model(images, self._connect(images), name=type(self).__name__.lower())
+
+    def batch_inputs(self, labels, rng):
+        """A partner for each image (in validation itself), and a number that images of one identity share."""
+        own = np.arange(len(labels), dtype="int32")
+        partners = own if rng is None else choose_partners(labels, rng)
+        return {"partners": partners, "groups": labels.astype("int32")}
+
+    def _make_losses(self):
+        return {"logits": (CrossEntropy(self.config.label_smoothing), 1.0)}
+
+    def _backbone(self, initializer):
+        """The backbone up to the map that attention is applied to, and what comes after it (None: nothing)."""
+        config = self.config
+        backbone = BACKBONES[config.backbone](
+            height=config.height,
+            width=config.width,
+            last_stride=config.last_stride,
+            kernel_initializer=initializer,
+            weights=config.weights,
+        )
+        maps = list(backbone.output)
+        at = maps[-1] if config.attention_at == "last" else config.attention_at
+        if at not in maps:
+            known = ", ".join([*maps, "last"])
+            raise ValueError(f"attention_at={at!r} is no map of {config.backbone}; known: {known}")
+        lower = keras.Model(backbone.input, backbone.output[at], name="backbone")
+        if at == maps[-1]:
+            return lower, None
+        upper = keras.Model(backbone.output[at], backbone.output[maps[-1]], name="backbone_after_attention")
+        return lower, upper
+
+    def _make_neck(self):
+        """BNNeck (Luo et al. 2019): a batch normalisation without offset between embedding and classifier."""
+        if self.config.neck == "none":
+            return keras.layers.Identity(name="neck")
+        return keras.layers.BatchNormalization(center=False, momentum=0.9, epsilon=1e-5, dtype="float32", name="neck")
+
+    def _connect(self, images, partners=None, groups=None):
+        features = self._attention(self._lower(images), partners=partners)
+        if self._upper is not None:
+            features = self._upper(features)
+        pooled = self._pooling(features, groups=groups)
+        embedding = self._neck(pooled)
+        return {
+            "pooled": keras.ops.cast(pooled, "float32"),
+            "embedding": keras.ops.cast(embedding, "float32"),
+            "logits": self._logits(embedding),
+        }
+
+    def _logits(self, embedding):
+        return self._classifier(embedding)
+
+
+def choose_partners(labels, rng):
+    """For each image of a batch, another one of its identity, or itself where it is the only one.
+
+    Args:
+        labels: (batch,) identities.
+        rng: a numpy generator.
+
+    Returns:
+        int32 (batch,) indices in the batch: a random order of each identity's images, each one's partner the next.
+    """
+    partners = np.arange(len(labels), dtype="int32")
+    for label in np.unique(labels):
+        members = rng.permutation(np.flatnonzero(labels == label))
+        partners[members] = np.roll(members, -1)
+    return partners

@@ -1,0 +1,29 @@
+"""Metric learning with the batch-hard triplet loss (Hermans et al. 2017), the comparison of the paper's Fig. 9."""
+
+import keras
+
+from gaaplib.losses import BatchHardTriplet
+from gaaplib.methods.gaap import Gaap
+
+
+class Triplet(Gaap):
+    """The networks of :class:`Gaap` with the triplet loss on the pooled vector instead of a classifier.
+
+    The closed protocol needs class scores, so a linear classifier is trained beside it as a probe: no gradient goes
+    from it into the network. Use it with P x K batches.
+    """
+
+    def __init__(self, config, num_classes):
+        if config.sampler != "identity_balanced":
+            raise ValueError(
+                f"sampler={config.sampler!r}: the triplet loss needs several images of an identity in a batch; "
+                f"use sampler='identity_balanced'"
+            )
+        super().__init__(config, num_classes)
+
+    def _make_losses(self):
+        probe = super()._make_losses()
+        return {"pooled": (BatchHardTriplet(self.config.margin), 1.0), **probe}
+
+    def _logits(self, embedding):
+        return self._classifier(keras.ops.stop_gradient(embedding))

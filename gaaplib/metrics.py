@@ -1,0 +1,631 @@
+"""Retrieval and classification scores: distances and scores in, CMC / mAP / mINP / mRA out.
+
+Two protocols, never mixed in one number:
+
+- *retrieval*: the gallery is ranked by its distance to each query, of identities never trained on.
+  :func:`evaluate_distances`, :func:`evaluate_embeddings`; by luck alone :func:`expected_by_chance`.
+- *closed*: softmax scores over the identities trained on.
+  :func:`evaluate_classification`; by luck alone :func:`expected_classification_by_chance`.
+
+For one query, let N gallery images be ranked once the junk is left out, R of them of the query's
+identity (the hits), at ranks r_1 < ... < r_R, all counted from 1. Then
+
+- CMC(k) is 1 if r_1 <= k, else 0;
+- AP is the mean of the precision h / r_h over the hits h = 1..R ("step"), or of the precision
+  just before and at the hit, averaged ("trapezoid"; see ``AP_CONVENTIONS``);
+- INP is R / r_R, the share of the ranking down to the last hit that is hits.
+
+CMC, mAP and mINP are their means over the valid queries, those with R > 0. Junk is a gallery
+image with the query's identity *and* camera: the same moment seen twice, no re-identification.
+
+References
+----------
+L. Zheng et al., "Scalable Person Re-identification: A Benchmark", ICCV 2015 (CMC, mAP, junk).
+M. Ye et al., "Deep Learning for Person Re-identification: A Survey and Outlook", TPAMI 2022 (INP).
+"""
+
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+CHUNK_ELEMENTS = 2**22
+"""Queries x gallery entries worked on at once, at some 30 bytes each."""
+
+
+@dataclass(frozen=True, eq=False)
+class RetrievalScores:
+    """Scores of one retrieval evaluation, all as fractions.
+
+    The per-query arrays have shape (num_queries,), in the order of the queries, and hold NaN
+    where ``valid`` is False.
+
+    Attributes
+    ----------
+    mAP, mINP : float
+        Means over the valid queries; NaN if there is none.
+    cmc : array (max_rank,)
+        ``cmc[k - 1]`` is CMC(k), the share of valid queries with a hit among the first k. Past the
+        gallery's length the last value is carried on.
+    num_queries, num_valid_queries : int
+        All queries, and those with a match in the gallery once the junk is left out.
+    ap_convention : str
+        Which average precision ``mAP`` and ``ap`` are: a key of ``AP_CONVENTIONS``.
+    ap, inp : float arrays (num_queries,)
+    first_hit : float array (num_queries,)
+        Rank of the first hit, from 1.
+    valid : bool array (num_queries,)
+    """
+
+    mAP: float
+    mINP: float
+    cmc: np.ndarray
+    num_queries: int
+    num_valid_queries: int
+    ap_convention: str
+    ap: np.ndarray = field(repr=False)
+    inp: np.ndarray = field(repr=False)
+    first_hit: np.ndarray = field(repr=False)
+    valid: np.ndarray = field(repr=False)
+
+
+@dataclass(frozen=True, eq=False)
+class ClassificationScores:
+    """Scores of one closed-set evaluation, all as fractions.
+
+    Attributes
+    ----------
+    mRA : float
+        Top-1 accuracy averaged over the identities present (macro accuracy).
+    micro_accuracy : float
+        Top-1 accuracy over the images; the same as CMC(1).
+    mAP : float
+        Mean of 1 / rank of the right class: the AP of a ranking with one right answer.
+    cmc : array (max_rank,)
+        ``cmc[k - 1]`` is CMC(k), the share of images whose identity is among the k best classes.
+        Past the number of classes the last value is carried on.
+    num_images, num_identities, num_classes : int
+        Images scored, identities among their labels, columns of the scores.
+    rank : array (num_images,)
+        Rank of the right class of each image, from 1.
+    """
+
+    mRA: float
+    micro_accuracy: float
+    mAP: float
+    cmc: np.ndarray
+    num_images: int
+    num_identities: int
+    num_classes: int
+    rank: np.ndarray = field(repr=False)
+
+    @property
+    def macro_accuracy(self) -> float:
+        """The usual name of ``mRA``."""
+        return self.mRA
+
+
+# -- retrieval ---------------------------------------------------------------------------------
+
+
+def evaluate_distances(
+    distances,
+    query_pids,
+    gallery_pids,
+    query_camids=None,
+    gallery_camids=None,
+    *,
+    ap: str = "step",
+    max_rank: int = 50,
+) -> RetrievalScores:
+    """Score the rankings that a matrix of distances gives.
+
+    Each query's gallery is sorted by ascending distance, ties in gallery order. With cameras,
+    gallery images with the query's identity and camera (junk) are left out; without, nothing is.
+    A query without a match is counted in ``num_queries`` and left out of every mean.
+
+    Parameters
+    ----------
+    distances : array (num_queries, num_gallery)
+        Any real dtype, any memory layout; smaller is more alike.
+    query_pids, gallery_pids : arrays (num_queries,), (num_gallery,)
+        Identities.
+    query_camids, gallery_camids : arrays (num_queries,), (num_gallery,), optional
+        Cameras, both or neither. Where cameras are unknown give neither: a placeholder shared by
+        all images would make every match junk.
+    ap : {"step", "trapezoid"}
+        Convention of the average precision. "step" is scikit-learn's; "trapezoid" is that of
+        Market-1501's official evaluation and never the higher of the two.
+    max_rank : int
+        Length of ``cmc``.
+
+    Raises
+    ------
+    ValueError
+        If lengths do not agree, the gallery is empty, one camera array is missing, a distance is
+        NaN or infinite, ``ap`` is unknown or ``max_rank`` is below 1.
+
+    Warns
+    -----
+    UserWarning
+        Once, if no query is valid; the scores are then NaN.
+    """
+    distances = _real_matrix(distances, "distances")
+    labels = _checked_labels(query_pids, gallery_pids, query_camids, gallery_camids)
+    expected = (len(labels.query_pids), len(labels.gallery_pids))
+    if distances.shape != expected:
+        raise ValueError(
+            f"distances has shape {distances.shape}, but there are {expected[0]} query_pids and "
+            f"{expected[1]} gallery_pids: it must have shape {expected}"
+        )
+    return _summarise(*_score_queries(lambda rows: distances[rows], labels, ap, max_rank), ap)
+
+
+def evaluate_embeddings(
+    query,
+    gallery,
+    query_pids,
+    gallery_pids,
+    query_camids=None,
+    gallery_camids=None,
+    *,
+    metric: str = "cosine",
+    ap: str = "step",
+    max_rank: int = 50,
+) -> RetrievalScores:
+    """Score the rankings that embeddings give; otherwise as :func:`evaluate_distances`.
+
+    The distances are computed for a chunk of queries at a time, so that memory stays bounded by
+    ``CHUNK_ELEMENTS`` (some 130 MB) plus a copy of the embeddings, however many queries there are.
+
+    Parameters
+    ----------
+    query, gallery : arrays (num_queries, dim), (num_gallery, dim)
+    metric : {"cosine", "euclidean"}
+        See :func:`pairwise_distances`.
+
+    Raises
+    ------
+    ValueError
+        As :func:`pairwise_distances` and :func:`evaluate_distances`.
+    """
+    labels = _checked_labels(query_pids, gallery_pids, query_camids, gallery_camids)
+    distance_rows = _prepare_distances(query, gallery, metric)
+    for name, rows, pids in (
+        ("query", query, labels.query_pids),
+        ("gallery", gallery, labels.gallery_pids),
+    ):
+        if len(rows) != len(pids):
+            raise ValueError(
+                f"{name} has {len(rows)} embeddings but {name}_pids has {len(pids)} entries: they must be as many"
+            )
+    return _summarise(*_score_queries(distance_rows, labels, ap, max_rank), ap)
+
+
+def expected_by_chance(
+    query_pids,
+    gallery_pids,
+    query_camids=None,
+    gallery_camids=None,
+    *,
+    ap: str = "step",
+    max_rank: int = 50,
+) -> RetrievalScores:
+    """Exact expectation of every score when each ranking is uniformly random.
+
+    With N ranked gallery images of which R are hits, and H_N the N-th harmonic number:
+
+    - AP, step: (H_N + (N - H_N) (R - 1) / (N - 1)) / N; a hit at rank k has k - 1 images before it,
+      each a hit with probability (R - 1) / (N - 1).
+    - AP, trapezoid: the mean of that and R / N, the expectation with the precision before the hit.
+    - CMC(k): 1 - C(N - R, k) / C(N, k), the hypergeometric chance of a hit among k.
+    - INP: sum over l of (R / l) P(l), where P(l) = C(l - 1, R - 1) / C(N, R) is the chance that
+      the last hit has rank l.
+    - first hit: (N + 1) / (R + 1).
+
+    Parameters, errors and the warning are those of :func:`evaluate_distances`; ``ap``, ``inp`` and
+    ``first_hit`` of the answer hold each query's expectation.
+    """
+    labels = _checked_labels(query_pids, gallery_pids, query_camids, gallery_camids)
+    _check_choice(ap, AP_CONVENTIONS, "ap")
+    _check_max_rank(max_rank)
+    ranked = np.empty(len(labels.query_pids))
+    hits = np.empty(len(labels.query_pids))
+    for rows in _chunks(labels):
+        good, junk = _compare(labels, rows)
+        ranked[rows] = (~junk).sum(axis=1)
+        hits[rows] = good.sum(axis=1)
+
+    valid = hits > 0
+    # Equal (N, R) have equal expectations: compute each pair once.
+    pairs, pair_of_query = np.unique(np.stack([ranked[valid], hits[valid]], axis=1), axis=0, return_inverse=True)
+    pair_of_query = pair_of_query.reshape(-1)
+    n, r = pairs.T
+
+    def per_query(values):
+        answer = np.full(len(valid), np.nan)
+        answer[valid] = values[pair_of_query]
+        return answer
+
+    weights = np.bincount(pair_of_query, minlength=len(pairs)) / max(valid.sum(), 1)
+    return _summarise(
+        per_query(_chance_ap(n, r, ap)),
+        per_query(np.array([_chance_inp(*pair) for pair in pairs])),
+        per_query((n + 1) / (r + 1)),
+        weights @ _chance_cmc(n, r, max_rank),
+        ap,
+    )
+
+
+def pairwise_distances(query, gallery, metric: str = "cosine") -> np.ndarray:
+    """Distances of every query to every gallery embedding.
+
+    Parameters
+    ----------
+    query, gallery : arrays (num_queries, dim), (num_gallery, dim)
+        Computed in float32, or in float64 where the input needs it (float64, or 32-bit integers
+        and wider).
+    metric : {"cosine", "euclidean"}
+        "cosine" is 1 - cos of the angle, from 0 to 2 but for rounding. "euclidean" is
+        sqrt(|q|^2 + |g|^2 - 2 q.g), clipped at 0: fast, and exact to rounding of the *squared*
+        norms, so that in float32 near-duplicates may differ by some thousandths of their norm.
+
+    Returns
+    -------
+    array (num_queries, num_gallery)
+
+    Raises
+    ------
+    ValueError
+        If the dimensions differ, a value is NaN or infinite, the metric is unknown or, for
+        "cosine", an embedding is all zeros and thus has no direction.
+    """
+    return _prepare_distances(query, gallery, metric)(slice(None))
+
+
+# -- classification ----------------------------------------------------------------------------
+
+
+def evaluate_classification(scores, labels, *, max_rank: int = 50) -> ClassificationScores:
+    """Score the closed protocol, in which every identity was trained on.
+
+    The rank of the right class is 1 + the number of classes with a higher score + the number of
+    earlier classes with the same score.
+
+    Parameters
+    ----------
+    scores : array (num_images, num_classes)
+        Larger is more likely: probabilities or logits.
+    labels : integer array (num_images,)
+        The right class of each image, 0 .. num_classes - 1.
+    max_rank : int
+        Length of ``cmc``.
+
+    Raises
+    ------
+    ValueError
+        If there is no image, a score is NaN or infinite, lengths do not agree, a label is no
+        integer or not a column of ``scores``, or ``max_rank`` is below 1.
+    """
+    scores = _real_matrix(scores, "scores")
+    num_images, num_classes = scores.shape
+    _check_finite(scores, "scores")
+    labels = _checked_classes(labels, num_classes)
+    if len(labels) != num_images:
+        raise ValueError(
+            f"labels has {len(labels)} entries but scores has {num_images} rows: give one label for each row"
+        )
+    right = scores[np.arange(num_images), labels][:, np.newaxis]
+    earlier = np.arange(num_classes) < labels[:, np.newaxis]
+    rank = 1 + np.sum((scores > right) | ((scores == right) & earlier), axis=1)
+
+    identity, images = np.unique(labels, return_inverse=True, return_counts=True)[1:]
+    return ClassificationScores(
+        mRA=float(np.mean(np.bincount(identity, weights=rank == 1) / images)),
+        micro_accuracy=float(np.mean(rank == 1)),
+        mAP=float(np.mean(1 / rank)),
+        cmc=_cmc(rank, max_rank),
+        num_images=num_images,
+        num_identities=len(images),
+        num_classes=num_classes,
+        rank=rank,
+    )
+
+
+def expected_classification_by_chance(labels, num_classes: int, *, max_rank: int = 50) -> ClassificationScores:
+    """Exact expectation of every closed-set score when the classes are ranked at random.
+
+    With C classes the right one has each rank with probability 1 / C: mRA and accuracy are 1 / C,
+    CMC(k) is min(k, C) / C, mAP is H_C / C (the harmonic number), and the rank is (C + 1) / 2.
+    Parameters and errors are those of :func:`evaluate_classification`.
+    """
+    labels = _checked_classes(labels, num_classes)
+    _check_max_rank(max_rank)
+    return ClassificationScores(
+        mRA=1 / num_classes,
+        micro_accuracy=1 / num_classes,
+        mAP=float(np.mean(1 / np.arange(1, num_classes + 1))),
+        cmc=np.minimum(np.arange(1, max_rank + 1), num_classes) / num_classes,
+        num_images=len(labels),
+        num_identities=len(np.unique(labels)),
+        num_classes=num_classes,
+        rank=np.full(len(labels), (num_classes + 1) / 2),
+    )
+
+
+# -- from distances to scores ------------------------------------------------------------------
+
+
+class _Labels(NamedTuple):
+    """Identities and cameras of both sides; the cameras are None together."""
+
+    query_pids: np.ndarray
+    gallery_pids: np.ndarray
+    query_camids: np.ndarray | None
+    gallery_camids: np.ndarray | None
+
+
+def _score_queries(
+    distance_rows: Callable[[slice], np.ndarray], labels: _Labels, ap: str, max_rank: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """AP, INP and first hit of each query, and CMC; works on a chunk of queries at a time.
+
+    ``distance_rows(rows)`` gives the distances of a chunk.
+    """
+    precision = _check_choice(ap, AP_CONVENTIONS, "ap")
+    _check_max_rank(max_rank)
+    per_query = np.empty((3, len(labels.query_pids)))
+    for rows in _chunks(labels):
+        distances = distance_rows(rows)
+        _check_finite(distances, "distances", first_row=rows.start)
+        per_query[:, rows] = _score_rows(distances, *_compare(labels, rows), precision)
+    first_hit = per_query[2]
+    cmc = _cmc(first_hit[~np.isnan(first_hit)].astype(np.int64), max_rank)
+    return *per_query, cmc
+
+
+def _score_rows(distances, good, junk, precision) -> np.ndarray:
+    """AP, INP and rank of the first hit of each row: array (3, rows), NaN where nothing is good.
+
+    Rows have unequally many hits, so the hits of all rows stand in one flat array, row by row.
+    """
+    order = np.argsort(distances, axis=1, kind="stable")
+    good = np.take_along_axis(good, order, axis=1)
+    rank_in_row = np.cumsum(~np.take_along_axis(junk, order, axis=1), axis=1)
+
+    row_of_hit = np.nonzero(good)[0]
+    rank = rank_in_row[good]
+    num_hits = good.sum(axis=1)
+    end = np.cumsum(num_hits)
+    start = end - num_hits
+    hit = np.arange(1, len(rank) + 1) - start[row_of_hit]
+
+    scores = np.full((3, len(distances)), np.nan)
+    valid = num_hits > 0
+    num_hits, start, last = num_hits[valid], start[valid], end[valid] - 1
+    precision_sum = np.bincount(row_of_hit, precision(hit, rank), minlength=len(distances))
+    scores[:, valid] = precision_sum[valid] / num_hits, num_hits / rank[last], rank[start]
+    return scores
+
+
+def _compare(labels: _Labels, rows: slice) -> tuple[np.ndarray, np.ndarray]:
+    """Which gallery images are good matches of these queries, and which are junk."""
+    same_identity = labels.query_pids[rows, np.newaxis] == labels.gallery_pids
+    if labels.query_camids is None:
+        return same_identity, np.zeros_like(same_identity)
+    same_camera = labels.query_camids[rows, np.newaxis] == labels.gallery_camids
+    return same_identity & ~same_camera, same_identity & same_camera
+
+
+def _chunks(labels: _Labels) -> Iterator[slice]:
+    """Slices of query rows with at most about CHUNK_ELEMENTS entries each."""
+    rows = max(1, CHUNK_ELEMENTS // len(labels.gallery_pids))
+    num_queries = len(labels.query_pids)
+    for start in range(0, num_queries, rows):
+        yield slice(start, min(start + rows, num_queries))
+
+
+def _summarise(ap, inp, first_hit, cmc, ap_convention: str) -> RetrievalScores:
+    """Average over the valid queries; NaN and one warning if there is none."""
+    valid = ~np.isnan(ap)
+    if not valid.any():
+        warnings.warn(
+            f"none of the {len(valid)} queries has a match in the gallery (images with the query's "
+            "identity and camera are left out), so the scores are NaN; check that pids and camids "
+            "belong to these images, and give no camids where cameras are unknown",
+            stacklevel=3,
+        )
+    return RetrievalScores(
+        mAP=float(ap[valid].mean()) if valid.any() else np.nan,
+        mINP=float(inp[valid].mean()) if valid.any() else np.nan,
+        cmc=cmc if valid.any() else np.full(len(cmc), np.nan),
+        num_queries=len(valid),
+        num_valid_queries=int(valid.sum()),
+        ap_convention=ap_convention,
+        ap=ap,
+        inp=inp,
+        first_hit=first_hit,
+        valid=valid,
+    )
+
+
+def _cmc(rank, max_rank: int) -> np.ndarray:
+    """Share of the ranks (from 1) that are at most k, for k = 1..max_rank."""
+    _check_max_rank(max_rank)
+    found = np.bincount(rank[rank <= max_rank], minlength=max_rank + 1)[1:]
+    return np.cumsum(found) / max(len(rank), 1)
+
+
+# -- average precision -------------------------------------------------------------------------
+
+
+def _precision_step(hit, rank):
+    """Precision at the hit-th hit, which has this rank: hit / rank."""
+    return hit / rank
+
+
+def _precision_trapezoid(hit, rank):
+    """Mean of the precision just before and at the hit, the former taken as 1 at rank 1.
+
+    So the trapezoids under the precision-recall curve in Market-1501's official evaluation, which
+    is that of the Oxford buildings (J. Philbin et al., CVPR 2007), where old_precision starts at 1.
+    """
+    before = np.where(rank == 1, 1.0, (hit - 1) / np.maximum(rank - 1, 1))
+    return (before + hit / rank) / 2
+
+
+# -- chance ------------------------------------------------------------------------------------
+
+
+def _chance_ap(n, r, ap: str) -> np.ndarray:
+    """Expected AP for arrays of N and R; formulas in :func:`expected_by_chance`."""
+    harmonic = np.cumsum(1 / np.arange(1, n.max(initial=1) + 1))[n.astype(np.int64) - 1]
+    # N = 1 means R = 1: the second term has no image to count and vanishes.
+    step = (harmonic + (n - harmonic) * (r - 1) / np.maximum(n - 1, 1)) / n
+    return step if ap == "step" else (step + r / n) / 2
+
+
+def _chance_inp(n: float, r: float) -> float:
+    """Expected INP for one N and R.
+
+    P(l), the chance that the last hit has rank l, falls from P(N) = R / N by the factor
+    P(l - 1) / P(l) = (l - R) / (l - 1): no large binomial is ever formed.
+    """
+    last = np.arange(n, r - 1, -1)
+    fall = (last[:-1] - r) / (last[:-1] - 1)
+    chance = r / n * np.cumprod(np.concatenate([[1.0], fall]))
+    return float(np.sum(r / last * chance))
+
+
+def _chance_cmc(n, r, max_rank: int) -> np.ndarray:
+    """Expected CMC, array (len(n), max_rank): 1 - the chance of k misses drawn one by one."""
+    drawn = np.arange(max_rank)
+    misses_left = np.maximum(n[:, np.newaxis] - r[:, np.newaxis] - drawn, 0)
+    images_left = np.maximum(n[:, np.newaxis] - drawn, 1)
+    return 1 - np.cumprod(misses_left / images_left, axis=1)
+
+
+# -- distances ---------------------------------------------------------------------------------
+
+
+def _prepare_distances(query, gallery, metric: str) -> Callable[[slice], np.ndarray]:
+    """Check the embeddings and do the work of one side only once; the answer maps rows on."""
+    prepare = _check_choice(metric, METRICS, "metric")
+    query, gallery = _real_matrix(query, "query"), _real_matrix(gallery, "gallery")
+    if query.shape[1] != gallery.shape[1]:
+        raise ValueError(
+            f"query has {query.shape[1]} columns and gallery {gallery.shape[1]}: both must be "
+            "embeddings of the same dimension"
+        )
+    _check_finite(query, "query")
+    _check_finite(gallery, "gallery")
+    dtype = np.result_type(query, gallery, np.float32)
+    return prepare(query.astype(dtype, copy=False), gallery.astype(dtype, copy=False))
+
+
+def _cosine(query, gallery) -> Callable[[slice], np.ndarray]:
+    query, gallery = _unit_rows(query, "query"), _unit_rows(gallery, "gallery")
+    return lambda rows: 1 - query[rows] @ gallery.T
+
+
+def _euclidean(query, gallery) -> Callable[[slice], np.ndarray]:
+    query_squares = np.einsum("ij,ij->i", query, query)[:, np.newaxis]
+    gallery_squares = np.einsum("ij,ij->i", gallery, gallery)
+
+    def distances(rows):
+        squares = query_squares[rows] + gallery_squares - 2 * (query[rows] @ gallery.T)
+        return np.sqrt(np.maximum(squares, 0))
+
+    return distances
+
+
+def _unit_rows(embeddings, name: str) -> np.ndarray:
+    # Dividing by the largest entry first keeps the squares of tiny and huge rows in range.
+    largest = np.abs(embeddings).max(axis=1, initial=0, keepdims=True)
+    zero = np.flatnonzero(largest == 0)
+    if zero.size:
+        raise ValueError(
+            f"{name} embedding at row {zero[0]} is all zeros ({zero.size} such rows): it has no "
+            "direction, so no cosine distance; leave it out, or take metric='euclidean'"
+        )
+    scaled = embeddings / largest
+    return scaled / np.linalg.norm(scaled, axis=1, keepdims=True)
+
+
+# -- checks ------------------------------------------------------------------------------------
+
+
+def _checked_labels(query_pids, gallery_pids, query_camids, gallery_camids) -> _Labels:
+    if (query_camids is None) != (gallery_camids is None):
+        missing = "query_camids" if query_camids is None else "gallery_camids"
+        raise ValueError(f"{missing} is missing: give the cameras of both sides, or of neither")
+    labels = _Labels(
+        *(
+            None if values is None else np.asarray(values)
+            for values in (query_pids, gallery_pids, query_camids, gallery_camids)
+        )
+    )
+    for name, values in labels._asdict().items():
+        if values is not None and values.ndim != 1:
+            raise ValueError(f"{name} has shape {values.shape}: it must have one axis")
+    for side in ("query", "gallery"):
+        pids, camids = getattr(labels, f"{side}_pids"), getattr(labels, f"{side}_camids")
+        if camids is not None and len(pids) != len(camids):
+            raise ValueError(
+                f"{side}_pids has {len(pids)} entries and {side}_camids {len(camids)}: they must be as many"
+            )
+    if len(labels.gallery_pids) == 0:
+        raise ValueError("gallery_pids is empty: give at least one gallery image to rank")
+    return labels
+
+
+def _checked_classes(labels, num_classes: int) -> np.ndarray:
+    labels = np.asarray(labels)
+    if labels.ndim != 1 or len(labels) == 0 or labels.dtype.kind not in "iu":
+        raise ValueError(
+            f"labels has shape {labels.shape} and dtype {labels.dtype}: give one integer for each of at least one image"
+        )
+    outside = np.flatnonzero((labels < 0) | (labels >= num_classes))
+    if outside.size:
+        raise ValueError(
+            f"label {labels[outside[0]]} at row {outside[0]} is none of the {num_classes} classes: "
+            f"labels must be 0 .. {num_classes - 1}"
+        )
+    return labels
+
+
+def _real_matrix(values, name: str) -> np.ndarray:
+    values = np.asarray(values)
+    if values.ndim != 2 or values.dtype.kind not in "fiu":
+        raise ValueError(
+            f"{name} has shape {values.shape} and dtype {values.dtype}: it must be a matrix of "
+            "real numbers, with one row for each image"
+        )
+    return values
+
+
+def _check_finite(values, name: str, first_row: int = 0) -> None:
+    finite = np.isfinite(values)
+    if not finite.all():
+        row, column = np.argwhere(~finite)[0]
+        raise ValueError(
+            f"{name} is {values[row, column]} at row {first_row + row}, column {column}: every value must be finite"
+        )
+
+
+def _check_max_rank(max_rank: int) -> None:
+    if not isinstance(max_rank, int | np.integer) or max_rank < 1:
+        raise ValueError(f"max_rank is {max_rank!r}: it must be an integer of at least 1")
+
+
+def _check_choice(name: str, choices: dict[str, Callable], argument: str) -> Callable:
+    if name not in choices:
+        known = ", ".join(repr(choice) for choice in choices)
+        raise ValueError(f"{argument} is {name!r}: it must be one of {known}")
+    return choices[name]
+
+
+AP_CONVENTIONS = {"step": _precision_step, "trapezoid": _precision_trapezoid}
+METRICS = {"cosine": _cosine, "euclidean": _euclidean}

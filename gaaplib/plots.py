@@ -1,0 +1,170 @@
+"""Figures: arrays in, matplotlib figure out. Nothing here reads a file.
+
+The look is set once, here. Figures of synthetic data say so inside their frame: ``synthetic=True``.
+"""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+
+sns.set_theme(style="whitegrid", palette="colorblind", context="notebook")
+plt.rcParams.update({"figure.dpi": 110, "savefig.bbox": "tight", "axes.titlesize": "medium"})
+
+_COLOURS = sns.color_palette("colorblind")
+# A thing keeps its colour in every figure; all are from one palette that colour-blind readers can tell apart.
+COLOURS = {
+    "train": _COLOURS[0],
+    "val": _COLOURS[1],
+    "gaap": _COLOURS[0],
+    "triplet": _COLOURS[2],
+    "histogram": _COLOURS[3],
+    "chance": _COLOURS[7],
+}
+RIGHT, WRONG, JUNK = _COLOURS[2], _COLOURS[3], _COLOURS[7]
+
+
+def image_grid(images, labels=None, *, columns=8, frames=None, title=None, synthetic=False):
+    """Images in rows.
+
+    Args:
+        images: sequence of uint8 (height, width, 3); None leaves a place empty.
+        labels: a short text for each, written above it.
+        columns: images a row.
+        frames: a colour or None for each.
+        title: of the figure.
+        synthetic: whether the images were drawn.
+    """
+    rows = -(-len(images) // columns)
+    height, width = next(image.shape[:2] for image in images if image is not None)
+    size = (columns * 1.0, rows * (height / width + (0.25 if labels else 0.05)) + 0.4)
+    figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")
+    for place, axis in enumerate(axes.flat):
+        axis.set(xticks=[], yticks=[])
+        axis.grid(False)
+        image = images[place] if place < len(images) else None
+        if image is None:
+            axis.axis("off")
+            continue
+        axis.imshow(image)
+        if labels:
+            axis.set_title(labels[place], fontsize=7, pad=2)
+        frame = frames[place] if frames else None
+        axis.spines[:].set(color=frame or "0.8", linewidth=3.0 if frame else 0.5)
+    _finish_grid(figure, title, synthetic)
+    return figure
+
+
+def rankings(queries, rows, *, titles=None, synthetic=False):
+    """Queries, each with its nearest gallery images, framed green (right) or orange (wrong).
+
+    Args:
+        queries: sequence of uint8 (height, width, 3).
+        rows: for each query a list of ``(image, is_match)``, nearest first.
+        titles: a short text for each query.
+    """
+    columns = 1 + max(len(row) for row in rows)
+    images, frames, labels = [], [], []
+    for place, (query, row) in enumerate(zip(queries, rows, strict=True)):
+        images += [query, *(image for image, _ in row)]
+        frames += [None, *(RIGHT if match else WRONG for _, match in row)]
+        labels += [titles[place] if titles else "query"]
+        labels += [f"{rank} {'✓' if match else '✗'}" for rank, (_, match) in enumerate(row, start=1)]
+        padding = columns - 1 - len(row)
+        images, frames, labels = images + [None] * padding, frames + [None] * padding, labels + [""] * padding
+    return image_grid(images, labels, columns=columns, frames=frames, synthetic=synthetic)
+
+
+def training_curves(history, *, synthetic=False):
+    """Loss and accuracy over epochs, training beside validation.
+
+    Args:
+        history: the table of :attr:`gaaplib.runs.Run.history`.
+    """
+    prefix = "logits_" if "logits_accuracy" in history else ""
+    panels = (("loss", "loss"), (f"{prefix}accuracy", "accuracy (share right)"))
+    figure, axes = plt.subplots(1, 2, figsize=(9, 3.2), layout="constrained")
+    for axis, (column, name) in zip(axes, panels, strict=True):
+        for kind, source in (("train", column), ("val", f"val_{column}")):
+            if source in history:
+                axis.plot(history.epoch, history[source], "o-", ms=4, color=COLOURS[kind], label=kind)
+        axis.set(xlabel="epoch", ylabel=name)
+        axis.xaxis.get_major_locator().set_params(integer=True)
+    axes[0].set_ylim(bottom=0)
+    axes[1].set_ylim(0, 1)
+    axes[0].legend(loc="upper right")
+    _mark_synthetic(axes[1], synthetic, corner="upper left")
+    return figure
+
+
+def cmc_curves(curves, *, protocol, synthetic=False):
+    """CMC(k) over the rank k.
+
+    Args:
+        curves: ``{name: array of CMC(1), CMC(2), ...}`` as fractions.
+        protocol: its name, for the axis.
+    """
+    figure, axis = plt.subplots(figsize=(5.5, 3.6), layout="constrained")
+    for name, cmc in curves.items():
+        style = "--" if name == "chance" else "-"
+        axis.plot(np.arange(1, len(cmc) + 1), cmc, style, color=COLOURS.get(name), label=name, lw=2)
+    axis.set(xlabel="rank k", ylabel=f"CMC(k), {protocol}", ylim=(0, 1), xlim=(1, None))
+    axis.legend(loc="lower right")
+    _mark_synthetic(axis, synthetic, corner="upper left")
+    return figure
+
+
+def counts_bars(counts, *, synthetic=False):
+    """Images a role as horizontal bars, with their identities in words.
+
+    Args:
+        counts: DataFrame with an index of roles and columns ``images`` and ``identities``.
+    """
+    figure, axis = plt.subplots(figsize=(7, 0.45 * len(counts) + 0.9), layout="constrained")
+    sns.barplot(x=counts.images, y=counts.index, ax=axis, color=_COLOURS[0])
+    for place, (images, identities) in enumerate(zip(counts.images, counts.identities, strict=True)):
+        axis.text(images, place, f"  {images:,} images, {identities:,} identities", va="center", fontsize=9)
+    axis.set(xlabel="images", ylabel="", xlim=(0, counts.images.max() * 1.55))
+    _mark_synthetic(axis, synthetic, corner="lower right")
+    return figure
+
+
+def images_per_identity(pids, roles, *, synthetic=False):
+    """How many images the identities have, a histogram a role.
+
+    Args:
+        pids, roles: (n,) identity and role of each image.
+    """
+    table = pd.DataFrame({"pid": np.asarray(pids), "role": np.asarray(roles)})
+    sizes = table.groupby(["role", "pid"]).size().rename("images").reset_index()
+    figure, axis = plt.subplots(figsize=(7, 2.8), layout="constrained")
+    sns.histplot(sizes, x="images", hue="role", element="step", discrete=True, ax=axis, alpha=0.25)
+    axis.set(xlabel="images of an identity", ylabel="identities")
+    _mark_synthetic(axis, synthetic, corner="upper left")
+    return figure
+
+
+def _finish_grid(figure, title, synthetic):
+    words = [title] if title else []
+    if synthetic:
+        words.append("(synthetic images)")
+    if words:
+        figure.suptitle(" ".join(words), fontsize=10)
+
+
+def _mark_synthetic(axis, synthetic, corner):
+    if not synthetic:
+        return
+    vertical, horizontal = corner.split()
+    place = {"left": 0.02, "right": 0.98, "lower": 0.03, "upper": 0.97}
+    axis.text(
+        place[horizontal],
+        place[vertical],
+        "synthetic data",
+        transform=axis.transAxes,
+        ha=horizontal,
+        va={"lower": "bottom", "upper": "top"}[vertical],
+        fontsize=9,
+        color="0.35",
+        style="italic",
+    )

@@ -1,0 +1,282 @@
+"""The run folder: what a run leaves behind, where it came from, and the table of all runs.
+
+A folder ``<outputs>/runs/<run_id>/`` holds ``config.json``, ``history.csv``, ``per_query.npz``, ``model.keras`` and
+``metrics.json``. The last one is written last, at one stroke: where it stands, the run is done.
+"""
+
+import datetime
+import json
+import math
+import os
+import platform
+import subprocess
+import sys
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+import keras
+import numpy as np
+import pandas as pd
+
+from gaaplib import statistics
+from gaaplib.config import RunConfig
+
+SCHEMA = 1
+RANKS = (1, 5, 10, 20)
+
+
+def outputs_folder():
+    """Where results go: ``GAAP_OUTPUTS`` if set, else ``outputs/`` of the project around the working directory.
+
+    A notebook runs in its own folder, a command usually in the project's; both have to find the same place.
+    """
+    if given := os.environ.get("GAAP_OUTPUTS"):
+        return Path(given)
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (folder / "notebooks").is_dir() and (folder / "gaaplib").is_dir():
+            return folder / "outputs"
+    return here / "outputs"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run, read from its folder when asked.
+
+    Attributes:
+        folder: the run's folder.
+    """
+
+    folder: Path
+
+    @property
+    def metrics(self):
+        """The content of ``metrics.json``."""
+        return json.loads((self.folder / "metrics.json").read_text())
+
+    @property
+    def config(self):
+        """The :class:`RunConfig` that the run was made from."""
+        return RunConfig(**json.loads((self.folder / "config.json").read_text()))
+
+    @property
+    def history(self):
+        """A DataFrame with a row an epoch; empty where nothing was trained."""
+        return pd.read_csv(self.folder / "history.csv")
+
+    @property
+    def per_query(self):
+        """Arrays of the retrieval protocol with an entry a query, as in ``RetrievalScores``, and ``pid``."""
+        with np.load(self.folder / "per_query.npz", allow_pickle=False) as arrays:
+            return dict(arrays)
+
+    def model(self):
+        """The trained model, from images (batch, height, width, 3) to a dict of outputs."""
+        import gaaplib.methods  # noqa: F401 - registers the layers that a saved model may have
+
+        return keras.saving.load_model(self.folder / "model.keras", compile=False, safe_mode=True)
+
+    def is_done(self):
+        """Whether the run came to its end."""
+        return (self.folder / "metrics.json").exists()
+
+
+def begin(config, outputs):
+    """The run's folder, emptied of what an earlier, unfinished attempt left."""
+    run = Run(Path(outputs) / "runs" / config.run_id)
+    run.folder.mkdir(parents=True, exist_ok=True)
+    # First the mark of completeness, then the rest.
+    for name in ("metrics.json", "history.csv", "per_query.npz", "model.keras"):
+        (run.folder / name).unlink(missing_ok=True)
+    _write_whole(run.folder / "config.json", json.dumps(config.to_dict(), indent=1))
+    return run
+
+
+def finish(run, *, status, counts, closed, retrieval, data, partnered, seconds):
+    """Write ``metrics.json``, whole and last.
+
+    Args:
+        status: ``"done"`` or ``"diverged"``.
+        counts: images and identities by role.
+        closed, retrieval: metrics of the two protocols as fractions, or None.
+        data: fingerprint of the images and how many could not be decoded.
+        partnered: share of training images that had a partner of their identity in the batch.
+        seconds: by stage.
+    """
+    config = run.config
+    content = {
+        "schema": SCHEMA,
+        "run_id": config.run_id,
+        "status": status,
+        "data": {"name": config.data_name, "synthetic": config.is_synthetic, **data},
+        "counts": counts,
+        "partnered_share": partnered,
+        "closed": closed,
+        "retrieval": retrieval,
+        "config": config.to_dict(),
+        "provenance": {**provenance(), "seconds": seconds},
+    }
+    _write_whole(run.folder / "metrics.json", json.dumps(_without_nan(content), indent=1))
+
+
+def provenance():
+    """Where a result came from: code, versions, machine and time."""
+    packages = ("gaaplib", "keras", "tensorflow", "jax", "torch", "numpy", "pandas", "pillow")
+    return {
+        "commit": _git("rev-parse", "HEAD"),
+        "dirty": bool(_git("status", "--porcelain", "--", "gaaplib", "notebooks")),
+        "backend": keras.backend.backend(),
+        "versions": {"python": platform.python_version(), **_versions(packages)},
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "devices": keras.distribution.list_devices(),
+        "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    }
+
+
+def finished(outputs=None):
+    """All finished runs under ``outputs``, sorted by folder name."""
+    folder = Path(outputs or outputs_folder()) / "runs"
+    return [Run(path.parent) for path in sorted(folder.glob("*/metrics.json"))]
+
+
+def table(outputs=None):
+    """One row a finished run: what it was, and its headline metrics as fractions; NaN where there is none.
+
+    Columns name their protocol: ``closed_*`` are softmax scores on unseen images of trained identities,
+    ``retrieval_*`` are unseen identities, with the AP convention in ``ap``.
+    """
+    return pd.DataFrame([_row(run.metrics) for run in finished(outputs)], columns=COLUMNS)
+
+
+def compare(named):
+    """Retrieval scores of runs side by side, chance first, with 95 % intervals.
+
+    Args:
+        named: ``{name: Run}``, all on the same queries.
+
+    Returns:
+        A DataFrame of words: a row for chance and for each run, columns ``CMC(1)``, ``CMC(5)``, ``mAP`` and ``mINP``.
+        Intervals are bootstrap percentiles over the valid queries, an identity's queries drawn together.
+
+    Raises:
+        ValueError: a run diverged and has no scores.
+    """
+    for name, run in named.items():
+        if run.metrics["retrieval"] is None:
+            raise ValueError(f"{name} ({run.folder.name}) diverged: it has no retrieval scores to compare")
+    first = next(iter(named.values()))
+    chance = first.metrics["retrieval"]["chance"]
+    rows = {"chance": {title: f"{chance[key]:.3f}" for title, (key, _) in MEASURES.items()}}
+    for name, run in named.items():
+        queries, pids = run.per_query, run.per_query["pid"]
+        valid = queries["valid"]
+        rows[name] = {
+            title: str(statistics.bootstrap_mean(value(queries)[valid], pids[valid]))
+            for title, (_, value) in MEASURES.items()
+        }
+    return pd.DataFrame(rows).T
+
+
+def cmc(run, max_rank=20):
+    """CMC(1) to CMC(max_rank) of the retrieval protocol, as an array of fractions."""
+    first_hits = run.per_query["first_hit"][run.per_query["valid"]]
+    return np.array([(first_hits <= rank).mean() for rank in range(1, max_rank + 1)])
+
+
+def difference(run, other, title="mAP"):
+    """How far a run is ahead of another on the same queries: a paired :class:`gaaplib.statistics.Interval`.
+
+    Args:
+        title: a key of ``MEASURES``.
+
+    Raises:
+        ValueError: the runs do not have the same queries.
+    """
+    one, two = run.per_query, other.per_query
+    if not all(np.array_equal(one[name], two[name]) for name in ("pid", "camid", "row", "valid")):
+        raise ValueError(f"{run.folder.name} and {other.folder.name} were not scored on the same queries")
+    value, valid = MEASURES[title][1], one["valid"]
+    return statistics.paired_difference(value(one)[valid], value(two)[valid], one["pid"][valid])
+
+
+# Title: the key in metrics.json, and the value of each query.
+MEASURES = {
+    "CMC(1)": ("cmc1", lambda queries: queries["first_hit"] <= 1),
+    "CMC(5)": ("cmc5", lambda queries: queries["first_hit"] <= 5),
+    "mAP": ("mAP", lambda queries: queries["ap"]),
+    "mINP": ("mINP", lambda queries: queries["inp"]),
+}
+
+COLUMNS = (
+    *("run_id", "status", "data", "method", "backbone", "attention", "pooling", "fold", "seed"),
+    *("profile", "ap", "closed_mRA", "closed_cmc1"),
+    *("retrieval_cmc1", "retrieval_mAP", "retrieval_mINP", "seconds", "synthetic"),
+)
+
+
+def _row(metrics):
+    config = metrics["config"]
+    closed, retrieval = metrics["closed"] or {}, metrics["retrieval"] or {}
+    return {
+        **{name: config[name] for name in COLUMNS if name in config},
+        "run_id": metrics["run_id"],
+        "status": metrics["status"],
+        "data": metrics["data"]["name"],
+        "synthetic": metrics["data"]["synthetic"],
+        "closed_mRA": closed.get("mRA"),
+        "closed_cmc1": closed.get("cmc1"),
+        "retrieval_cmc1": retrieval.get("cmc1"),
+        "retrieval_mAP": retrieval.get("mAP"),
+        "retrieval_mINP": retrieval.get("mINP"),
+        "seconds": sum(metrics["provenance"]["seconds"].values()),
+    }
+
+
+def _write_whole(path, text):
+    """Write beside, then rename: a reader sees the old file or the new one, never half of it."""
+    part = path.with_name(path.name + ".part")
+    with open(part, "w") as file:
+        file.write(text + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(part, path)
+
+
+def _without_nan(value):
+    """JSON has no NaN; a number that is missing is null."""
+    if isinstance(value, dict):
+        return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(item) for item in value]
+    if isinstance(value, float | np.floating):
+        return float(value) if math.isfinite(value) else None
+    return int(value) if isinstance(value, np.integer) else value
+
+
+def _git(*arguments):
+    """Output of a git command on the library's own checkout; None where it is none."""
+    command = ["git", "-C", str(Path(__file__).parents[1]), *arguments]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def _versions(packages):
+    found = {}
+    for package in packages:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _processor():
+    if sys.platform == "linux":
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()

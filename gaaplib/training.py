@@ -1,0 +1,180 @@
+"""Fitting a method to training images, and embedding images with the result."""
+
+import time
+
+import keras
+import numpy as np
+import pandas as pd
+from tqdm.auto import tqdm
+
+from gaaplib import layers
+from gaaplib.images import Augmentation, Batches
+
+
+def fit(method, images, train, validation, *, verbose=0):
+    """Train a method in place, round after round.
+
+    Args:
+        method: a :class:`gaaplib.methods.method.Method`; its ``config`` says how it is trained.
+        images: uint8 (n, height, width, 3).
+        train, validation: pairs ``(rows, labels)`` of rows in ``images`` and integer labels from 0. An empty
+            validation set is allowed; the schedule then watches the training loss.
+        verbose: as in ``keras.Model.fit``.
+
+    Returns:
+        The history, a DataFrame with a row an epoch: losses, accuracies, learning rate, seconds since the start.
+        Training stops early when the loss is not finite; see :func:`diverged`.
+    """
+    config = method.config
+    rows, labels = train
+    logs, start = [], time.perf_counter()
+    outputs = tuple(method.losses)
+    watched = _validation_batches(method, images, validation, outputs)
+    for round_ in method.rounds(labels, lambda: embed(method.model, images, rows)):
+        kept = round_.labels >= 0
+        batches = Batches(
+            images,
+            rows[kept],
+            round_.labels[kept],
+            outputs,
+            config.batch_size,
+            batch_inputs=method.batch_inputs,
+            sampler=config.sampler,
+            images_per_identity=config.images_per_identity,
+            augmentation=augmentation_of(config),
+            seed=config.seed,
+            epoch=len(logs),
+        )
+        if not logs:
+            _compile(method, len(batches))
+        recorder = _Recorder(logs, start, batches)
+        schedule = [PlateauSchedule()] if config.schedule == "plateau" else []
+        method.training_model.fit(
+            batches,
+            validation_data=watched,
+            initial_epoch=len(logs),
+            epochs=len(logs) + round_.epochs,
+            callbacks=[keras.callbacks.TerminateOnNaN(), *schedule, recorder],
+            verbose=verbose,
+            shuffle=False,
+        )
+        if diverged(logs):
+            break
+    return pd.DataFrame(logs)
+
+
+def diverged(history):
+    """Whether a loss of the history, a table or a list of rows, is not finite."""
+    table = pd.DataFrame(history)
+    losses = [column for column in table if "loss" in column]
+    return bool(len(table)) and not np.isfinite(table[losses].to_numpy()).all()
+
+
+def embed(model, images, rows, *, batch_size=128, progress=False):
+    """All outputs of a model for some images.
+
+    Args:
+        model: from images (batch, height, width, 3) to a dict of arrays.
+        images: uint8 (n, height, width, 3), such as a memory map.
+        rows: rows of ``images``; at least one.
+
+    Returns:
+        A dict of float32 arrays (len(rows), ...).
+    """
+    if not len(rows):
+        raise ValueError("no images to embed: `rows` is empty")
+    starts = tqdm(range(0, len(rows), batch_size), desc="embedding", unit="batch", disable=not progress)
+    parts = [model.predict_on_batch(images[rows[s : s + batch_size]]) for s in starts]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def augmentation_of(config):
+    """The augmentation that a configuration describes."""
+    return Augmentation(config.shift_x, config.shift_y, config.zoom, config.crop, config.flip, config.erase)
+
+
+def _validation_batches(method, images, validation, outputs):
+    rows, labels = validation
+    if not len(rows):
+        return None
+    return Batches(images, rows, labels, outputs, method.config.batch_size, batch_inputs=method.batch_inputs)
+
+
+def _compile(method, steps):
+    """Adam with the configuration's schedule; accuracy where there are logits."""
+    config = method.config
+    rate = config.learning_rate
+    if config.schedule == "cosine":
+        warmup = config.warmup_epochs * steps
+        rate = keras.optimizers.schedules.CosineDecay(
+            0.0 if warmup else rate,
+            max(1, config.epochs * steps - warmup),
+            warmup_target=rate if warmup else None,
+            warmup_steps=warmup,
+        )
+    accuracy = {"logits": [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]}
+    method.training_model.compile(
+        layers.Adam(rate, beta_1=config.beta_1),
+        loss={name: loss for name, (loss, _) in method.losses.items()},
+        loss_weights={name: weight for name, (_, weight) in method.losses.items()},
+        metrics=accuracy if "logits" in method.losses else None,
+        # XLA on the CPU takes several times as long for these networks.
+        jit_compile=False if keras.backend.backend() == "tensorflow" else "auto",
+    )
+
+
+class PlateauSchedule(keras.callbacks.Callback):
+    """The paper's schedule: the learning rate x 0.9 when the validation loss is flat for more than 4 epochs, and
+    the end when it has been flat for more than 5 epochs after two decreases.
+
+    Flat means not below the lowest so far. The count starts anew at each decrease; the one for the end starts at the
+    second decrease.
+    """
+
+    def __init__(self, factor=0.9, patience=4, stop_patience=5, decreases_before_stop=2):
+        super().__init__()
+        self.factor = factor
+        self.patience = patience
+        self.stop_patience = stop_patience
+        self.decreases_before_stop = decreases_before_stop
+        self.lowest = np.inf
+        self.flat = self.flat_at_end = self.decreases = 0
+
+    def on_epoch_end(self, epoch, logs=None):
+        loss = logs.get("val_loss", logs["loss"])
+        if loss < self.lowest:
+            self.lowest, self.flat, self.flat_at_end = loss, 0, 0
+            return
+        self.flat += 1
+        if self.decreases >= self.decreases_before_stop:
+            self.flat_at_end += 1
+        if self.flat_at_end > self.stop_patience:
+            self.model.stop_training = True
+        elif self.flat > self.patience:
+            optimizer = self.model.optimizer
+            optimizer.learning_rate = float(optimizer.learning_rate) * self.factor
+            self.flat, self.decreases = 0, self.decreases + 1
+
+
+class _Recorder(keras.callbacks.Callback):
+    """Appends a row an epoch to a list that outlives the round."""
+
+    def __init__(self, rows, start, batches):
+        super().__init__()
+        self.rows = rows
+        self.start = start
+        self.batches = batches
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.partnered_share = self.batches.partnered_share()
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.rows.append(
+            {
+                "epoch": epoch + 1,
+                **logs,
+                "partnered_share": self.partnered_share,
+                "learning_rate": float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)),
+                "seconds": time.perf_counter() - self.start,
+            }
+        )

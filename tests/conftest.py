@@ -1,0 +1,25 @@
+"""Shared by all tests: quiet TensorFlow, one seed, results in a folder that goes away."""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("MPLBACKEND", "agg")
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def _seeded(request):
+    """Weights drawn in a test are the same in each run; tests without Keras do not import it."""
+    import sys
+
+    if "keras" in sys.modules:
+        sys.modules["keras"].utils.set_random_seed(0)
+    yield
+
+
+@pytest.fixture
+def outputs(tmp_path, monkeypatch):
+    """A folder for runs and caches of one test."""
+    monkeypatch.setenv("GAAP_OUTPUTS", str(tmp_path / "outputs"))
+    return tmp_path / "outputs"

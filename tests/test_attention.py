@@ -1,0 +1,161 @@
+import keras
+import numpy as np
+import pytest
+from layer_checks import check_layer, gradient
+from oracles.attention import average_pool, cross_feature_attention
+
+from gaaplib.attention import ATTENTION, CrossFeatureAttention, NonLocalAttention
+
+MAPS = np.random.default_rng(0).normal(size=(4, 3, 2, 8)).astype("float32")
+PARTNERS = np.array([2, 3, 0, 3], "int32")
+
+
+def to_numpy(tensor):
+    return keras.ops.convert_to_numpy(tensor)
+
+
+def kernels(layer):
+    """The four kernels of a cross-feature layer as NumPy arrays: query, key, value, output."""
+    parts = (layer.query, layer.key, layer.value, layer.output_projection)
+    return [to_numpy(part.kernel) for part in parts]
+
+
+@pytest.mark.parametrize("partners", [False, True], ids=["alone", "with partners"])
+@pytest.mark.parametrize("name", ATTENTION)
+def test_every_entry_passes_the_layer_check(name, partners):
+    check_layer(
+        lambda: ATTENTION[name](key_dim=4, value_dim=6),
+        (MAPS, PARTNERS) if partners else (MAPS,),
+        rtol=1e-4,
+    )
+
+
+@pytest.mark.parametrize("name", ATTENTION)
+def test_every_entry_is_called_alike_and_keeps_the_shape(name):
+    layer = ATTENTION[name]()
+    assert layer(MAPS, partners=PARTNERS, training=True).shape == MAPS.shape
+    assert layer(MAPS, partners=None, training=False).shape == MAPS.shape
+    assert layer.attention_map(MAPS, partners=PARTNERS).shape == (4, 6, 6)
+
+
+@pytest.mark.parametrize("name", [name for name in ATTENTION if name != "nonlocal"])
+def test_rows_of_the_map_sum_to_one(name):
+    layer = ATTENTION[name]()
+    layer(MAPS)
+    rows = to_numpy(layer.attention_map(MAPS, PARTNERS)).sum(axis=-1)
+    assert np.allclose(rows, 1.0, atol=1e-6)
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.3, 0.5, 1.0])
+@pytest.mark.parametrize("partner", CrossFeatureAttention.PARTNERS)
+def test_equals_the_slow_oracle(partner, alpha):
+    layer = CrossFeatureAttention(key_dim=4, value_dim=5, alpha=alpha, partner=partner)
+    output = to_numpy(layer(MAPS, partners=PARTNERS))
+    matrix = to_numpy(layer.attention_map(MAPS, PARTNERS))
+    expected = cross_feature_attention(MAPS, *kernels(layer), alpha, partner, PARTNERS)
+    assert np.allclose(matrix, expected[0], atol=1e-6)
+    assert np.allclose(output, expected[1], atol=1e-5)
+
+
+def test_the_default_dimensions():
+    layer = CrossFeatureAttention()
+    layer.build((None, 4, 2, 64))
+    assert [kernel.shape for kernel in kernels(layer)] == [(64, 8), (64, 8), (64, 32), (32, 64)]
+
+
+def test_class_without_partners_is_self():
+    layer = CrossFeatureAttention(partner="class")
+    control = CrossFeatureAttention(partner="self")
+    expected = layer(MAPS)
+    control.build(MAPS.shape)
+    control.set_weights(layer.get_weights())
+    assert np.allclose(to_numpy(control(MAPS)), to_numpy(expected), atol=1e-6)
+    with_partners = to_numpy(layer(MAPS, partners=PARTNERS))
+    assert not np.allclose(with_partners, to_numpy(expected), atol=1e-3)
+
+
+def test_class_with_alpha_one_is_self():
+    layer = CrossFeatureAttention(partner="class", alpha=1.0)
+    control = CrossFeatureAttention(partner="self")
+    output = layer(MAPS, partners=PARTNERS)
+    control.build(MAPS.shape)
+    control.set_weights(layer.get_weights())
+    assert np.allclose(to_numpy(control(MAPS)), to_numpy(output), atol=1e-6)
+
+
+def test_channel_with_alpha_one_half_is_self_at_another_temperature():
+    layer = CrossFeatureAttention(key_dim=4, partner="channel", alpha=0.5)
+    layer(MAPS)
+    matrix = to_numpy(layer.attention_map(MAPS))
+    control = CrossFeatureAttention(key_dim=4, partner="self")
+    control(MAPS)
+    # 0.5 / sqrt(d_k / 2) = (1 / sqrt(2)) / sqrt(d_k): the query a factor sqrt(2) smaller.
+    query, key, value, output = kernels(layer)
+    control.set_weights([query / np.sqrt(2.0), key, value, output])
+    assert np.allclose(to_numpy(control.attention_map(MAPS)), matrix, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["class", "channel", "self", "uniform", "none"])
+def test_the_pooled_output_is_the_weighted_mean_of_the_features(name):
+    """READING.md: mean(F) + W_a W_v sum_n w_n F_n, where w is the column mean of the softmax matrix."""
+    layer = ATTENTION[name](value_dim=5)
+    pooled = average_pool(to_numpy(layer(MAPS, partners=PARTNERS)))
+    weights = to_numpy(layer.attention_map(MAPS, PARTNERS)).mean(axis=1)
+    features = MAPS.reshape(4, 6, 8)
+    attended = np.einsum("bn,bnc->bc", weights, features)
+    expected = features.mean(axis=1)
+    if name != "none":
+        value, output = layer.value.kernel, layer.output_projection.kernel
+        expected = expected + attended @ to_numpy(value) @ to_numpy(output)
+    assert np.allclose(pooled, expected, atol=1e-5)
+
+
+def test_gradients_reach_the_partner():
+    layer = CrossFeatureAttention(partner="class", alpha=0.5)
+    layer(MAPS)
+
+    def first_output(maps):
+        return keras.ops.sum(keras.ops.square(layer(maps, partners=PARTNERS)[0]))
+
+    reached = np.abs(gradient(first_output, MAPS)).sum(axis=(1, 2, 3))
+    assert reached[0] > 0 and reached[2] > 1e-4
+    assert reached[1] == 0 and reached[3] == 0
+
+
+def test_nonlocal_starts_as_the_identity_and_equals_its_formula():
+    layer = NonLocalAttention(key_dim=3, value_dim=5)
+    assert np.array_equal(to_numpy(layer(MAPS)), MAPS)
+    layer.normalization.gamma.assign(np.linspace(0.5, 2.0, 8))
+    theta, phi, value, output = kernels(layer)
+    features = MAPS.reshape(4, 6, 8)
+    products = (features @ theta) @ (features @ phi).transpose(0, 2, 1) / 6
+    residual = products @ (features @ value) @ output
+    # Untouched moving statistics: mean 0, variance 1.
+    expected = MAPS + (residual * np.linspace(0.5, 2.0, 8) / np.sqrt(1 + 1e-5)).reshape(MAPS.shape)
+    assert np.allclose(to_numpy(layer(MAPS, training=False)), expected, atol=1e-4)
+
+
+def test_equal_shapes_start_from_different_draws():
+    layer = CrossFeatureAttention(key_dim=4)
+    layer(MAPS)
+    query, key, *_ = kernels(layer)
+    assert not np.allclose(query, key)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"partner": "other"}, "class, channel, self"),
+        ({"alpha": 1.5}, "alpha=1.5"),
+        ({"key_dim": 0}, "key_dim=0"),
+        ({"value_dim": 2.5}, "value_dim=2.5"),
+    ],
+)
+def test_wrong_arguments_are_named(arguments, words):
+    with pytest.raises(ValueError, match=words):
+        CrossFeatureAttention(**arguments)
+
+
+def test_channel_needs_an_even_key_dim():
+    with pytest.raises(ValueError, match="key_dim=3"):
+        CrossFeatureAttention(key_dim=3, partner="channel")(MAPS)

@@ -1,0 +1,137 @@
+import dataclasses
+import json
+
+import pytest
+
+from gaaplib.config import CHOICES, PROFILES, RANGES, RunConfig
+
+
+def test_the_defaults_are_the_demo_profile():
+    assert RunConfig() == RunConfig.from_profile("demo")
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_every_profile_is_valid_and_survives_json(profile):
+    config = RunConfig.from_profile(profile)
+    assert config.profile == profile
+    assert RunConfig(**json.loads(json.dumps(config.to_dict()))) == config
+
+
+@pytest.mark.parametrize("name", CHOICES)
+def test_an_unknown_choice_lists_the_known_ones(name):
+    wrong = 3 if isinstance(getattr(RunConfig(), name), int) else "nonsense"
+    with pytest.raises(ValueError, match=f"{name}=.*known: ") as caught:
+        RunConfig(**{name: wrong})
+    assert all(str(known) in str(caught.value) for known in CHOICES[name])
+
+
+@pytest.mark.parametrize("name", RANGES)
+def test_a_value_out_of_range_is_named(name):
+    low, high = RANGES[name]
+    for wrong in (low - 1, high + 1):
+        with pytest.raises(ValueError, match=f"{name}="):
+            RunConfig(**{name: wrong})
+
+
+def test_every_number_has_a_range_and_every_word_a_choice():
+    checked = {*CHOICES, *RANGES, "profile"}
+    free = {"data", "weights", "attention_at", "key_dim", "value_dim"}
+    assert {field.name for field in dataclasses.fields(RunConfig)} - checked == free
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("epochs", 2.5, "int"),
+        ("epochs", True, "int"),
+        ("epochs", "2", "int"),
+        ("alpha", "0.5", "float"),
+        ("backbone", 18, "str"),
+        ("key_dim", 0.5, "int or None"),
+    ],
+)
+def test_a_wrong_type_is_named(name, value, expected):
+    with pytest.raises(TypeError, match=f"{name}={value!r}.*expected {expected}"):
+        RunConfig(**{name: value})
+
+
+def test_a_whole_number_serves_as_a_float():
+    assert RunConfig(alpha=1) == RunConfig(alpha=1.0)
+    assert RunConfig(alpha=1).run_id == RunConfig(alpha=1.0).run_id
+
+
+def test_an_unknown_parameter_lists_the_known_ones():
+    with pytest.raises(ValueError, match=r"bakbone; known: profile, .*backbone"):
+        RunConfig.from_profile("demo", bakbone="resnet50")
+    with pytest.raises(ValueError, match="profile='quick' is not known; known: smoke, demo"):
+        RunConfig.from_profile("quick")
+
+
+def test_none_means_as_the_profile_says():
+    assert RunConfig.from_profile("paper", epochs=None).epochs == 25
+    assert RunConfig.from_profile("paper", epochs=3).epochs == 3
+
+
+def test_batches_of_p_times_k_have_to_divide():
+    with pytest.raises(ValueError, match="batch_size=30.*images_per_identity=4"):
+        RunConfig(batch_size=30)
+
+
+def test_the_paper_profile_is_the_papers_protocol():
+    """READING.md, 'Training, as the paper gives it'."""
+    config = RunConfig.from_profile("paper", backbone="resnet50")
+    expected = {
+        "height": 128,
+        "width": 64,
+        "learning_rate": 1e-4,
+        "beta_1": 0.8,
+        "batch_size": 32,
+        "epochs": 25,
+        "schedule": "plateau",
+        "sampler": "shuffled",
+        "initializer": "gaussian0.1",
+        "label_smoothing": 0.0,
+        "weights": None,
+        "alpha": 0.5,
+        "attention": "class",
+        "pooling": "avg",
+        "flip": 0.0,
+        "erase": 0.0,
+        "scale": 1.0,
+    }
+    assert {name: getattr(config, name) for name in expected} == expected
+    assert min(config.shift_x, config.shift_y, config.zoom, config.crop) > 0
+    rates = {name: RunConfig.from_profile("paper", backbone=name).learning_rate for name in CHOICES["backbone"]}
+    assert rates["resnet18"] == 5e-4
+    assert rates["resnet34"] == 2e-4
+    assert rates["vgg16"] == rates["vgg19"] == 1e-4
+
+
+def test_the_run_id_says_what_it_is_and_changes_with_every_value():
+    config = RunConfig()
+    assert config.run_id.startswith("synthetic-market1501_resnet18_class_avg_gaap_fold0_seed0_")
+    real = dataclasses.replace(config, data="somewhere")
+    assert real.run_id.startswith("market1501_resnet18_")
+    changed = [dataclasses.replace(config, crop=0.2), dataclasses.replace(config, seed=1), real]
+    assert len({config.run_id, *(other.run_id for other in changed)}) == 4
+
+
+def test_a_notebook_gives_its_parameters_and_nothing_else():
+    namespace = {
+        "__name__": "__main__",
+        "_ih": [""],
+        "In": [""],
+        "Out": {},
+        "exit": object(),
+        "json": json,
+        "RunConfig": RunConfig,
+        "profile": "smoke",
+        "seed": 4,
+        "epochs": None,
+    }
+    config = RunConfig.from_notebook(namespace)
+    assert (config.profile, config.seed) == ("smoke", 4)
+    with pytest.raises(ValueError, match="unknown parameter sed; known: "):
+        RunConfig.from_notebook({**namespace, "sed": 4})
+    with pytest.raises(TypeError, match="seed='4'"):
+        RunConfig.from_notebook({**namespace, "seed": "4"})

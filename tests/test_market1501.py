@@ -1,0 +1,198 @@
+"""The parser of Market-1501, on its true layout made of empty files and on a real sample."""
+
+import warnings
+from pathlib import Path
+
+import pytest
+
+from gaaplib.datasets.market1501 import EXPECTED, FOLDER, read
+from gaaplib.datasets.records import check_records, counts
+
+SAMPLE = Path(__file__).parents[2] / "shared/real/pku-sample"
+FILES = [
+    "bounding_box_train/0002_c1s1_000451_03.jpg",
+    "bounding_box_train/0002_c2s1_000301_01.JPG",
+    "bounding_box_train/0007_c6s4_005127_02.jpeg",
+    "query/0001_c1s1_001051_00.jpg",
+    "bounding_box_test/-1_c1s1_000401_03.jpg",
+    "bounding_box_test/0000_c4s6_000151_01.png",
+    "bounding_box_test/0001_c3s1_008976_01.jpg",
+]
+
+
+@pytest.fixture
+def home(tmp_path):
+    """A complete little Market-1501; no file is an image, so that a parser that opens one fails."""
+    for file in FILES:
+        touch(tmp_path / FOLDER, file)
+    return tmp_path / FOLDER
+
+
+def touch(home, *files):
+    for file in files:
+        (home / file).parent.mkdir(parents=True, exist_ok=True)
+        (home / file).touch()
+
+
+def test_records(home):
+    records = read(home, expected=None)
+    check_records(records)
+    assert records.values.tolist() == [
+        ["bounding_box_test/0000_c4s6_000151_01.png", 0, 4, "gallery"],
+        ["bounding_box_test/0001_c3s1_008976_01.jpg", 1, 3, "gallery"],
+        ["bounding_box_train/0002_c1s1_000451_03.jpg", 2, 1, "train"],
+        ["bounding_box_train/0002_c2s1_000301_01.JPG", 2, 2, "train"],
+        ["bounding_box_train/0007_c6s4_005127_02.jpeg", 7, 6, "train"],
+        ["query/0001_c1s1_001051_00.jpg", 1, 1, "query"],
+    ]
+
+
+def test_root_may_be_the_folder_or_its_parent_or_of_any_name(home):
+    records = read(str(home), expected=None)
+    from_parent = read(home.parent, expected=None)
+    assert from_parent["path"].tolist() == [f"{FOLDER}/{path}" for path in records["path"]]
+    # A name like an image's in the path must not be taken for the image's.
+    renamed = home.rename(home.parent / "0009_c5s1_000001_00.jpg")
+    assert read(renamed, expected=None).equals(records)
+
+
+def test_files_that_are_no_images_are_ignored(home):
+    records = read(home, expected=None)
+    touch(
+        home,
+        "query/Thumbs.db",
+        "query/readme.txt",
+        "query/.DS_Store",
+        "query/0001",
+        "query/._0001_c1s1_001051_00.jpg",
+        "bounding_box_train/folder.jpg/inside.jpg",
+        "gt_query/0001_c1s1_001051_00_good.mat",
+        "readme.txt",
+    )
+    assert read(home, expected=None).equals(records)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "0003_c1s1_000001.jpg",
+        "3_c1s1_000001_00.jpg",
+        "0003_c7s1_000001_00.jpg",
+        "0003_c0s1_000001_00.jpg",
+        "x0003_c1s1_000001_00.jpg",
+        "0003_c1s1_000001_00.jpg.jpg",
+        "-2_c1s1_000001_00.jpg",
+        "0003_c1s1_000001_00.bmp",
+        "000\u0663_c1s1_000001_00.jpg",
+    ],
+)
+def test_an_image_with_another_name_is_refused(home, name):
+    touch(home, f"query/{name}")
+    with pytest.raises(ValueError) as error:
+        read(home, expected=None)
+    message = str(error.value)
+    assert f"1 of 2 images in {home / 'query'}" in message
+    assert name in message
+    assert "0002_c1s1_000451_03.jpg" in message
+    assert "unpack the data set anew" in message
+
+
+def test_many_other_names_are_counted_and_the_first_three_shown(home):
+    touch(home, *(f"bounding_box_train/cat{index}.png" for index in range(5)))
+    with pytest.raises(ValueError, match=r"5 of 8 images .*first cat0.png, cat1.png, cat2.png:"):
+        read(home, expected=None)
+
+
+def test_a_missing_folder_is_named_with_what_is_there(home):
+    for file in (home / "query").iterdir():
+        file.unlink()
+    (home / "query").rmdir()
+    with pytest.raises(FileNotFoundError) as error:
+        read(home)
+    message = str(error.value)
+    assert "looked for the folders bounding_box_train, query, bounding_box_test" in message
+    assert FOLDER in message
+    assert "found there: bounding_box_test, bounding_box_train" in message
+
+
+@pytest.mark.parametrize(
+    ("make", "found"),
+    [
+        (lambda root: None, "no such folder"),
+        (lambda root: root.mkdir(), "found there: nothing"),
+        (lambda root: touch(root, *(f"{n:02d}.txt" for n in range(11))), r"08.txt, 09.txt, \.\.\.$"),
+    ],
+)
+def test_a_wrong_root_is_named_with_what_is_there(tmp_path, make, found):
+    make(tmp_path / "data")
+    with pytest.raises(FileNotFoundError, match=found):
+        read(tmp_path / "data")
+
+
+@pytest.mark.parametrize("folder", ["bounding_box_train", "query", "bounding_box_test"])
+def test_an_empty_split_is_named(home, folder):
+    for file in (home / folder).iterdir():
+        file.unlink()
+    touch(home, f"{folder}/-1_c1s1_000401_03.jpg", f"{folder}/readme.txt")
+    with pytest.raises(ValueError, match=f"{folder} has no image besides junk"):
+        read(home)
+
+
+@pytest.mark.parametrize("folder", ["bounding_box_train", "query"])
+def test_a_distractor_outside_the_gallery_is_named(home, folder):
+    touch(home, f"{folder}/0000_c1s1_000151_01.jpg")
+    with pytest.raises(ValueError, match=f"{folder}/0000_c1s1_000151_01.jpg.*gallery only"):
+        read(home)
+
+
+def test_a_single_training_identity_is_named(home):
+    (home / FILES[2]).unlink()
+    with pytest.raises(ValueError, match="bounding_box_train has images of identity 2 only"):
+        read(home)
+
+
+def test_counts_other_than_published_are_one_warning(home):
+    with pytest.warns(UserWarning) as caught:
+        read(home)
+    assert len(caught) == 1
+    assert caught[0].filename == __file__
+    for number in ("12936", "3368", "15913", "751", "750"):
+        assert number in str(caught[0].message)
+
+
+def test_expected_counts_are_silent(home):
+    expected = counts(read(home, expected=None)).to_dict("index")
+    assert expected["train"] == {"images": 3, "identities": 2, "cameras": 3}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        read(home, expected=expected)
+
+
+def test_a_data_set_of_the_published_size_is_silent(tmp_path):
+    """The published numbers hold for a layout drawn to them: EXPECTED counts junk nowhere."""
+
+    def spread(folder, pids, images, junk=0):
+        (tmp_path / folder).mkdir()
+        for index in range(images):
+            pid, camera = pids[index % len(pids)], index % 6 + 1
+            (tmp_path / folder / f"{pid:04d}_c{camera}s1_{index:06d}_00.jpg").touch()
+        for index in range(junk):
+            (tmp_path / folder / f"-1_c1s1_{index:06d}_00.jpg").touch()
+
+    spread("bounding_box_train", range(1, 1502, 2), 12_936)
+    spread("query", range(2, 1501, 2), 3_368)
+    spread("bounding_box_test", range(0, 1501, 2), 15_913, junk=19_732 - 15_913)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        records = read(tmp_path)
+    assert counts(records).to_dict("index") == EXPECTED
+
+
+@pytest.mark.skipif(not SAMPLE.is_dir(), reason="the real sample is not on this machine")
+def test_the_real_sample():
+    records = read(SAMPLE, expected=None)
+    assert counts(records).to_dict("index") == {
+        "train": {"images": 991, "identities": 62, "cameras": 2},
+        "query": {"images": 24, "identities": 12, "cameras": 2},
+        "gallery": {"images": 168, "identities": 12, "cameras": 2},
+    }

@@ -1,0 +1,140 @@
+import keras
+import numpy as np
+import pytest
+
+from gaaplib.attention import ATTENTION
+from gaaplib.config import RunConfig
+from gaaplib.methods import METHODS
+from gaaplib.methods.gaap import choose_partners
+from gaaplib.methods.histogram import StripeHistogram
+from gaaplib.pooling import POOLING
+
+IMAGES = np.random.default_rng(0).integers(0, 256, (8, 64, 32, 3), dtype=np.uint8)
+LABELS = np.array([0, 0, 1, 1, 2, 2, 3, 3], "int32")
+
+
+def make(**changes):
+    config = RunConfig.from_profile("smoke", **changes)
+    return METHODS[config.method](config, 4)
+
+
+def predict(method):
+    return {name: np.asarray(array) for name, array in method.model.predict_on_batch(IMAGES).items()}
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_embeds_trains_on_its_batches_and_compares(name, tmp_path):
+    method = make(method=name)
+    outputs = predict(method)
+    assert all(len(array) == 8 and np.isfinite(array).all() for array in outputs.values())
+    assert set(method.losses) <= set(method.training_model.output if method.training_model else {})
+    rounds = list(method.rounds(LABELS, lambda: outputs))
+    assert bool(rounds) == (method.training_model is not None)
+    if rounds:
+        inputs = {"images": IMAGES, **method.batch_inputs(LABELS, np.random.default_rng(0))}
+        targets = {output: LABELS for output in method.losses}
+        losses = {output: loss for output, (loss, _) in method.losses.items()}
+        method.training_model.compile("sgd", loss=losses, jit_compile=False)
+        assert np.isfinite(method.training_model.train_on_batch(inputs, targets)).all()
+        assert not np.array_equal(predict(method)["embedding"], outputs["embedding"])
+    scores = method.retrieval_scores(outputs, outputs, query_pids=LABELS, gallery_pids=LABELS)
+    assert scores.cmc[0] == 1.0
+    path = tmp_path / "model.keras"
+    method.model.save(path)
+    loaded = keras.saving.load_model(path, safe_mode=True)
+    again = loaded.predict_on_batch(IMAGES)
+    assert np.allclose(again["embedding"], predict(method)["embedding"], atol=1e-5)
+
+
+@pytest.mark.parametrize("attention", ATTENTION)
+@pytest.mark.parametrize("pooling", POOLING)
+def test_every_attention_and_pooling_joins_the_network(attention, pooling):
+    outputs = predict(make(attention=attention, pooling=pooling))
+    assert outputs["embedding"].shape == (8, 512)
+    assert outputs["logits"].shape == (8, 4)
+
+
+def test_training_with_own_partners_gives_what_inference_gives():
+    method = make(attention="class")
+    inputs = {"images": IMAGES, **method.batch_inputs(LABELS, None)}
+    trained = method.training_model.predict_on_batch(inputs)
+    assert np.allclose(trained["logits"], predict(method)["logits"], atol=1e-5)
+
+
+def test_attention_sees_the_partner_in_training():
+    method = make(attention="class", key_dim=64)
+    for weight in (method._attention.query.kernel, method._attention.key.kernel):
+        weight.assign(weight * 10.0)
+    own = method.batch_inputs(LABELS, None)
+    other = method.batch_inputs(LABELS, np.random.default_rng(0))
+    one = method.training_model.predict_on_batch({"images": IMAGES, **own})
+    two = method.training_model.predict_on_batch({"images": IMAGES, **other})
+    assert not np.allclose(one["logits"], two["logits"], atol=1e-5)
+
+
+@pytest.mark.parametrize("place", ["stage2", "stage4", "last"])
+def test_attention_can_stand_after_any_stage(place):
+    method = make(attention="self", attention_at=place)
+    channels = {"stage2": 128, "stage4": 512, "last": 512}[place]
+    assert method._attention.output_projection.units == channels
+    assert predict(method)["embedding"].shape == (8, 512)
+
+
+def test_an_unknown_stage_lists_the_known_ones():
+    with pytest.raises(ValueError, match="attention_at='stage9'.*stage1, stage2, stage3, stage4, last"):
+        make(attention_at="stage9")
+
+
+def test_the_neck_normalises_and_has_no_offset():
+    method = make(neck="bnneck")
+    method._neck.gamma.assign(np.full(512, 2.0))
+    outputs = predict(method)
+    # Untouched moving statistics: mean 0, variance 1.
+    assert np.allclose(outputs["embedding"], 2.0 * outputs["pooled"], rtol=1e-4)
+    assert [weight.name for weight in method._neck.trainable_weights] == ["gamma"]
+    assert method._classifier.use_bias is False
+
+
+def test_the_triplet_probe_teaches_the_network_nothing():
+    method = make(method="triplet", neck="none")
+    before = [np.asarray(w) for w in method._lower.trainable_weights]
+    probe = {"logits": method.losses["logits"][0]}
+    model = method.training_model
+    model.compile(keras.optimizers.SGD(1.0), loss={**probe, "pooled": None}, jit_compile=False)
+    inputs = {"images": IMAGES, **method.batch_inputs(LABELS, None)}
+    kernel = np.asarray(method._classifier.kernel)
+    model.train_on_batch(inputs, {"logits": LABELS, "pooled": LABELS})
+    after = [np.asarray(w) for w in method._lower.trainable_weights]
+    assert all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
+    assert not np.array_equal(np.asarray(method._classifier.kernel), kernel)
+
+
+def test_triplet_needs_several_images_of_an_identity():
+    with pytest.raises(ValueError, match="sampler='shuffled'.*identity_balanced"):
+        make(method="triplet", sampler="shuffled")
+
+
+def test_partners_are_others_of_the_same_identity_where_there_are_any():
+    labels = np.array([5, 5, 5, 2, 7, 7, 9])
+    for seed in range(20):
+        partners = choose_partners(labels, np.random.default_rng(seed))
+        assert np.array_equal(labels[partners], labels)
+        alone = np.array([3, 6])
+        company = np.setdiff1d(np.arange(7), alone)
+        assert np.array_equal(partners[alone], alone)
+        assert (partners[company] != company).all()
+        # Each image is somebody's partner once.
+        assert np.array_equal(np.sort(partners), np.arange(7))
+
+
+def test_the_histogram_counts_colours_by_stripe():
+    image = np.zeros((1, 12, 4, 3), np.uint8)
+    image[0, 6:, :, 0] = 255
+    image[0, 6:, :2, 1] = 40
+    found = keras.ops.convert_to_numpy(StripeHistogram(stripes=2, bins=8)(image)).reshape(2, 3, 8) ** 2
+    expected = np.zeros((2, 3, 8))
+    expected[0, :, 0] = 1
+    expected[1, 0, 7] = 1
+    expected[1, 1, [0, 1]] = 0.5
+    expected[1, 2, 0] = 1
+    assert np.allclose(found, expected, atol=1e-6)
