@@ -53,8 +53,8 @@ class Data:
 def run(config, *, outputs=None, rerun=False, verbose=0):
     """Train, embed and evaluate what ``config`` describes, and leave a complete run folder.
 
-    A run that is there already is answered as it is. One that fails leaves no ``metrics.json``; one whose loss
-    leaves the finite numbers leaves one that says ``"diverged"`` and has no scores.
+    A run that is there already is answered as it is. One that fails leaves no ``metrics.json``; one whose loss or
+    whose embeddings leave the numbers that can be scored leaves one that says ``"diverged"``, why, and no scores.
 
     Args:
         config: a :class:`gaaplib.config.RunConfig`.
@@ -80,14 +80,17 @@ def run(config, *, outputs=None, rerun=False, verbose=0):
     history.to_csv(result.folder / "history.csv", index=False)
     clock.stop("training")
     method.model.save(result.folder / "model.keras")
-    diverged = training.diverged(history)
-    closed, retrieval = (None, None) if diverged else _evaluate(method, data, result, verbose)
-    # Finite losses can still leave a model that answers NaN.
-    diverged = retrieval is None
+    trouble, closed, retrieval = training.trouble(history), None, None
+    if not trouble:
+        outputs_by_role = outputs_of(method, data, ("test", "query", "gallery"), verbose)
+        trouble = _trouble(outputs_by_role, config)
+    if not trouble:
+        closed, retrieval = _evaluate(method, data, outputs_by_role, result)
     clock.stop("evaluation")
     runs.finish(
         result,
-        status="diverged" if diverged else "done",
+        status="diverged" if trouble else "done",
+        reason=trouble,
         counts=_counts(data),
         closed=closed,
         retrieval=retrieval,
@@ -184,12 +187,25 @@ def _train(method, data, verbose):
     return training.fit(method, data.store.images, train, validation, verbose=verbose)
 
 
-def _evaluate(method, data, result, verbose):
-    """Both protocols as dicts of fractions, and the per-query arrays on disk. None for both: outputs not finite."""
-    outputs = outputs_of(method, data, ("test", "query", "gallery"), verbose)
-    finite = all(np.isfinite(array).all() for part in outputs.values() for array in part.values())
-    if not finite:
-        return None, None
+def _trouble(outputs_by_role, config):
+    """Why a model's answers cannot be scored, in words; None where they can.
+
+    Finite losses can still leave a network that answers NaN, or zeros for everything (dead ReLUs).
+    """
+    for role, outputs in outputs_by_role.items():
+        for name, array in outputs.items():
+            if not np.isfinite(array).all():
+                return f"{name} of the {role} images is not finite"
+        embeddings = outputs.get("embedding")
+        if config.distance == "cosine" and embeddings is not None:
+            zero = int((embeddings == 0).all(axis=1).sum())
+            if zero:
+                return f"{zero} of {len(embeddings)} {role} embeddings are all zeros and have no direction"
+    return None
+
+
+def _evaluate(method, data, outputs, result):
+    """Both protocols as dicts of fractions, and the per-query arrays on disk."""
     closed = _closed(method, data, outputs.get("test"))
     scores, chance = _retrieval(method, data, outputs)
     queries = data.part("query")

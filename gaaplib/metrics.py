@@ -7,21 +7,19 @@ Two protocols, never mixed in one number:
 - *closed*: softmax scores over the identities trained on.
   :func:`evaluate_classification`; by luck alone :func:`expected_classification_by_chance`.
 
-For one query, let N gallery images be ranked once the junk is left out, R of them of the query's
-identity (the hits), at ranks r_1 < ... < r_R, all counted from 1. Then
+For one query, let N gallery images be ranked once the junk is left out, R of them of the query's identity (the hits),
+at ranks r_1 < ... < r_R, all counted from 1. Then
 
 - CMC(k) is 1 if r_1 <= k, else 0;
-- AP is the mean of the precision h / r_h over the hits h = 1..R ("step"), or of the precision
-  just before and at the hit, averaged ("trapezoid"; see ``AP_CONVENTIONS``);
+- AP is the mean of the precision h / r_h over the hits h = 1..R ("step"), or of the precision just before and at the
+  hit, averaged ("trapezoid"; see ``AP_CONVENTIONS``);
 - INP is R / r_R, the share of the ranking down to the last hit that is hits.
 
-CMC, mAP and mINP are their means over the valid queries, those with R > 0. Junk is a gallery
-image with the query's identity *and* camera: the same moment seen twice, no re-identification.
+CMC, mAP and mINP are their means over the valid queries, those with R > 0. Junk is a gallery image with the query's
+identity *and* camera: the same moment seen twice, no re-identification.
 
-References
-----------
-L. Zheng et al., "Scalable Person Re-identification: A Benchmark", ICCV 2015 (CMC, mAP, junk).
-M. Ye et al., "Deep Learning for Person Re-identification: A Survey and Outlook", TPAMI 2022 (INP).
+Sources: L. Zheng et al., "Scalable Person Re-identification: A Benchmark", ICCV 2015 (CMC, mAP, junk); M. Ye et al.,
+"Deep Learning for Person Re-identification: A Survey and Outlook", TPAMI 2022 (INP).
 """
 
 import warnings
@@ -39,24 +37,15 @@ CHUNK_ELEMENTS = 2**22
 class RetrievalScores:
     """Scores of one retrieval evaluation, all as fractions.
 
-    The per-query arrays have shape (num_queries,), in the order of the queries, and hold NaN
-    where ``valid`` is False.
-
-    Attributes
-    ----------
-    mAP, mINP : float
-        Means over the valid queries; NaN if there is none.
-    cmc : array (max_rank,)
-        ``cmc[k - 1]`` is CMC(k), the share of valid queries with a hit among the first k. Past the
-        gallery's length the last value is carried on.
-    num_queries, num_valid_queries : int
-        All queries, and those with a match in the gallery once the junk is left out.
-    ap_convention : str
-        Which average precision ``mAP`` and ``ap`` are: a key of ``AP_CONVENTIONS``.
-    ap, inp : float arrays (num_queries,)
-    first_hit : float array (num_queries,)
-        Rank of the first hit, from 1.
-    valid : bool array (num_queries,)
+    Attributes:
+        mAP, mINP: means over the valid queries; NaN if there is none.
+        cmc: (max_rank,); ``cmc[k - 1]`` is CMC(k), the share of valid queries with a hit among the first k. Past the
+            gallery's length the last value is carried on.
+        num_queries, num_valid_queries: all queries, and those with a match in the gallery once the junk is left out.
+        ap_convention: which average precision ``mAP`` and ``ap`` are: a key of ``AP_CONVENTIONS``.
+        ap, inp, first_hit: floats (num_queries,), in the order of the queries, NaN where ``valid`` is False;
+            ``first_hit`` is the rank of the first hit, from 1.
+        valid: booleans (num_queries,).
     """
 
     mAP: float
@@ -75,21 +64,14 @@ class RetrievalScores:
 class ClassificationScores:
     """Scores of one closed-set evaluation, all as fractions.
 
-    Attributes
-    ----------
-    mRA : float
-        Top-1 accuracy averaged over the identities present (macro accuracy).
-    micro_accuracy : float
-        Top-1 accuracy over the images; the same as CMC(1).
-    mAP : float
-        Mean of 1 / rank of the right class: the AP of a ranking with one right answer.
-    cmc : array (max_rank,)
-        ``cmc[k - 1]`` is CMC(k), the share of images whose identity is among the k best classes.
-        Past the number of classes the last value is carried on.
-    num_images, num_identities, num_classes : int
-        Images scored, identities among their labels, columns of the scores.
-    rank : array (num_images,)
-        Rank of the right class of each image, from 1.
+    Attributes:
+        mRA: top-1 accuracy averaged over the identities present (macro accuracy).
+        micro_accuracy: top-1 accuracy over the images; the same as CMC(1).
+        mAP: mean of 1 / rank of the right class: the AP of a ranking with one right answer.
+        cmc: (max_rank,); ``cmc[k - 1]`` is CMC(k), the share of images whose identity is among the k best classes.
+            Past the number of classes the last value is carried on.
+        num_images, num_identities, num_classes: images scored, identities among their labels, columns of the scores.
+        rank: (num_images,), the rank of the right class of each image, from 1.
     """
 
     mRA: float
@@ -107,50 +89,30 @@ class ClassificationScores:
         return self.mRA
 
 
-# -- retrieval ---------------------------------------------------------------------------------
+# -- retrieval ---------------------------------------------------------------------------------------------------------
 
 
 def evaluate_distances(
-    distances,
-    query_pids,
-    gallery_pids,
-    query_camids=None,
-    gallery_camids=None,
-    *,
-    ap: str = "step",
-    max_rank: int = 50,
+    distances, query_pids, gallery_pids, query_camids=None, gallery_camids=None, *, ap: str = "step", max_rank: int = 50
 ) -> RetrievalScores:
     """Score the rankings that a matrix of distances gives.
 
-    Each query's gallery is sorted by ascending distance, ties in gallery order. With cameras,
-    gallery images with the query's identity and camera (junk) are left out; without, nothing is.
-    A query without a match is counted in ``num_queries`` and left out of every mean.
+    Each query's gallery is sorted by ascending distance, ties in gallery order. With cameras, gallery images with the
+    query's identity and camera (junk) are left out; without, nothing is. A query without a match is counted in
+    ``num_queries`` and left out of every mean. If no query has one, the scores are NaN and there is one UserWarning.
 
-    Parameters
-    ----------
-    distances : array (num_queries, num_gallery)
-        Any real dtype, any memory layout; smaller is more alike.
-    query_pids, gallery_pids : arrays (num_queries,), (num_gallery,)
-        Identities.
-    query_camids, gallery_camids : arrays (num_queries,), (num_gallery,), optional
-        Cameras, both or neither. Where cameras are unknown give neither: a placeholder shared by
-        all images would make every match junk.
-    ap : {"step", "trapezoid"}
-        Convention of the average precision. "step" is scikit-learn's; "trapezoid" is that of
-        Market-1501's official evaluation and never the higher of the two.
-    max_rank : int
-        Length of ``cmc``.
+    Args:
+        distances: (num_queries, num_gallery), any real dtype, any memory layout; smaller is more alike.
+        query_pids, gallery_pids: identities, (num_queries,) and (num_gallery,).
+        query_camids, gallery_camids: cameras, as many, both or neither. Where cameras are unknown give neither: a
+            placeholder shared by all images would make every match junk.
+        ap: convention of the average precision. ``"step"`` is scikit-learn's; ``"trapezoid"`` is that of Market-1501's
+            official evaluation and never the higher of the two.
+        max_rank: length of ``cmc``.
 
-    Raises
-    ------
-    ValueError
-        If lengths do not agree, the gallery is empty, one camera array is missing, a distance is
-        NaN or infinite, ``ap`` is unknown or ``max_rank`` is below 1.
-
-    Warns
-    -----
-    UserWarning
-        Once, if no query is valid; the scores are then NaN.
+    Raises:
+        ValueError: lengths that do not agree, an empty gallery, one camera array missing, a distance that is NaN or
+            infinite, an unknown ``ap``, ``max_rank`` below 1.
     """
     distances = _real_matrix(distances, "distances")
     labels = _checked_labels(query_pids, gallery_pids, query_camids, gallery_camids)
@@ -177,26 +139,19 @@ def evaluate_embeddings(
 ) -> RetrievalScores:
     """Score the rankings that embeddings give; otherwise as :func:`evaluate_distances`.
 
-    The distances are computed for a chunk of queries at a time, so that memory stays bounded by
-    ``CHUNK_ELEMENTS`` (some 130 MB) plus a copy of the embeddings, however many queries there are.
+    The distances are computed for a chunk of queries at a time, so that memory stays bounded by ``CHUNK_ELEMENTS``
+    (some 130 MB) plus a copy of the embeddings, however many queries there are.
 
-    Parameters
-    ----------
-    query, gallery : arrays (num_queries, dim), (num_gallery, dim)
-    metric : {"cosine", "euclidean"}
-        See :func:`pairwise_distances`.
+    Args:
+        query, gallery: (num_queries, dim) and (num_gallery, dim).
+        metric: ``"cosine"`` or ``"euclidean"``; see :func:`pairwise_distances`.
 
-    Raises
-    ------
-    ValueError
-        As :func:`pairwise_distances` and :func:`evaluate_distances`.
+    Raises:
+        ValueError: as :func:`pairwise_distances` and :func:`evaluate_distances`.
     """
     labels = _checked_labels(query_pids, gallery_pids, query_camids, gallery_camids)
     distance_rows = _prepare_distances(query, gallery, metric)
-    for name, rows, pids in (
-        ("query", query, labels.query_pids),
-        ("gallery", gallery, labels.gallery_pids),
-    ):
+    for name, rows, pids in (("query", query, labels.query_pids), ("gallery", gallery, labels.gallery_pids)):
         if len(rows) != len(pids):
             raise ValueError(
                 f"{name} has {len(rows)} embeddings but {name}_pids has {len(pids)} entries: they must be as many"
@@ -205,114 +160,82 @@ def evaluate_embeddings(
 
 
 def expected_by_chance(
-    query_pids,
-    gallery_pids,
-    query_camids=None,
-    gallery_camids=None,
-    *,
-    ap: str = "step",
-    max_rank: int = 50,
+    query_pids, gallery_pids, query_camids=None, gallery_camids=None, *, ap: str = "step", max_rank: int = 50
 ) -> RetrievalScores:
     """Exact expectation of every score when each ranking is uniformly random.
 
     With N ranked gallery images of which R are hits, and H_N the N-th harmonic number:
 
-    - AP, step: (H_N + (N - H_N) (R - 1) / (N - 1)) / N; a hit at rank k has k - 1 images before it,
-      each a hit with probability (R - 1) / (N - 1).
+    - AP, step: (H_N + (N - H_N) (R - 1) / (N - 1)) / N; a hit at rank k has k - 1 images before it, each a hit with
+      probability (R - 1) / (N - 1).
     - AP, trapezoid: the mean of that and R / N, the expectation with the precision before the hit.
     - CMC(k): 1 - C(N - R, k) / C(N, k), the hypergeometric chance of a hit among k.
-    - INP: sum over l of (R / l) P(l), where P(l) = C(l - 1, R - 1) / C(N, R) is the chance that
-      the last hit has rank l.
+    - INP: sum over l of (R / l) P(l), where P(l) = C(l - 1, R - 1) / C(N, R) is the chance that the last hit has rank l.
     - first hit: (N + 1) / (R + 1).
 
-    Parameters, errors and the warning are those of :func:`evaluate_distances`; ``ap``, ``inp`` and
-    ``first_hit`` of the answer hold each query's expectation.
+    Arguments, errors and the warning are those of :func:`evaluate_distances`; ``ap``, ``inp`` and ``first_hit`` of the
+    answer hold each query's expectation.
     """
     labels = _checked_labels(query_pids, gallery_pids, query_camids, gallery_camids)
     _check_choice(ap, AP_CONVENTIONS, "ap")
     _check_max_rank(max_rank)
-    ranked = np.empty(len(labels.query_pids))
-    hits = np.empty(len(labels.query_pids))
-    for rows in _chunks(labels):
-        good, junk = _compare(labels, rows)
+    ranked, hits = np.empty((2, len(labels.query_pids)))
+    for rows, good, junk in _chunks(labels):
         ranked[rows] = (~junk).sum(axis=1)
         hits[rows] = good.sum(axis=1)
 
     valid = hits > 0
     # Equal (N, R) have equal expectations: compute each pair once.
-    pairs, pair_of_query = np.unique(np.stack([ranked[valid], hits[valid]], axis=1), axis=0, return_inverse=True)
-    pair_of_query = pair_of_query.reshape(-1)
-    n, r = pairs.T
-
-    def per_query(values):
-        answer = np.full(len(valid), np.nan)
-        answer[valid] = values[pair_of_query]
-        return answer
-
-    weights = np.bincount(pair_of_query, minlength=len(pairs)) / max(valid.sum(), 1)
-    return _summarise(
-        per_query(_chance_ap(n, r, ap)),
-        per_query(np.array([_chance_inp(*pair) for pair in pairs])),
-        per_query((n + 1) / (r + 1)),
-        weights @ _chance_cmc(n, r, max_rank),
-        ap,
+    pairs, pair_of_query, queries = np.unique(
+        np.stack([ranked[valid], hits[valid]], axis=1), axis=0, return_inverse=True, return_counts=True
     )
+    n, r = pairs.T
+    of_pair = np.stack([_chance_ap(n, r, ap), [_chance_inp(*pair) for pair in pairs], (n + 1) / (r + 1)])
+    per_query = np.full((3, len(valid)), np.nan)
+    per_query[:, valid] = of_pair[:, pair_of_query.ravel()]
+    return _summarise(per_query, queries / max(valid.sum(), 1) @ _chance_cmc(n, r, max_rank), ap)
 
 
 def pairwise_distances(query, gallery, metric: str = "cosine") -> np.ndarray:
-    """Distances of every query to every gallery embedding.
+    """Distances of every query to every gallery embedding, (num_queries, num_gallery).
 
-    Parameters
-    ----------
-    query, gallery : arrays (num_queries, dim), (num_gallery, dim)
-        Computed in float32, or in float64 where the input needs it (float64, or 32-bit integers
-        and wider).
-    metric : {"cosine", "euclidean"}
-        "cosine" is 1 - cos of the angle, from 0 to 2 but for rounding. "euclidean" is
-        sqrt(|q|^2 + |g|^2 - 2 q.g), clipped at 0: fast, and exact to rounding of the *squared*
-        norms, so that in float32 near-duplicates may differ by some thousandths of their norm.
+    Args:
+        query, gallery: (num_queries, dim) and (num_gallery, dim). Computed in float32, or in float64 where the input
+            needs it (float64, or 32-bit integers and wider).
+        metric: ``"cosine"`` is 1 - cos of the angle, from 0 to 2 but for rounding. ``"euclidean"`` is
+            sqrt(|q|^2 + |g|^2 - 2 q.g), clipped at 0: fast, and exact to rounding of the *squared* norms, so that in
+            float32 near-duplicates may differ by some thousandths of their norm.
 
-    Returns
-    -------
-    array (num_queries, num_gallery)
-
-    Raises
-    ------
-    ValueError
-        If the dimensions differ, a value is NaN or infinite, the metric is unknown or, for
-        "cosine", an embedding is all zeros and thus has no direction.
+    Raises:
+        ValueError: dimensions that differ, a value that is NaN or infinite, an unknown metric or, for ``"cosine"``, an
+            embedding of zeros, which has no direction.
     """
     return _prepare_distances(query, gallery, metric)(slice(None))
 
 
-# -- classification ----------------------------------------------------------------------------
+# -- classification ----------------------------------------------------------------------------------------------------
 
 
 def evaluate_classification(scores, labels, *, max_rank: int = 50) -> ClassificationScores:
     """Score the closed protocol, in which every identity was trained on.
 
-    The rank of the right class is 1 + the number of classes with a higher score + the number of
-    earlier classes with the same score.
+    The rank of the right class is 1 + the number of classes with a higher score + the number of earlier classes with
+    the same score.
 
-    Parameters
-    ----------
-    scores : array (num_images, num_classes)
-        Larger is more likely: probabilities or logits.
-    labels : integer array (num_images,)
-        The right class of each image, 0 .. num_classes - 1.
-    max_rank : int
-        Length of ``cmc``.
+    Args:
+        scores: (num_images, num_classes), larger is more likely: probabilities or logits.
+        labels: integers (num_images,), the right class of each image, 0 .. num_classes - 1.
+        max_rank: length of ``cmc``.
 
-    Raises
-    ------
-    ValueError
-        If there is no image, a score is NaN or infinite, lengths do not agree, a label is no
-        integer or not a column of ``scores``, or ``max_rank`` is below 1.
+    Raises:
+        ValueError: no image, a score that is NaN or infinite, lengths that do not agree, a label that is no integer or
+            not a column of ``scores``, ``max_rank`` below 1.
     """
     scores = _real_matrix(scores, "scores")
     num_images, num_classes = scores.shape
     _check_finite(scores, "scores")
     labels = _checked_classes(labels, num_classes)
+    _check_max_rank(max_rank)
     if len(labels) != num_images:
         raise ValueError(
             f"labels has {len(labels)} entries but scores has {num_images} rows: give one label for each row"
@@ -337,9 +260,9 @@ def evaluate_classification(scores, labels, *, max_rank: int = 50) -> Classifica
 def expected_classification_by_chance(labels, num_classes: int, *, max_rank: int = 50) -> ClassificationScores:
     """Exact expectation of every closed-set score when the classes are ranked at random.
 
-    With C classes the right one has each rank with probability 1 / C: mRA and accuracy are 1 / C,
-    CMC(k) is min(k, C) / C, mAP is H_C / C (the harmonic number), and the rank is (C + 1) / 2.
-    Parameters and errors are those of :func:`evaluate_classification`.
+    With C classes the right one has each rank with probability 1 / C: mRA and accuracy are 1 / C, CMC(k) is
+    min(k, C) / C, mAP is H_C / C (the harmonic number), and the rank is (C + 1) / 2. Arguments and errors are those of
+    :func:`evaluate_classification`.
     """
     labels = _checked_classes(labels, num_classes)
     _check_max_rank(max_rank)
@@ -355,39 +278,46 @@ def expected_classification_by_chance(labels, num_classes: int, *, max_rank: int
     )
 
 
-# -- from distances to scores ------------------------------------------------------------------
+# -- from distances to scores ------------------------------------------------------------------------------------------
 
 
 class _Labels(NamedTuple):
-    """Identities and cameras of both sides; the cameras are None together."""
+    """Identities and cameras of both sides."""
 
     query_pids: np.ndarray
     gallery_pids: np.ndarray
-    query_camids: np.ndarray | None
-    gallery_camids: np.ndarray | None
+    query_camids: np.ndarray
+    gallery_camids: np.ndarray
 
 
 def _score_queries(
     distance_rows: Callable[[slice], np.ndarray], labels: _Labels, ap: str, max_rank: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """AP, INP and first hit of each query, and CMC; works on a chunk of queries at a time.
-
-    ``distance_rows(rows)`` gives the distances of a chunk.
-    """
+) -> tuple[np.ndarray, np.ndarray]:
+    """AP, INP and first hit of each query, (3, num_queries), and CMC; ``distance_rows`` answers for a chunk of rows."""
     precision = _check_choice(ap, AP_CONVENTIONS, "ap")
     _check_max_rank(max_rank)
     per_query = np.empty((3, len(labels.query_pids)))
-    for rows in _chunks(labels):
+    for rows, good, junk in _chunks(labels):
         distances = distance_rows(rows)
         _check_finite(distances, "distances", first_row=rows.start)
-        per_query[:, rows] = _score_rows(distances, *_compare(labels, rows), precision)
+        per_query[:, rows] = _score_rows(distances, good, junk, precision)
     first_hit = per_query[2]
-    cmc = _cmc(first_hit[~np.isnan(first_hit)].astype(np.int64), max_rank)
-    return *per_query, cmc
+    return per_query, _cmc(first_hit[~np.isnan(first_hit)].astype(np.int64), max_rank)
+
+
+def _chunks(labels: _Labels) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
+    """Rows of at most about CHUNK_ELEMENTS entries; which gallery images are good matches of theirs, and which junk."""
+    num_queries = len(labels.query_pids)
+    step = max(1, CHUNK_ELEMENTS // len(labels.gallery_pids))
+    for start in range(0, num_queries, step):
+        rows = slice(start, min(start + step, num_queries))
+        same_identity = labels.query_pids[rows, np.newaxis] == labels.gallery_pids
+        same_camera = labels.query_camids[rows, np.newaxis] == labels.gallery_camids
+        yield rows, same_identity & ~same_camera, same_identity & same_camera
 
 
 def _score_rows(distances, good, junk, precision) -> np.ndarray:
-    """AP, INP and rank of the first hit of each row: array (3, rows), NaN where nothing is good.
+    """AP, INP and rank of the first hit of each row: (3, rows), NaN where nothing is good.
 
     Rows have unequally many hits, so the hits of all rows stand in one flat array, row by row.
     """
@@ -410,31 +340,15 @@ def _score_rows(distances, good, junk, precision) -> np.ndarray:
     return scores
 
 
-def _compare(labels: _Labels, rows: slice) -> tuple[np.ndarray, np.ndarray]:
-    """Which gallery images are good matches of these queries, and which are junk."""
-    same_identity = labels.query_pids[rows, np.newaxis] == labels.gallery_pids
-    if labels.query_camids is None:
-        return same_identity, np.zeros_like(same_identity)
-    same_camera = labels.query_camids[rows, np.newaxis] == labels.gallery_camids
-    return same_identity & ~same_camera, same_identity & same_camera
-
-
-def _chunks(labels: _Labels) -> Iterator[slice]:
-    """Slices of query rows with at most about CHUNK_ELEMENTS entries each."""
-    rows = max(1, CHUNK_ELEMENTS // len(labels.gallery_pids))
-    num_queries = len(labels.query_pids)
-    for start in range(0, num_queries, rows):
-        yield slice(start, min(start + rows, num_queries))
-
-
-def _summarise(ap, inp, first_hit, cmc, ap_convention: str) -> RetrievalScores:
-    """Average over the valid queries; NaN and one warning if there is none."""
+def _summarise(per_query, cmc, ap_convention: str) -> RetrievalScores:
+    """Average over the valid queries; NaN and one warning, at the caller's caller, if there is none."""
+    ap, inp, first_hit = per_query
     valid = ~np.isnan(ap)
     if not valid.any():
         warnings.warn(
-            f"none of the {len(valid)} queries has a match in the gallery (images with the query's "
-            "identity and camera are left out), so the scores are NaN; check that pids and camids "
-            "belong to these images, and give no camids where cameras are unknown",
+            f"none of the {len(valid)} queries has a match in the gallery (images with the query's identity and camera "
+            "are left out), so the scores are NaN; check that pids and camids belong to these images, and give no "
+            "camids where cameras are unknown",
             stacklevel=3,
         )
     return RetrievalScores(
@@ -453,12 +367,8 @@ def _summarise(ap, inp, first_hit, cmc, ap_convention: str) -> RetrievalScores:
 
 def _cmc(rank, max_rank: int) -> np.ndarray:
     """Share of the ranks (from 1) that are at most k, for k = 1..max_rank."""
-    _check_max_rank(max_rank)
     found = np.bincount(rank[rank <= max_rank], minlength=max_rank + 1)[1:]
     return np.cumsum(found) / max(len(rank), 1)
-
-
-# -- average precision -------------------------------------------------------------------------
 
 
 def _precision_step(hit, rank):
@@ -469,14 +379,14 @@ def _precision_step(hit, rank):
 def _precision_trapezoid(hit, rank):
     """Mean of the precision just before and at the hit, the former taken as 1 at rank 1.
 
-    So the trapezoids under the precision-recall curve in Market-1501's official evaluation, which
-    is that of the Oxford buildings (J. Philbin et al., CVPR 2007), where old_precision starts at 1.
+    So the trapezoids under the precision-recall curve in Market-1501's official evaluation, which is that of the Oxford
+    buildings (J. Philbin et al., CVPR 2007), where old_precision starts at 1.
     """
     before = np.where(rank == 1, 1.0, (hit - 1) / np.maximum(rank - 1, 1))
     return (before + hit / rank) / 2
 
 
-# -- chance ------------------------------------------------------------------------------------
+# -- chance ------------------------------------------------------------------------------------------------------------
 
 
 def _chance_ap(n, r, ap: str) -> np.ndarray:
@@ -490,8 +400,8 @@ def _chance_ap(n, r, ap: str) -> np.ndarray:
 def _chance_inp(n: float, r: float) -> float:
     """Expected INP for one N and R.
 
-    P(l), the chance that the last hit has rank l, falls from P(N) = R / N by the factor
-    P(l - 1) / P(l) = (l - R) / (l - 1): no large binomial is ever formed.
+    P(l), the chance that the last hit has rank l, falls from P(N) = R / N by the factor P(l - 1) / P(l) =
+    (l - R) / (l - 1): no large binomial is ever formed.
     """
     last = np.arange(n, r - 1, -1)
     fall = (last[:-1] - r) / (last[:-1] - 1)
@@ -500,24 +410,24 @@ def _chance_inp(n: float, r: float) -> float:
 
 
 def _chance_cmc(n, r, max_rank: int) -> np.ndarray:
-    """Expected CMC, array (len(n), max_rank): 1 - the chance of k misses drawn one by one."""
+    """Expected CMC, (len(n), max_rank): 1 - the chance of k misses drawn one by one."""
     drawn = np.arange(max_rank)
     misses_left = np.maximum(n[:, np.newaxis] - r[:, np.newaxis] - drawn, 0)
     images_left = np.maximum(n[:, np.newaxis] - drawn, 1)
     return 1 - np.cumprod(misses_left / images_left, axis=1)
 
 
-# -- distances ---------------------------------------------------------------------------------
+# -- distances ---------------------------------------------------------------------------------------------------------
 
 
 def _prepare_distances(query, gallery, metric: str) -> Callable[[slice], np.ndarray]:
-    """Check the embeddings and do the work of one side only once; the answer maps rows on."""
+    """Check the embeddings and do the work of one side only once; the answer maps rows of queries to distances."""
     prepare = _check_choice(metric, METRICS, "metric")
     query, gallery = _real_matrix(query, "query"), _real_matrix(gallery, "gallery")
     if query.shape[1] != gallery.shape[1]:
         raise ValueError(
-            f"query has {query.shape[1]} columns and gallery {gallery.shape[1]}: both must be "
-            "embeddings of the same dimension"
+            f"query has {query.shape[1]} columns and gallery {gallery.shape[1]}: both must be embeddings of the same "
+            "dimension"
         )
     _check_finite(query, "query")
     _check_finite(gallery, "gallery")
@@ -547,32 +457,29 @@ def _unit_rows(embeddings, name: str) -> np.ndarray:
     zero = np.flatnonzero(largest == 0)
     if zero.size:
         raise ValueError(
-            f"{name} embedding at row {zero[0]} is all zeros ({zero.size} such rows): it has no "
-            "direction, so no cosine distance; leave it out, or take metric='euclidean'"
+            f"{name} embedding at row {zero[0]} is all zeros ({zero.size} such rows): it has no direction, so no "
+            "cosine distance; leave it out, or take metric='euclidean'"
         )
     scaled = embeddings / largest
     return scaled / np.linalg.norm(scaled, axis=1, keepdims=True)
 
 
-# -- checks ------------------------------------------------------------------------------------
+# -- checks ------------------------------------------------------------------------------------------------------------
 
 
 def _checked_labels(query_pids, gallery_pids, query_camids, gallery_camids) -> _Labels:
     if (query_camids is None) != (gallery_camids is None):
         missing = "query_camids" if query_camids is None else "gallery_camids"
         raise ValueError(f"{missing} is missing: give the cameras of both sides, or of neither")
-    labels = _Labels(
-        *(
-            None if values is None else np.asarray(values)
-            for values in (query_pids, gallery_pids, query_camids, gallery_camids)
-        )
-    )
+    if query_camids is None:
+        # No camera in common: nothing is junk.
+        query_camids, gallery_camids = np.zeros(np.shape(query_pids)), np.ones(np.shape(gallery_pids))
+    labels = _Labels(*map(np.asarray, (query_pids, gallery_pids, query_camids, gallery_camids)))
     for name, values in labels._asdict().items():
-        if values is not None and values.ndim != 1:
+        if values.ndim != 1:
             raise ValueError(f"{name} has shape {values.shape}: it must have one axis")
-    for side in ("query", "gallery"):
-        pids, camids = getattr(labels, f"{side}_pids"), getattr(labels, f"{side}_camids")
-        if camids is not None and len(pids) != len(camids):
+    for side, pids, camids in (("query", *labels[::2]), ("gallery", *labels[1::2])):
+        if len(pids) != len(camids):
             raise ValueError(
                 f"{side}_pids has {len(pids)} entries and {side}_camids {len(camids)}: they must be as many"
             )
@@ -590,8 +497,8 @@ def _checked_classes(labels, num_classes: int) -> np.ndarray:
     outside = np.flatnonzero((labels < 0) | (labels >= num_classes))
     if outside.size:
         raise ValueError(
-            f"label {labels[outside[0]]} at row {outside[0]} is none of the {num_classes} classes: "
-            f"labels must be 0 .. {num_classes - 1}"
+            f"label {labels[outside[0]]} at row {outside[0]} is none of the {num_classes} classes: labels must be "
+            f"0 .. {num_classes - 1}"
         )
     return labels
 
@@ -600,8 +507,8 @@ def _real_matrix(values, name: str) -> np.ndarray:
     values = np.asarray(values)
     if values.ndim != 2 or values.dtype.kind not in "fiu":
         raise ValueError(
-            f"{name} has shape {values.shape} and dtype {values.dtype}: it must be a matrix of "
-            "real numbers, with one row for each image"
+            f"{name} has shape {values.shape} and dtype {values.dtype}: it must be a matrix of real numbers, with one "
+            "row for each image"
         )
     return values
 
@@ -622,8 +529,7 @@ def _check_max_rank(max_rank: int) -> None:
 
 def _check_choice(name: str, choices: dict[str, Callable], argument: str) -> Callable:
     if name not in choices:
-        known = ", ".join(repr(choice) for choice in choices)
-        raise ValueError(f"{argument} is {name!r}: it must be one of {known}")
+        raise ValueError(f"{argument} is {name!r}: it must be one of {', '.join(map(repr, choices))}")
     return choices[name]
 
 

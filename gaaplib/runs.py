@@ -93,11 +93,12 @@ def begin(config, outputs):
     return run
 
 
-def finish(run, *, status, counts, closed, retrieval, data, partnered, seconds):
+def finish(run, *, status, reason, counts, closed, retrieval, data, partnered, seconds):
     """Write ``metrics.json``, whole and last.
 
     Args:
         status: ``"done"`` or ``"diverged"``.
+        reason: why it diverged, in words, else None.
         counts: images and identities by role.
         closed, retrieval: metrics of the two protocols as fractions, or None.
         data: fingerprint of the images and how many could not be decoded.
@@ -109,6 +110,7 @@ def finish(run, *, status, counts, closed, retrieval, data, partnered, seconds):
         "schema": SCHEMA,
         "run_id": config.run_id,
         "status": status,
+        "reason": reason,
         "data": {"name": config.data_name, "synthetic": config.is_synthetic, **data},
         "counts": counts,
         "partnered_share": partnered,

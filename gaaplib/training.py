@@ -23,7 +23,7 @@ def fit(method, images, train, validation, *, verbose=0):
 
     Returns:
         The history, a DataFrame with a row an epoch: losses, accuracies, learning rate, seconds since the start.
-        Training stops early when the loss is not finite; see :func:`diverged`.
+        Training stops early when the loss is not finite; see :func:`trouble`.
     """
     config = method.config
     rows, labels = train
@@ -58,16 +58,19 @@ def fit(method, images, train, validation, *, verbose=0):
             verbose=verbose,
             shuffle=False,
         )
-        if diverged(logs):
+        if trouble(logs):
             break
-    return pd.DataFrame(logs)
+    return pd.DataFrame(logs, columns=None if logs else ["epoch"])
 
 
-def diverged(history):
-    """Whether a loss of the history, a table or a list of rows, is not finite."""
+def trouble(history):
+    """Why a history, a table or a list of rows, is that of a diverged run, in words; None where it is not."""
     table = pd.DataFrame(history)
-    losses = [column for column in table if "loss" in column]
-    return bool(len(table)) and not np.isfinite(table[losses].to_numpy()).all()
+    losses = table[[column for column in table if "loss" in column]]
+    bad = ~np.isfinite(losses.to_numpy(dtype=float)) if len(losses.columns) else np.zeros((0, 0), bool)
+    for row, column in np.argwhere(bad):
+        return f"{losses.columns[column]} is {losses.iat[row, column]} in epoch {table.epoch[row]}"
+    return None
 
 
 def embed(model, images, rows, *, batch_size=128, progress=False):

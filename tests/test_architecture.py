@@ -1,0 +1,102 @@
+"""The structure that DESIGN.md promises: floors, light imports, registries, no junk drawers."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).parents[1]
+LIBRARY = PROJECT / "gaaplib"
+
+# From the ground up; within a floor in the order in which modules may import each other.
+FLOORS = (
+    ("layers", "attention", "pooling", "backbones", "losses", "metrics", "statistics", "plots", "datasets"),
+    ("images", "methods", "config"),
+    ("training", "runs"),
+    ("experiment",),
+    ("cli",),
+)
+ORDER = [module for floor in FLOORS for module in floor]
+FILES = sorted(LIBRARY.rglob("*.py"))
+
+
+def module_of(path):
+    """The entry of FLOORS that a file belongs to; None for the package's own __init__."""
+    first = path.relative_to(LIBRARY).parts[0].removesuffix(".py")
+    return None if first == "__init__" else first
+
+
+def imported(path):
+    """Modules of the library that a file imports, by their entry of FLOORS."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module == "gaaplib":
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("gaaplib."):
+            found.add(node.module.split(".")[1])
+        elif isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[1] for alias in node.names if alias.name.startswith("gaaplib.")}
+    return found
+
+
+def test_every_module_has_its_floor():
+    assert {module_of(path) for path in FILES} - {None} == set(ORDER)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(LIBRARY)))
+def test_imports_go_down(path):
+    module = module_of(path)
+    allowed = set() if module is None else {*ORDER[: ORDER.index(module)], module}
+    assert imported(path) <= allowed
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(LIBRARY)))
+def test_tensorflow_is_imported_in_one_place_only(path):
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module.split(".")[0])
+        if isinstance(node, ast.ImportFrom):
+            assert not any(alias.name == "*" for alias in node.names)
+    assert not names & {"jax", "torch", "pickle"}
+    assert "tensorflow" not in names or path.name == "layers.py"
+
+
+def test_the_library_is_thin():
+    thin = [path for path in FILES if module_of(path) not in ("methods", "datasets")]
+    assert sum(len(path.read_text().splitlines()) for path in thin) < 3000
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(LIBRARY)))
+def test_a_function_fits_on_a_screen(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.FunctionDef):
+            docstring = ast.get_docstring(node) or ""
+            lines = node.end_lineno - node.lineno + 1 - len(docstring.splitlines())
+            assert lines <= 50, f"{node.name} has {lines} lines without its docstring"
+
+
+def test_light_modules_do_not_import_keras():
+    modules = "gaaplib, gaaplib.metrics, gaaplib.statistics, gaaplib.datasets, gaaplib.datasets.synthetic, gaaplib.cli"
+    code = f"import {modules}, sys; sys.exit(bool({{'keras', 'tensorflow'}} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], cwd=PROJECT).returncode == 0
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(LIBRARY)))
+def test_every_module_has_a_test(path):
+    if path.name == "__init__.py":
+        return
+    tests = {test.stem.removeprefix("test_") for test in (PROJECT / "tests").glob("test_*.py")}
+    names = {path.stem, path.parent.name}
+    assert names & tests, f"tests/test_{path.stem}.py is missing"
+
+
+def test_public_names_have_docstrings():
+    for path in FILES:
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
+                assert ast.get_docstring(node), f"{path.name}: {node.name} has no docstring"

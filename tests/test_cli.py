@@ -1,0 +1,142 @@
+import json
+
+import nbformat
+import pytest
+from click.testing import CliRunner
+
+from gaaplib.cli import main, parse_parameters
+from gaaplib.config import RunConfig
+
+CELL = """
+profile: str = "smoke"  # the profile
+epochs: "Optional[int]" = None  # epochs
+alpha: "Optional[float]" = None  # share
+seed: int = 0  # seed
+flag: bool = True  # a switch
+"""
+KNOWN = {
+    "profile": {"inferred_type_name": "str"},
+    "epochs": {"inferred_type_name": "Optional[int]"},
+    "alpha": {"inferred_type_name": "Optional[float]"},
+    "seed": {"inferred_type_name": "int"},
+    "flag": {"inferred_type_name": "bool"},
+}
+
+
+@pytest.fixture
+def notebook(tmp_path, outputs):
+    """A notebook that writes down the parameters that it gets."""
+    report = "import json\njson.dump([profile, epochs, alpha, seed, flag], open('seen.json', 'w'))"
+    return write_notebook(tmp_path / "small.ipynb", CELL, report)
+
+
+def write_notebook(path, parameters, *cells):
+    book = nbformat.v4.new_notebook()
+    book.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    book.cells = [nbformat.v4.new_code_cell(source.strip()) for source in (parameters, *cells)]
+    book.cells[0].metadata["tags"] = ["parameters"]
+    nbformat.write(book, path)
+    return path
+
+
+def run(*arguments):
+    return CliRunner().invoke(main, ["run", *map(str, arguments)])
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("seed", "3", 3),
+        ("epochs", "none", None),
+        ("epochs", "5", 5),
+        ("alpha", "1", 1.0),
+        ("flag", "false", False),
+        ("flag", "True", True),
+        ("profile", "7", "7"),
+    ],
+)
+def test_a_text_becomes_a_value_of_the_parameters_type(name, text, value):
+    found = parse_parameters([(name, text)], KNOWN, "n")
+    assert found == {name: value}
+    assert type(found[name]) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("sed", "3", "no parameter 'sed'; known: profile, epochs, alpha, seed, flag"),
+        ("seed", "3.5", "seed='3.5': expected int"),
+        ("seed", "none", "seed='none': expected int"),
+        ("epochs", "many", "epochs='many': expected int or none"),
+        ("flag", "0", "flag='0': expected true or false"),
+    ],
+)
+def test_what_does_not_fit_is_named(name, text, message):
+    with pytest.raises(ValueError, match=message):
+        parse_parameters([(name, text)], KNOWN, "n")
+
+
+def test_a_parameter_given_twice_is_refused():
+    with pytest.raises(ValueError, match="'seed' is given twice"):
+        parse_parameters([("seed", "1"), ("seed", "2")], KNOWN, "n")
+
+
+def test_run_executes_the_notebook_with_typed_parameters(notebook, tmp_path):
+    result = run(notebook, "-p", "flag", "false", "-p", "epochs", "2", "-o", tmp_path / "out.ipynb")
+    assert result.exit_code == 0, result.output
+    assert json.loads((tmp_path / "seen.json").read_text()) == ["smoke", 2, None, 0, False]
+    assert nbformat.read(tmp_path / "out.ipynb", 4).cells[1].metadata.tags == ["injected-parameters"]
+
+
+@pytest.mark.parametrize("arguments", [("-p", "sed", "1"), ("-p", "seed", "one"), ("-p", "profile", "quick")])
+def test_run_refuses_before_a_kernel_starts(notebook, tmp_path, arguments, monkeypatch):
+    import papermill
+
+    monkeypatch.setattr(papermill, "execute_notebook", lambda *a, **k: pytest.fail("a kernel was started"))
+    result = run(notebook, *arguments)
+    assert result.exit_code == 1
+    assert arguments[1] in result.output or arguments[2] in result.output
+    assert "Traceback" not in result.output
+
+
+def test_run_tells_where_a_notebook_failed(tmp_path, outputs):
+    path = write_notebook(tmp_path / "bad.ipynb", CELL, "raise ValueError('the reason')")
+    result = run(path, "-o", tmp_path / "out.ipynb")
+    assert result.exit_code == 1
+    assert "ValueError: the reason" in result.output
+    assert "out.ipynb" in result.output
+
+
+def test_an_unknown_notebook_lists_the_known_ones():
+    result = run("03_nothing")
+    assert result.exit_code == 1
+    assert "01_data, 02_train" in result.output
+
+
+def test_a_training_notebook_is_kept_with_its_run(monkeypatch, outputs):
+    import papermill
+
+    targets = []
+    monkeypatch.setattr(papermill, "execute_notebook", lambda source, target, **k: targets.append(target))
+    monkeypatch.setattr("gaaplib.cli._find_notebook", lambda name: __import__("pathlib").Path("notebooks") / name)
+    assert run("02_train.ipynb", "-p", "profile", "smoke", "-p", "seed", "3").exit_code == 0
+    config = RunConfig.from_profile("smoke", seed=3)
+    assert targets == [str(outputs / "runs" / config.run_id / "notebook.ipynb")]
+
+
+def test_results_without_runs_says_where_it_looked(outputs):
+    result = CliRunner().invoke(main, ["results"])
+    assert result.exit_code == 0
+    assert str(outputs / "runs") in result.output
+
+
+def test_results_prints_the_table(outputs):
+    from test_runs import write_run
+
+    write_run(outputs, [0.25, 0.75], mAP=0.5)
+    shown = CliRunner().invoke(main, ["results"]).output
+    assert "synthetic-market1501" in shown
+    assert "0.500" in shown
+    lines = CliRunner().invoke(main, ["results", "--csv"]).output.splitlines()
+    assert len(lines) == 2
+    assert lines[0].startswith("run_id,status,data,")

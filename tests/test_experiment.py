@@ -1,0 +1,189 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from gaaplib import experiment, runs
+from gaaplib.config import RunConfig
+
+PKU = Path(__file__).parents[2] / "shared" / "real" / "pku-sample"
+
+
+def smoke(**changes):
+    return RunConfig.from_profile("smoke", **changes)
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    """One folder for all runs of this module: the drawn images are shared."""
+    return tmp_path_factory.mktemp("outputs")
+
+
+@pytest.fixture(scope="module")
+def finished(cache):
+    return experiment.run(smoke(), outputs=cache)
+
+
+def market_folder(root, train=(1, 2, 3), test=(4, 5), images=8):
+    """A tiny data set in the Market-1501 layout: identities by colour, two cameras."""
+    for folder, pids, indices in (
+        ("bounding_box_train", train, range(images)),
+        ("query", test, (0, 1)),
+        ("bounding_box_test", test, range(2, images)),
+    ):
+        (root / folder).mkdir(parents=True)
+        for pid in pids:
+            for index in indices:
+                image = np.random.default_rng([pid, index]).integers(0, 60, (48, 24, 3)) + 25 * pid
+                name = f"{pid:04d}_c{index % 2 + 1}s1_{index:06d}_00.jpg"
+                Image.fromarray(image.astype(np.uint8)).save(root / folder / name)
+    return root
+
+
+def real(root, **changes):
+    return smoke(data=str(root), sampler="shuffled", batch_size=8, **changes)
+
+
+def test_a_run_leaves_everything_that_the_design_names(finished):
+    names = {path.name for path in finished.folder.iterdir()}
+    assert names == {"config.json", "history.csv", "per_query.npz", "model.keras", "metrics.json"}
+    metrics = finished.metrics
+    assert metrics["status"] == "done"
+    assert metrics["retrieval"]["ap"] == "step"
+    assert 0 < metrics["retrieval"]["mAP"] <= 1
+    assert 0 <= metrics["closed"]["mRA"] <= 1
+    assert metrics["partnered_share"] == 1.0
+    assert set(metrics["counts"]) == {"train", "val", "test", "query", "gallery"}
+    assert metrics["counts"]["query"]["images"] == metrics["retrieval"]["num_queries"]
+    assert len(finished.per_query["ap"]) == metrics["retrieval"]["num_queries"]
+    assert finished.per_query["ap"].mean() == pytest.approx(metrics["retrieval"]["mAP"])
+
+
+def test_the_saved_model_gives_the_scores_again(finished, cache):
+    data = experiment.load_data(finished.config, outputs=cache)
+    query = data.part("query")
+    outputs = finished.model().predict_on_batch(data.store.images[query.row])
+    assert np.asarray(outputs["embedding"]).shape == (len(query), 512)
+    examples = experiment.ranked_examples(finished, data, queries=3, top=4)
+    best, worst = examples[0][1], examples[-1][1]
+    assert best == pytest.approx(np.nanmax(finished.per_query["ap"]))
+    assert worst == pytest.approx(np.nanmin(finished.per_query["ap"]))
+    assert all(len(shown) == 4 for _, _, shown in examples)
+
+
+def test_a_finished_run_is_not_repeated(finished, cache):
+    before = (finished.folder / "metrics.json").stat().st_mtime_ns
+    assert experiment.run(smoke(), outputs=cache) == finished
+    assert (finished.folder / "metrics.json").stat().st_mtime_ns == before
+
+
+def test_the_same_seed_gives_the_same_weights_and_metrics(finished, cache):
+    weights = [np.array(weight) for weight in finished.model().get_weights()]
+    scores = {name: finished.metrics[name] for name in ("closed", "retrieval", "data")}
+    again = experiment.run(smoke(), outputs=cache, rerun=True)
+    assert all(np.array_equal(a, b) for a, b in zip(weights, again.model().get_weights(), strict=True))
+    assert {name: again.metrics[name] for name in scores} == scores
+    other = experiment.run(smoke(seed=1), outputs=cache)
+    assert not np.array_equal(other.model().get_weights()[0], weights[0])
+
+
+def test_the_histogram_has_no_closed_protocol_and_no_history(cache):
+    run = experiment.run(smoke().baseline(), outputs=cache)
+    assert run.metrics["closed"] is None
+    assert run.metrics["retrieval"]["mAP"] > run.metrics["retrieval"]["chance"]["mAP"]
+    assert run.history.empty
+    assert run.metrics["partnered_share"] is None
+
+
+def test_a_run_that_diverges_says_so_and_has_no_scores(cache):
+    # A VGG has no normalisation: at this rate its ReLUs go dark, or its loss leaves the finite numbers.
+    config = smoke(backbone="vgg16", initializer="gaussian0.1", learning_rate=10.0)
+    run = experiment.run(config, outputs=cache)
+    assert run.metrics["status"] == "diverged"
+    assert "all zeros" in run.metrics["reason"] or "loss" in run.metrics["reason"]
+    assert run.metrics["closed"] is run.metrics["retrieval"] is None
+    assert "run_id" in json.loads((run.folder / "metrics.json").read_text())
+    assert runs.table(cache).set_index("run_id").loc[run.folder.name, "status"] == "diverged"
+
+
+def test_a_run_that_fails_leaves_no_metrics(cache, monkeypatch):
+    def fail(*arguments, **keywords):
+        raise MemoryError("no room")
+
+    monkeypatch.setattr(experiment.training, "embed", fail)
+    with pytest.raises(MemoryError):
+        experiment.run(smoke(seed=7), outputs=cache)
+    folder = runs.Run(cache / "runs" / smoke(seed=7).run_id)
+    assert folder.folder.exists()
+    assert not folder.is_done()
+    monkeypatch.undo()
+    assert experiment.run(smoke(seed=7), outputs=cache).is_done()
+
+
+def test_photographs_in_the_market_layout_run_to_the_end_with_a_warning(tmp_path):
+    root = market_folder(tmp_path / "photos")
+    with pytest.warns(UserWarning, match="differs from the published data set"):
+        run = experiment.run(real(root), outputs=tmp_path / "outputs")
+    assert run.metrics["data"] == {
+        "name": "market1501",
+        "synthetic": False,
+        "fingerprint": run.metrics["data"]["fingerprint"],
+        "undecodable": 0,
+    }
+    assert run.metrics["retrieval"]["num_valid_queries"] == 4
+
+
+@pytest.mark.filterwarnings("ignore:Market-1501 on disk")
+def test_a_missing_folder_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        experiment.load_data(real(tmp_path / "nowhere"), outputs=tmp_path)
+
+
+@pytest.mark.filterwarnings("ignore:Market-1501 on disk")
+def test_an_empty_split_is_named(tmp_path):
+    root = market_folder(tmp_path / "photos")
+    for path in (root / "query").iterdir():
+        path.unlink()
+    with pytest.raises(ValueError, match="query"):
+        experiment.load_data(real(root), outputs=tmp_path)
+
+
+@pytest.mark.filterwarnings("ignore:Market-1501 on disk")
+def test_one_identity_is_too_few_to_train_on(tmp_path):
+    root = market_folder(tmp_path / "photos", train=(1,))
+    with pytest.raises(ValueError, match="identit"):
+        experiment.load_data(real(root), outputs=tmp_path)
+
+
+@pytest.mark.filterwarnings("ignore:Market-1501 on disk")
+def test_a_name_that_does_not_match_is_named(tmp_path):
+    root = market_folder(tmp_path / "photos")
+    (root / "query/0004_c1s1_000000_00.jpg").rename(root / "query/person four.jpg")
+    with pytest.raises(ValueError, match="person four.jpg"):
+        experiment.load_data(real(root), outputs=tmp_path)
+
+
+@pytest.mark.filterwarnings("ignore:Market-1501 on disk")
+def test_a_broken_image_in_a_small_data_set_is_an_error_that_names_it(tmp_path):
+    root = market_folder(tmp_path / "photos")
+    (root / "query/0004_c1s1_000000_00.jpg").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"1 of 40 images(.|\n)*query/0004_c1s1_000000_00.jpg: .*empty"):
+        experiment.load_data(real(root), outputs=tmp_path)
+
+
+def test_the_fold_redraws_the_images_of_trained_identities_only(cache):
+    one, two = (experiment.load_data(smoke(fold=fold), outputs=cache).table for fold in (0, 3))
+    assert set(one.pid[one.role == "query"]) == set(two.pid[two.role == "query"])
+    assert set(one.path[one.role == "test"]) != set(two.path[two.role == "test"])
+
+
+@pytest.mark.skipif(not PKU.is_dir(), reason="the real sample is not on this machine")
+def test_the_real_sample_runs_to_the_end(tmp_path):
+    with pytest.warns(UserWarning, match="differs from the published data set"):
+        run = experiment.run(smoke(data=str(PKU)), outputs=tmp_path)
+    counts = run.metrics["counts"]
+    assert counts["query"] == {"images": 24, "identities": 12, "cameras": 2}
+    assert counts["gallery"]["images"] == 168
+    assert counts["train"]["identities"] == 62
