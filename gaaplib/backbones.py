@@ -5,7 +5,7 @@ images (batch, height, width, 3) in 0..255, as floats, to a dict of feature maps
 (batch, height', width', channels). The model normalises its input itself.
 
 The maps are "stage1", "stage2", ...: a ResNet's four are conv2_x to conv5_x, a VGG's five are its
-blocks, each after its pooling. The last stage is the network's last map, see `last_map`.
+blocks, each after its pooling. The last stage is the network's last map.
 
 Sources: Simonyan and Zisserman, "Very Deep Convolutional Networks for Large-Scale Image
 Recognition", ICLR 2015; He et al., "Deep Residual Learning for Image Recognition", CVPR 2016.
@@ -242,7 +242,6 @@ def _build(
     kernel_initializer="he_normal",
     weights=None,
     variant=None,
-    insert=None,
 ):
     """A backbone from images (batch, height, width, 3) to a dict of maps.
 
@@ -258,24 +257,16 @@ def _build(
             convolution of a ResNet has a bias, inputs have zero mean and unit variance.
             "v1", the form of keras.applications: stride in the first 1 x 1, biases, inputs have
             zero mean only. None is "v1" with weights="imagenet", else "v1.5".
-        insert: dict from the name of a stage to a function (or layer) that is applied to its map.
-            What it returns is the stage's map in the output and what the next stage gets.
     """
     _check_size(name, height, width, last_stride)
     variant = _check_variant(name, weights, variant)
     stages = family(last_stride, variant, kernel_initializer)
     names = [f"stage{i}" for i in range(1, len(stages) + 1)]
-    insert = insert or {}
-    if unknown := sorted(set(insert) - set(names)):
-        raise ValueError(f"insert: {name} has no {unknown}; its stages are {', '.join(names)}.")
-
     inputs = keras.Input((height, width, 3), name="image")
     x = _normalisation(variant)(inputs)
     maps = {}
     for stage, function in zip(names, stages, strict=True):
         x = function(x)
-        if stage in insert:
-            x = insert[stage](x)
         maps[stage] = x
     model = keras.Model(inputs, maps, name=name)
     if weights is not None:
@@ -286,9 +277,9 @@ def _build(
 def copy_application_weights(model, source):
     """Copy the convolutions' weights of a model of `keras.applications` into a "v1" backbone.
 
-    Layers are matched by name. Layers that `source` lacks (an inserted block) stay as they are, and
-    so does its classifier, which a backbone lacks. `source` wants the channels blue, green, red,
-    a backbone red, green, blue: the first kernel, (height, width, 3, filters), is turned round.
+    Layers are matched by name; a classifier in `source`, which a backbone lacks, is passed over. `source` wants the
+    channels blue, green, red, a backbone red, green, blue: the first kernel, (height, width, 3, filters), is turned
+    round.
     """
     for layer in source.layers:
         weights = layer.get_weights()
@@ -297,18 +288,6 @@ def copy_application_weights(model, source):
         if layer.name in STEMS:
             weights[0] = weights[0][:, :, ::-1]
         model.get_layer(layer.name).set_weights(weights)
-
-
-def last_map(maps):
-    """The last map of a dict of maps: that of the stage with the highest number."""
-    return maps[max(maps)]
-
-
-def get(name):
-    """The function in `BACKBONES` that builds the backbone called `name`."""
-    if name not in BACKBONES:
-        raise ValueError(f"Unknown backbone {name!r}; known are {', '.join(BACKBONES)}.")
-    return BACKBONES[name]
 
 
 BACKBONES = {

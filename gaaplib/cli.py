@@ -32,7 +32,7 @@ def run(notebook, given, output):
 
     path = _find_notebook(notebook)
     try:
-        values = parse_parameters(given, papermill.inspect_notebook(str(path)), path.name)
+        values = _with_whole_paths(parse_parameters(given, papermill.inspect_notebook(str(path)), path.name))
         target = Path(output) if output else _default_output(path, values)
     except (TypeError, ValueError) as error:
         raise click.ClickException(str(error)) from error
@@ -107,11 +107,20 @@ def _parse(name, text, kind):
         raise ValueError(f"{name}={text!r}: expected {expected}{choice}") from None
 
 
+def _with_whole_paths(values):
+    """Paths as they are from here: the notebook runs in a folder of its own."""
+    words = {"data": "synthetic", "weights": "imagenet"}
+    return {
+        name: str(Path(value).expanduser().resolve()) if value and value != words.get(name, value) else value
+        for name, value in values.items()
+    }
+
+
 def _find_notebook(notebook):
     """The file itself, or the notebook of that name in the project's ``notebooks/``."""
-    from gaaplib.runs import outputs_folder
+    from gaaplib.runs import project_folder
 
-    places = [Path(notebook), outputs_folder().parent / "notebooks" / f"{notebook}.ipynb"]
+    places = [Path(notebook), project_folder() / "notebooks" / f"{notebook}.ipynb"]
     for place in places:
         if place.is_file():
             return place.resolve()

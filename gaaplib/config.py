@@ -74,7 +74,7 @@ class RunConfig:
     # Data. `data` is the folder of the user's copy, or "synthetic": then `scale` of the data set's twin is drawn.
     dataset: str = "market1501"
     data: str = SYNTHETIC
-    scale: float = 0.08
+    scale: float = 0.06
     fold: int = 0
     seed: int = 0
     height: int = 128
@@ -95,11 +95,12 @@ class RunConfig:
     initializer: str = "he"
     precision: str = "float32"
     # Training.
-    epochs: int = 8
+    epochs: int = 5
     batch_size: int = 32
     sampler: str = "identity_balanced"
     images_per_identity: int = 4
-    learning_rate: float | None = None
+    # None: the paper's, by backbone.
+    learning_rate: float | None = 1e-3
     beta_1: float = 0.9
     schedule: str = "cosine"
     warmup_epochs: int = 1
@@ -236,6 +237,7 @@ PROFILES = {
     "paper": {
         "scale": 1.0,
         "initializer": "gaussian0.1",
+        "learning_rate": None,
         "epochs": 25,
         "sampler": "shuffled",
         "beta_1": 0.8,

@@ -25,7 +25,6 @@ Sources: L. Zheng et al., "Scalable Person Re-identification: A Benchmark", ICCV
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 import numpy as np
 
@@ -114,13 +113,13 @@ def evaluate_distances(
         ValueError: lengths that do not agree, an empty gallery, one camera array missing, a distance that is NaN or
             infinite, an unknown ``ap``, ``max_rank`` below 1.
     """
-    distances = _real_matrix(distances, "distances")
+    distances = np.asarray(distances)
     labels = _checked_labels(query_pids, gallery_pids, query_camids, gallery_camids)
-    expected = (len(labels.query_pids), len(labels.gallery_pids))
+    expected = (len(labels[0]), len(labels[1]))
     if distances.shape != expected:
         raise ValueError(
-            f"distances has shape {distances.shape}, but there are {expected[0]} query_pids and "
-            f"{expected[1]} gallery_pids: it must have shape {expected}"
+            f"distances has shape {distances.shape}: with {expected[0]} query_pids and {expected[1]} gallery_pids "
+            f"it must be a matrix of shape {expected}"
         )
     return _summarise(*_score_queries(lambda rows: distances[rows], labels, ap, max_rank), ap)
 
@@ -137,7 +136,7 @@ def evaluate_embeddings(
     ap: str = "step",
     max_rank: int = 50,
 ) -> RetrievalScores:
-    """Score the rankings that embeddings give; otherwise as :func:`evaluate_distances`.
+    """Score the rankings that embeddings give.
 
     The distances are computed for a chunk of queries at a time, so that memory stays bounded by ``CHUNK_ELEMENTS``
     (some 130 MB) plus a copy of the embeddings, however many queries there are.
@@ -146,16 +145,14 @@ def evaluate_embeddings(
         query, gallery: (num_queries, dim) and (num_gallery, dim).
         metric: ``"cosine"`` or ``"euclidean"``; see :func:`pairwise_distances`.
 
-    Raises:
-        ValueError: as :func:`pairwise_distances` and :func:`evaluate_distances`.
+    The other arguments, the errors and the warning are those of :func:`evaluate_distances`; the embeddings' errors are
+    those of :func:`pairwise_distances`, and numbers of embeddings and identities that do not agree.
     """
     labels = _checked_labels(query_pids, gallery_pids, query_camids, gallery_camids)
     distance_rows = _prepare_distances(query, gallery, metric)
-    for name, rows, pids in (("query", query, labels.query_pids), ("gallery", gallery, labels.gallery_pids)):
+    for name, rows, pids in (("query", query, labels[0]), ("gallery", gallery, labels[1])):
         if len(rows) != len(pids):
-            raise ValueError(
-                f"{name} has {len(rows)} embeddings but {name}_pids has {len(pids)} entries: they must be as many"
-            )
+            raise ValueError(f"{name} has {len(rows)} embeddings but {name}_pids has {len(pids)} entries: give as many")
     return _summarise(*_score_queries(distance_rows, labels, ap, max_rank), ap)
 
 
@@ -170,7 +167,7 @@ def expected_by_chance(
       probability (R - 1) / (N - 1).
     - AP, trapezoid: the mean of that and R / N, the expectation with the precision before the hit.
     - CMC(k): 1 - C(N - R, k) / C(N, k), the hypergeometric chance of a hit among k.
-    - INP: sum over l of (R / l) P(l), where P(l) = C(l - 1, R - 1) / C(N, R) is the chance that the last hit has rank l.
+    - INP: sum over l of (R / l) P(l); P(l) = C(l - 1, R - 1) / C(N, R) is the chance that the last hit has rank l.
     - first hit: (N + 1) / (R + 1).
 
     Arguments, errors and the warning are those of :func:`evaluate_distances`; ``ap``, ``inp`` and ``first_hit`` of the
@@ -179,21 +176,22 @@ def expected_by_chance(
     labels = _checked_labels(query_pids, gallery_pids, query_camids, gallery_camids)
     _check_choice(ap, AP_CONVENTIONS, "ap")
     _check_max_rank(max_rank)
-    ranked, hits = np.empty((2, len(labels.query_pids)))
-    for rows, good, junk in _chunks(labels):
+    ranked, hits = np.empty((2, len(labels[0])), np.int64)
+    for rows, good, junk in _chunks(*labels):
         ranked[rows] = (~junk).sum(axis=1)
         hits[rows] = good.sum(axis=1)
 
     valid = hits > 0
     # Equal (N, R) have equal expectations: compute each pair once.
     pairs, pair_of_query, queries = np.unique(
-        np.stack([ranked[valid], hits[valid]], axis=1), axis=0, return_inverse=True, return_counts=True
+        np.stack([ranked[valid], hits[valid]]), axis=1, return_inverse=True, return_counts=True
     )
-    n, r = pairs.T
-    of_pair = np.stack([_chance_ap(n, r, ap), [_chance_inp(*pair) for pair in pairs], (n + 1) / (r + 1)])
+    expected = np.empty((pairs.shape[1], 3 + max_rank))
+    for row, (n, r) in zip(expected, pairs.T, strict=True):
+        row[:3], row[3:] = _chance(n, r, ap, max_rank)
     per_query = np.full((3, len(valid)), np.nan)
-    per_query[:, valid] = of_pair[:, pair_of_query.ravel()]
-    return _summarise(per_query, queries / max(valid.sum(), 1) @ _chance_cmc(n, r, max_rank), ap)
+    per_query[:, valid] = expected[pair_of_query.ravel(), :3].T
+    return _summarise(per_query, queries @ expected[:, 3:] / max(len(pair_of_query), 1), ap)
 
 
 def pairwise_distances(query, gallery, metric: str = "cosine") -> np.ndarray:
@@ -231,15 +229,12 @@ def evaluate_classification(scores, labels, *, max_rank: int = 50) -> Classifica
         ValueError: no image, a score that is NaN or infinite, lengths that do not agree, a label that is no integer or
             not a column of ``scores``, ``max_rank`` below 1.
     """
-    scores = _real_matrix(scores, "scores")
+    scores = _finite_matrix(scores, "scores")
     num_images, num_classes = scores.shape
-    _check_finite(scores, "scores")
     labels = _checked_classes(labels, num_classes)
     _check_max_rank(max_rank)
     if len(labels) != num_images:
-        raise ValueError(
-            f"labels has {len(labels)} entries but scores has {num_images} rows: give one label for each row"
-        )
+        raise ValueError(f"labels has {len(labels)} entries but scores has {num_images} rows: give one for each row")
     right = scores[np.arange(num_images), labels][:, np.newaxis]
     earlier = np.arange(num_classes) < labels[:, np.newaxis]
     rank = 1 + np.sum((scores > right) | ((scores == right) & earlier), axis=1)
@@ -281,38 +276,25 @@ def expected_classification_by_chance(labels, num_classes: int, *, max_rank: int
 # -- from distances to scores ------------------------------------------------------------------------------------------
 
 
-class _Labels(NamedTuple):
-    """Identities and cameras of both sides."""
-
-    query_pids: np.ndarray
-    gallery_pids: np.ndarray
-    query_camids: np.ndarray
-    gallery_camids: np.ndarray
-
-
-def _score_queries(
-    distance_rows: Callable[[slice], np.ndarray], labels: _Labels, ap: str, max_rank: int
-) -> tuple[np.ndarray, np.ndarray]:
+def _score_queries(distance_rows, labels, ap: str, max_rank: int) -> tuple[np.ndarray, np.ndarray]:
     """AP, INP and first hit of each query, (3, num_queries), and CMC; ``distance_rows`` answers for a chunk of rows."""
     precision = _check_choice(ap, AP_CONVENTIONS, "ap")
     _check_max_rank(max_rank)
-    per_query = np.empty((3, len(labels.query_pids)))
-    for rows, good, junk in _chunks(labels):
-        distances = distance_rows(rows)
-        _check_finite(distances, "distances", first_row=rows.start)
+    per_query = np.empty((3, len(labels[0])))
+    for rows, good, junk in _chunks(*labels):
+        distances = _finite_matrix(distance_rows(rows), "distances", first_row=rows.start)
         per_query[:, rows] = _score_rows(distances, good, junk, precision)
     first_hit = per_query[2]
-    return per_query, _cmc(first_hit[~np.isnan(first_hit)].astype(np.int64), max_rank)
+    return per_query, _cmc(first_hit[~np.isnan(first_hit)], max_rank)
 
 
-def _chunks(labels: _Labels) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
+def _chunks(query_pids, gallery_pids, query_camids, gallery_camids) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
     """Rows of at most about CHUNK_ELEMENTS entries; which gallery images are good matches of theirs, and which junk."""
-    num_queries = len(labels.query_pids)
-    step = max(1, CHUNK_ELEMENTS // len(labels.gallery_pids))
-    for start in range(0, num_queries, step):
-        rows = slice(start, min(start + step, num_queries))
-        same_identity = labels.query_pids[rows, np.newaxis] == labels.gallery_pids
-        same_camera = labels.query_camids[rows, np.newaxis] == labels.gallery_camids
+    step = max(1, CHUNK_ELEMENTS // len(gallery_pids))
+    for start in range(0, len(query_pids), step):
+        rows = slice(start, min(start + step, len(query_pids)))
+        same_identity = query_pids[rows, np.newaxis] == gallery_pids
+        same_camera = query_camids[rows, np.newaxis] == gallery_camids
         yield rows, same_identity & ~same_camera, same_identity & same_camera
 
 
@@ -325,55 +307,37 @@ def _score_rows(distances, good, junk, precision) -> np.ndarray:
     good = np.take_along_axis(good, order, axis=1)
     rank_in_row = np.cumsum(~np.take_along_axis(junk, order, axis=1), axis=1)
 
-    row_of_hit = np.nonzero(good)[0]
     rank = rank_in_row[good]
     num_hits = good.sum(axis=1)
+    valid = num_hits > 0
+    num_hits = num_hits[valid]
     end = np.cumsum(num_hits)
     start = end - num_hits
-    hit = np.arange(1, len(rank) + 1) - start[row_of_hit]
-
+    hit = np.arange(1, len(rank) + 1) - np.repeat(start, num_hits)
     scores = np.full((3, len(distances)), np.nan)
-    valid = num_hits > 0
-    num_hits, start, last = num_hits[valid], start[valid], end[valid] - 1
-    precision_sum = np.bincount(row_of_hit, precision(hit, rank), minlength=len(distances))
-    scores[:, valid] = precision_sum[valid] / num_hits, num_hits / rank[last], rank[start]
+    scores[:, valid] = np.add.reduceat(precision(hit, rank), start) / num_hits, num_hits / rank[end - 1], rank[start]
     return scores
 
 
 def _summarise(per_query, cmc, ap_convention: str) -> RetrievalScores:
     """Average over the valid queries; NaN and one warning, at the caller's caller, if there is none."""
-    ap, inp, first_hit = per_query
-    valid = ~np.isnan(ap)
-    if not valid.any():
+    valid = ~np.isnan(per_query[0])
+    if valid.any():
+        mAP, mINP = (float(values[valid].mean()) for values in per_query[:2])
+    else:
+        mAP, mINP, cmc = np.nan, np.nan, np.full(len(cmc), np.nan)
         warnings.warn(
             f"none of the {len(valid)} queries has a match in the gallery (images with the query's identity and camera "
             "are left out), so the scores are NaN; check that pids and camids belong to these images, and give no "
             "camids where cameras are unknown",
             stacklevel=3,
         )
-    return RetrievalScores(
-        mAP=float(ap[valid].mean()) if valid.any() else np.nan,
-        mINP=float(inp[valid].mean()) if valid.any() else np.nan,
-        cmc=cmc if valid.any() else np.full(len(cmc), np.nan),
-        num_queries=len(valid),
-        num_valid_queries=int(valid.sum()),
-        ap_convention=ap_convention,
-        ap=ap,
-        inp=inp,
-        first_hit=first_hit,
-        valid=valid,
-    )
+    return RetrievalScores(mAP, mINP, cmc, len(valid), int(valid.sum()), ap_convention, *per_query, valid)
 
 
 def _cmc(rank, max_rank: int) -> np.ndarray:
     """Share of the ranks (from 1) that are at most k, for k = 1..max_rank."""
-    found = np.bincount(rank[rank <= max_rank], minlength=max_rank + 1)[1:]
-    return np.cumsum(found) / max(len(rank), 1)
-
-
-def _precision_step(hit, rank):
-    """Precision at the hit-th hit, which has this rank: hit / rank."""
-    return hit / rank
+    return np.searchsorted(np.sort(rank), np.arange(1, max_rank + 1), side="right") / max(len(rank), 1)
 
 
 def _precision_trapezoid(hit, rank):
@@ -386,35 +350,18 @@ def _precision_trapezoid(hit, rank):
     return (before + hit / rank) / 2
 
 
-# -- chance ------------------------------------------------------------------------------------------------------------
-
-
-def _chance_ap(n, r, ap: str) -> np.ndarray:
-    """Expected AP for arrays of N and R; formulas in :func:`expected_by_chance`."""
-    harmonic = np.cumsum(1 / np.arange(1, n.max(initial=1) + 1))[n.astype(np.int64) - 1]
-    # N = 1 means R = 1: the second term has no image to count and vanishes.
-    step = (harmonic + (n - harmonic) * (r - 1) / np.maximum(n - 1, 1)) / n
-    return step if ap == "step" else (step + r / n) / 2
-
-
-def _chance_inp(n: float, r: float) -> float:
-    """Expected INP for one N and R.
-
-    P(l), the chance that the last hit has rank l, falls from P(N) = R / N by the factor P(l - 1) / P(l) =
-    (l - R) / (l - 1): no large binomial is ever formed.
-    """
-    last = np.arange(n, r - 1, -1)
-    fall = (last[:-1] - r) / (last[:-1] - 1)
-    chance = r / n * np.cumprod(np.concatenate([[1.0], fall]))
-    return float(np.sum(r / last * chance))
-
-
-def _chance_cmc(n, r, max_rank: int) -> np.ndarray:
-    """Expected CMC, (len(n), max_rank): 1 - the chance of k misses drawn one by one."""
-    drawn = np.arange(max_rank)
-    misses_left = np.maximum(n[:, np.newaxis] - r[:, np.newaxis] - drawn, 0)
-    images_left = np.maximum(n[:, np.newaxis] - drawn, 1)
-    return 1 - np.cumprod(misses_left / images_left, axis=1)
+def _chance(n: int, r: int, ap: str, max_rank: int) -> tuple[tuple[float, float, float], np.ndarray]:
+    """Expected (AP, INP, first hit) and CMC for one N and R; formulas in :func:`expected_by_chance`."""
+    rank = np.arange(1, n + 1)
+    left = rank[::-1]  # images not yet drawn at each rank
+    missed = np.cumprod(np.maximum(left - r, 0) / left)  # the chance of no hit up to each rank
+    first = r / left * np.concatenate([[1.0], missed[:-1]])  # the chance of the first hit at each rank
+    precision = np.mean((1 + (rank - 1) * (r - 1) / max(n - 1, 1)) / rank)
+    if ap == "trapezoid":
+        precision = (precision + r / n) / 2
+    # Read backwards a random ranking is as random: the last hit has rank `left` as often as the first has `rank`.
+    inp = np.sum(r / left * first)
+    return (precision, inp, (n + 1) / (r + 1)), 1 - missed[np.minimum(np.arange(max_rank), n - 1)]
 
 
 # -- distances ---------------------------------------------------------------------------------------------------------
@@ -423,14 +370,9 @@ def _chance_cmc(n, r, max_rank: int) -> np.ndarray:
 def _prepare_distances(query, gallery, metric: str) -> Callable[[slice], np.ndarray]:
     """Check the embeddings and do the work of one side only once; the answer maps rows of queries to distances."""
     prepare = _check_choice(metric, METRICS, "metric")
-    query, gallery = _real_matrix(query, "query"), _real_matrix(gallery, "gallery")
+    query, gallery = _finite_matrix(query, "query"), _finite_matrix(gallery, "gallery")
     if query.shape[1] != gallery.shape[1]:
-        raise ValueError(
-            f"query has {query.shape[1]} columns and gallery {gallery.shape[1]}: both must be embeddings of the same "
-            "dimension"
-        )
-    _check_finite(query, "query")
-    _check_finite(gallery, "gallery")
+        raise ValueError(f"query has {query.shape[1]} columns and gallery {gallery.shape[1]}: they must be as many")
     dtype = np.result_type(query, gallery, np.float32)
     return prepare(query.astype(dtype, copy=False), gallery.astype(dtype, copy=False))
 
@@ -467,23 +409,21 @@ def _unit_rows(embeddings, name: str) -> np.ndarray:
 # -- checks ------------------------------------------------------------------------------------------------------------
 
 
-def _checked_labels(query_pids, gallery_pids, query_camids, gallery_camids) -> _Labels:
+def _checked_labels(query_pids, gallery_pids, query_camids, gallery_camids) -> tuple[np.ndarray, ...]:
+    """The four as arrays; where cameras are unknown, such that the sides have none in common and nothing is junk."""
     if (query_camids is None) != (gallery_camids is None):
         missing = "query_camids" if query_camids is None else "gallery_camids"
         raise ValueError(f"{missing} is missing: give the cameras of both sides, or of neither")
     if query_camids is None:
-        # No camera in common: nothing is junk.
         query_camids, gallery_camids = np.zeros(np.shape(query_pids)), np.ones(np.shape(gallery_pids))
-    labels = _Labels(*map(np.asarray, (query_pids, gallery_pids, query_camids, gallery_camids)))
-    for name, values in labels._asdict().items():
+    names = ("query_pids", "gallery_pids", "query_camids", "gallery_camids")
+    labels = tuple(map(np.asarray, (query_pids, gallery_pids, query_camids, gallery_camids)))
+    for name, values, side, pids in zip(names, labels, ("query", "gallery") * 2, labels[:2] * 2, strict=True):
         if values.ndim != 1:
             raise ValueError(f"{name} has shape {values.shape}: it must have one axis")
-    for side, pids, camids in (("query", *labels[::2]), ("gallery", *labels[1::2])):
-        if len(pids) != len(camids):
-            raise ValueError(
-                f"{side}_pids has {len(pids)} entries and {side}_camids {len(camids)}: they must be as many"
-            )
-    if len(labels.gallery_pids) == 0:
+        if len(values) != len(pids):
+            raise ValueError(f"{side}_pids has {len(pids)} entries and {name} {len(values)}: they must be as many")
+    if len(labels[1]) == 0:
         raise ValueError("gallery_pids is empty: give at least one gallery image to rank")
     return labels
 
@@ -496,30 +436,26 @@ def _checked_classes(labels, num_classes: int) -> np.ndarray:
         )
     outside = np.flatnonzero((labels < 0) | (labels >= num_classes))
     if outside.size:
+        row = outside[0]
         raise ValueError(
-            f"label {labels[outside[0]]} at row {outside[0]} is none of the {num_classes} classes: labels must be "
-            f"0 .. {num_classes - 1}"
+            f"label {labels[row]} at row {row} is none of the {num_classes} classes, 0 .. {num_classes - 1}"
         )
     return labels
 
 
-def _real_matrix(values, name: str) -> np.ndarray:
+def _finite_matrix(values, name: str, first_row: int = 0) -> np.ndarray:
     values = np.asarray(values)
     if values.ndim != 2 or values.dtype.kind not in "fiu":
         raise ValueError(
             f"{name} has shape {values.shape} and dtype {values.dtype}: it must be a matrix of real numbers, with one "
             "row for each image"
         )
-    return values
-
-
-def _check_finite(values, name: str, first_row: int = 0) -> None:
     finite = np.isfinite(values)
     if not finite.all():
         row, column = np.argwhere(~finite)[0]
-        raise ValueError(
-            f"{name} is {values[row, column]} at row {first_row + row}, column {column}: every value must be finite"
-        )
+        where = f"row {first_row + row}, column {column}"
+        raise ValueError(f"{name} is {values[row, column]} at {where}: every value must be finite")
+    return values
 
 
 def _check_max_rank(max_rank: int) -> None:
@@ -533,5 +469,7 @@ def _check_choice(name: str, choices: dict[str, Callable], argument: str) -> Cal
     return choices[name]
 
 
-AP_CONVENTIONS = {"step": _precision_step, "trapezoid": _precision_trapezoid}
+AP_CONVENTIONS = {"step": lambda hit, rank: hit / rank, "trapezoid": _precision_trapezoid}
+"""What AP averages over the hits: the precision of the hit-th one, at this rank; both count from 1."""
+
 METRICS = {"cosine": _cosine, "euclidean": _euclidean}

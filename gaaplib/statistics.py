@@ -1,11 +1,9 @@
 """Intervals for means over queries: percentile bootstrap, of whole identities where they are given.
 
-The queries of one identity resemble each other, so they are not independent draws: an interval
-that treats them as such is too narrow. Give the identities as ``groups`` and whole identities are
-drawn (the cluster bootstrap).
+The queries of one identity resemble each other, so they are not independent draws: an interval that treats them as
+such is too narrow. Give the identities as ``groups`` and whole identities are drawn (the cluster bootstrap).
 
-Source: A. C. Davison and D. V. Hinkley, "Bootstrap Methods and their Application", 1997, chapters
-2.4, 3.8 and 5.3.
+Source: A. C. Davison and D. V. Hinkley, "Bootstrap Methods and their Application", 1997, chapters 2.4, 3.8 and 5.3.
 """
 
 from dataclasses import dataclass
@@ -29,32 +27,23 @@ class Interval:
         return f"{self.estimate:.3f} [{self.low:.3f}, {self.high:.3f}]"
 
 
-def bootstrap_mean(
-    values, groups=None, *, confidence: float = 0.95, resamples: int = 10_000, seed: int = 0
-) -> Interval:
+def bootstrap_mean(values, groups=None, *, confidence=0.95, resamples=10_000, seed=0) -> Interval:
     """Percentile bootstrap interval of a mean.
 
-    With G groups, each resample draws G of them with replacement, with all their values, and its
-    mean is the sum of the values drawn divided by their number. The interval goes from the
-    (1 - confidence) / 2 to the (1 + confidence) / 2 quantile of the resampled means.
+    With G groups, each resample draws G of them with replacement, with all their values, and its mean is the sum of the
+    values drawn divided by their number. The interval goes from the (1 - confidence) / 2 to the (1 + confidence) / 2
+    quantile of the resampled means.
 
-    Parameters
-    ----------
-    values : array (n,)
-        For example the AP of each valid query.
-    groups : array (n,), optional
-        The identity of each value; without, every value is a group of its own.
-    confidence : float
-        Between 0 and 1.
-    resamples : int
-    seed : int
-        Equal arguments give equal intervals.
+    Args:
+        values: (n,), for example the AP of each valid query.
+        groups: (n,), the identity of each value; without, every value is a group of its own.
+        confidence: between 0 and 1.
+        resamples: number of resamples.
+        seed: equal arguments give equal intervals.
 
-    Raises
-    ------
-    ValueError
-        If a value is NaN or infinite, lengths do not agree, there are fewer than two groups, or
-        ``confidence`` or ``resamples`` is out of range.
+    Raises:
+        ValueError: a value that is NaN or infinite, lengths that do not agree, fewer than two groups, ``confidence`` or
+            ``resamples`` out of range.
     """
     values = _checked_values(values, "values")
     _check_options(confidence, resamples)
@@ -62,8 +51,8 @@ def bootstrap_mean(
     num_groups = len(sums)
     if num_groups < 2:
         raise ValueError(
-            f"all {len(values)} values are of {num_groups} group: at least two are needed, as the "
-            "interval comes from the differences between groups"
+            f"all {len(values)} values are of {num_groups} group: at least two are needed, as the interval "
+            "comes from the differences between groups"
         )
     rng = np.random.default_rng(seed)
     chunk = max(1, CHUNK_ELEMENTS // num_groups)
@@ -76,20 +65,15 @@ def bootstrap_mean(
     return Interval(float(values.mean()), float(low), float(high), confidence)
 
 
-def paired_difference(
-    a, b, groups=None, *, confidence: float = 0.95, resamples: int = 10_000, seed: int = 0
-) -> Interval:
+def paired_difference(a, b, groups=None, *, confidence=0.95, resamples=10_000, seed=0) -> Interval:
     """Percentile bootstrap interval of mean(a) - mean(b) on the same queries.
 
     Each query's difference is one value, so that what makes a query hard for both cancels out.
 
-    Parameters
-    ----------
-    a, b : arrays (n,)
-        The same queries in the same order.
+    Args:
+        a, b: (n,), the same queries in the same order, so equally many.
 
-    The other parameters, and the errors, are those of :func:`bootstrap_mean`; besides, ``a`` and
-    ``b`` must be equally long.
+    The other arguments, and the errors, are those of :func:`bootstrap_mean`.
     """
     a, b = _checked_values(a, "a"), _checked_values(b, "b")
     if len(a) != len(b):
@@ -115,8 +99,8 @@ def _checked_values(values, name: str) -> np.ndarray:
     bad = np.flatnonzero(~np.isfinite(values))
     if bad.size:
         raise ValueError(
-            f"{name} is {values[bad[0]]} at index {bad[0]} ({bad.size} such values): leave out the "
-            "queries that are not valid, and for a comparison leave them out in both"
+            f"{name} is {values[bad[0]]} at index {bad[0]} ({bad.size} such values): leave out the queries that "
+            "are not valid, and for a comparison leave them out in both"
         )
     return values
 

@@ -1,11 +1,11 @@
-"""Backbones: published parameter counts, map shapes, weights of keras.applications, insertions."""
+"""Backbones: published parameter counts, map shapes, weights of keras.applications."""
 
 import keras
 import numpy as np
 import pytest
 
-from gaaplib import backbones, layers
-from gaaplib.backbones import BACKBONES, copy_application_weights, get, last_map
+from gaaplib import backbones
+from gaaplib.backbones import BACKBONES, copy_application_weights
 
 # Trainable parameters with a classifier of 1000 classes: torchvision's model table, which for VGG
 # is Table 2 of Simonyan and Zisserman to the digit.
@@ -50,6 +50,10 @@ def entry(request):
     return request.param, BACKBONES[request.param](height=None, width=None)
 
 
+def last_map(maps):
+    return list(maps.values())[-1]
+
+
 # Every entry of BACKBONES
 
 
@@ -83,7 +87,7 @@ def test_maps_are_finite_and_follow_the_batch(entry):
     for value in maps.values():
         assert value.shape[0] == 2
         assert np.isfinite(keras.ops.convert_to_numpy(value)).all()
-    assert last_map(maps) is maps[sorted(maps)[-1]]
+    assert list(maps) == sorted(maps)
     assert model.name == name
 
 
@@ -98,13 +102,13 @@ def test_last_stride_1_doubles_the_last_map(name):
 
 
 def test_last_stride_keeps_the_parameters():
-    one, two = (get("resnet18")(last_stride=stride) for stride in (1, 2))
+    one, two = (BACKBONES["resnet18"](last_stride=stride) for stride in (1, 2))
     assert [weight.path for weight in one.weights] == [weight.path for weight in two.weights]
 
 
 def test_v1_5_strides_in_the_3x3_and_v1_in_the_1x1():
     for variant, strides, use_bias in (("v1.5", (1, 2), False), ("v1", (2, 1), True)):
-        model = get("resnet50")(variant=variant)
+        model = BACKBONES["resnet50"](variant=variant)
         first, second = (model.get_layer(f"conv3_block1_{i}_conv") for i in (1, 2))
         assert (first.strides[0], second.strides[0]) == strides
         assert first.use_bias is use_bias
@@ -112,7 +116,7 @@ def test_v1_5_strides_in_the_3x3_and_v1_in_the_1x1():
 
 def test_strided_convolutions_pad_both_sides():
     """Where each kernel sees the border shows the padding: TensorFlow's "same" has it reversed."""
-    model = get("resnet18")()
+    model = BACKBONES["resnet18"]()
     layer = model.get_layer("conv3_block1_1_conv")
     layer.set_weights([np.ones_like(layer.get_weights()[0])])
     ones = np.ones((1, 8, 8, 64), "float32")
@@ -121,7 +125,7 @@ def test_strided_convolutions_pad_both_sides():
 
 
 def test_input_is_normalised_inside():
-    model = get("vgg16")(height=32, width=32)
+    model = BACKBONES["vgg16"](height=32, width=32)
     grey = np.broadcast_to(np.array(backbones.MEAN, "float32"), (1, 32, 32, 3))
     np.testing.assert_allclose(model.get_layer("normalisation")(grey), 0, atol=1e-5)
     deviation = model.get_layer("normalisation")(grey + np.array(backbones.STD, "float32"))
@@ -130,7 +134,7 @@ def test_input_is_normalised_inside():
 
 @pytest.mark.parametrize("given", ["he_normal", keras.initializers.RandomNormal(0.0, 0.1)])
 def test_layers_of_one_shape_start_apart(given):
-    model = get("resnet18")(kernel_initializer=given)
+    model = BACKBONES["resnet18"](kernel_initializer=given)
     first, second = (model.get_layer(f"conv2_block{i}_1_conv").get_weights()[0] for i in (1, 2))
     assert not np.array_equal(first, second)
     assert first.std() == pytest.approx(0.1 if given != "he_normal" else (2 / 576) ** 0.5, rel=0.05)
@@ -140,42 +144,23 @@ def test_one_seed_gives_one_network():
     kernels = []
     for _ in range(2):
         keras.utils.set_random_seed(7)
-        kernels.append(get("resnet18")().get_layer("conv5_block2_2_conv").get_weights()[0])
+        kernels.append(BACKBONES["resnet18"]().get_layer("conv5_block2_2_conv").get_weights()[0])
     np.testing.assert_array_equal(*kernels)
 
 
-# Insertions
-
-
-def scaled(factor):
-    return keras.layers.Rescaling(factor)
+# Stages as models
 
 
 @pytest.mark.parametrize(("name", "stage"), [("resnet18", "stage2"), ("vgg16", "stage3")])
-def test_insert_goes_on_from_the_inserted_block(name, stage):
-    plain, same, scaling = (
-        get(name)(height=64, width=32, insert=insert) for insert in (None, {stage: scaled(1.0)}, {stage: scaled(-3.0)})
-    )
-    same.set_weights(plain.get_weights())
-    scaling.set_weights(plain.get_weights())
-    expected, equal, changed = (
-        {key: keras.ops.convert_to_numpy(value) for key, value in model(images()).items()}
-        for model in (plain, same, scaling)
-    )
-    for key, value in expected.items():
-        np.testing.assert_array_equal(equal[key], value)
-        if key < stage:
-            np.testing.assert_array_equal(changed[key], value)
-        elif key == stage:
-            np.testing.assert_allclose(changed[key], -3.0 * value, rtol=1e-6)
-        else:
-            assert not np.allclose(changed[key], value)
-
-
-def test_insert_may_change_the_channels():
-    model = get("resnet50")(insert={"stage3": keras.layers.Conv2D(48, 1)})
-    assert model.output["stage3"].shape == (None, 8, 4, 48)
-    assert model.output["stage4"].shape == (None, 4, 2, 2048)
+def test_a_backbone_can_be_taken_apart_at_a_stage(name, stage):
+    model = BACKBONES[name](height=64, width=32)
+    lower = keras.Model(model.input, model.output[stage])
+    upper = keras.Model(model.output[stage], last_map(model.output))
+    expected = last_map(model(images(), training=False))
+    found = upper(lower(images(), training=False), training=False)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+    doubled = upper(2.0 * lower(images(), training=False), training=False)
+    assert not np.allclose(doubled, expected)
 
 
 # Weights
@@ -185,7 +170,7 @@ def test_insert_may_change_the_channels():
 def test_application_weights_give_the_application_outputs(name, application):
     source = getattr(keras.applications, application)(weights=None, include_top=False)
     randomise(source)
-    model = get(name)(height=64, width=32, variant="v1", insert={"stage4": scaled(1.0)})
+    model = BACKBONES[name](height=64, width=32, variant="v1")
     copy_application_weights(model, source)
     pixels = images()
     module = keras.applications.resnet if name == "resnet50" else keras.applications.vgg16
@@ -196,13 +181,13 @@ def test_application_weights_give_the_application_outputs(name, application):
 def test_application_weights_need_the_same_layers():
     source = keras.applications.VGG16(weights=None, include_top=False)
     with pytest.raises(ValueError, match="block1_conv1"):
-        copy_application_weights(get("resnet18")(), source)
+        copy_application_weights(BACKBONES["resnet18"](), source)
 
 
 def test_imagenet_takes_the_application(monkeypatch):
     source = keras.applications.VGG16(weights=None, include_top=False)
     monkeypatch.setattr(keras.applications, "VGG16", lambda weights, include_top: source)
-    model = get("vgg16")(weights="imagenet")
+    model = BACKBONES["vgg16"](weights="imagenet")
     np.testing.assert_array_equal(
         model.get_layer("block5_conv3").get_weights()[0],
         source.get_layer("block5_conv3").get_weights()[0],
@@ -216,22 +201,22 @@ def test_imagenet_offline_says_what_to_do(monkeypatch):
 
     monkeypatch.setattr(keras.applications, "ResNet50", offline)
     with pytest.raises(OSError, match="ResNet50.*URL fetch failure.*weights=None") as caught:
-        get("resnet50")(weights="imagenet")
+        BACKBONES["resnet50"](weights="imagenet")
     assert caught.value.__cause__ is not None
 
 
 def test_weights_from_a_file(tmp_path):
-    model = get("resnet18")()
+    model = BACKBONES["resnet18"]()
     randomise(model)
     path = tmp_path / "resnet18.weights.h5"
     model.save_weights(path)
-    again = get("resnet18")(weights=path)
+    again = BACKBONES["resnet18"](weights=path)
     for saved, loaded in zip(model.get_weights(), again.get_weights(), strict=True):
         np.testing.assert_array_equal(saved, loaded)
 
 
 def test_saving_and_loading(tmp_path):
-    model = get("resnet50")(height=64, width=32, insert={"stage2": layers.Conv2D(512, 1)})
+    model = BACKBONES["resnet50"](height=64, width=32)
     randomise(model)
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras", safe_mode=True)
@@ -250,7 +235,6 @@ def test_saving_and_loading(tmp_path):
         ("resnet18", {"last_stride": 3}, "last_stride=3.*1 or 2"),
         ("resnet18", {"height": 31}, "height=31.*32 pixels"),
         ("vgg16", {"width": 15, "last_stride": 1}, "width=15.*16 pixels"),
-        ("resnet50", {"insert": {"conv4": abs}}, "conv4.*stage1, stage2, stage3, stage4"),
         ("resnet18", {"weights": "imagenet"}, "resnet18.*vgg16.*resnet152"),
         ("resnet34", {"variant": "v1"}, "resnet34.*resnet50"),
         ("resnet50", {"variant": "v2"}, "v2.*v1.5"),
@@ -260,9 +244,4 @@ def test_saving_and_loading(tmp_path):
 )
 def test_bad_arguments_are_named(name, options, message):
     with pytest.raises(ValueError, match=message):
-        get(name)(**options)
-
-
-def test_unknown_backbone_is_answered_with_the_known_ones():
-    with pytest.raises(ValueError, match="resnet19.*vgg16.*resnet152"):
-        get("resnet19")
+        BACKBONES[name](**options)

@@ -124,6 +124,18 @@ def test_a_training_notebook_is_kept_with_its_run(monkeypatch, outputs):
     assert targets == [str(outputs / "runs" / config.run_id / "notebook.ipynb")]
 
 
+def test_a_folder_is_meant_from_where_the_command_is_given(tmp_path, outputs, monkeypatch):
+    report = "import json\njson.dump([data, weights], open('seen.json', 'w'))"
+    cell = """data: str = "synthetic"\nweights: "Optional[str]" = None"""
+    path = write_notebook(tmp_path / "small.ipynb", cell, report)
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    for given, seen in (("photos", str(tmp_path / "here/photos")), ("synthetic", "synthetic")):
+        result = run(path, "-p", "data", given, "-o", tmp_path / "out.ipynb")
+        assert result.exit_code == 0, result.output
+        assert json.loads((tmp_path / "seen.json").read_text()) == [seen, None]
+
+
 def test_results_without_runs_says_where_it_looked(outputs):
     result = CliRunner().invoke(main, ["results"])
     assert result.exit_code == 0

@@ -7,8 +7,8 @@ On disk::
         query/0001_c1s1_001051_00.jpg
         bounding_box_test/0000_c1s1_000151_01.jpg
 
-A name is identity, camera (c1..c6) and sequence, frame, and box. Identity 0000 is a distractor,
-in the gallery only; -1 is junk, which the official evaluation ignores, and is dropped here.
+A name is identity, camera (c1..c6) and sequence, frame, and box. Identity 0000 is a distractor, in the gallery only; -1
+is junk, which the official evaluation ignores, and is dropped here.
 
 Source: L. Zheng et al., "Scalable Person Re-identification: A Benchmark", ICCV 2015.
 """
@@ -32,10 +32,7 @@ EXPECTED = {
 }
 """Counts of the published data set without junk; the gallery's include the distractor."""
 
-NAME = re.compile(
-    r"(?P<pid>-1|\d{4})_c(?P<camid>[1-6])s\d+_\d+_\d+\.(?:jpg|jpeg|png)",
-    re.ASCII | re.IGNORECASE,
-)
+NAME = re.compile(r"(?P<pid>-1|\d{4})_c(?P<camid>[1-6])s\d+_\d+_\d+\.(?:jpg|jpeg|png)", re.ASCII | re.IGNORECASE)
 IMAGE_SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 JUNK = -1
 
@@ -43,31 +40,20 @@ JUNK = -1
 def read(root: str | PathLike, expected: Mapping[str, Mapping[str, int]] | None = EXPECTED) -> pd.DataFrame:
     """Records of Market-1501; no image is opened.
 
-    Parameters
-    ----------
-    root : path
-        The folder ``Market-1501-v15.09.15``, its parent, or any folder that directly has
-        ``bounding_box_train``, ``query`` and ``bounding_box_test``.
-    expected : mapping, optional
-        Counts to compare with, as ``EXPECTED``; None compares with nothing.
+    One UserWarning is given if the counts are not as expected.
 
-    Returns
-    -------
-    DataFrame
-        As described in :mod:`gaaplib.datasets.records`; cameras are 1 to 6.
+    Args:
+        root: the folder ``Market-1501-v15.09.15``, its parent, or any folder that directly has ``bounding_box_train``,
+            ``query`` and ``bounding_box_test``.
+        expected: counts to compare with, as ``EXPECTED``; None compares with nothing.
 
-    Raises
-    ------
-    FileNotFoundError
-        If the three folders are not there.
-    ValueError
-        If an image's name does not match, a split is empty, a distractor is in training or among
-        the queries, or there are fewer than two training identities.
+    Returns:
+        Records as described in :mod:`gaaplib.datasets.records`; cameras are 1 to 6.
 
-    Warns
-    -----
-    UserWarning
-        Once, if the counts are not as expected.
+    Raises:
+        FileNotFoundError: the three folders are not there.
+        ValueError: an image whose name does not match, an empty split, a distractor in training or among the queries,
+            fewer than two training identities.
     """
     root = Path(root).expanduser()
     home = _find_home(root)
@@ -76,8 +62,8 @@ def read(root: str | PathLike, expected: Mapping[str, Mapping[str, int]] | None 
     train_pids = records.loc[records["split"] == "train", "pid"].unique()
     if len(train_pids) < 2:
         raise ValueError(
-            f"{home / FOLDERS['train']} has images of identity {train_pids[0]} only: training "
-            "needs at least two identities"
+            f"{home / FOLDERS['train']} has images of identity {train_pids[0]} only: training needs at "
+            "least two identities"
         )
     if expected is not None:
         warn_if_counts_differ(records, expected, "Market-1501")
@@ -95,8 +81,8 @@ def _find_home(root: Path) -> Path:
     else:
         found = "no such folder"
     raise FileNotFoundError(
-        f"no Market-1501 in {root}: looked for the folders {', '.join(FOLDERS.values())} there and "
-        f"in its subfolder {FOLDER}; found there: {found}"
+        f"no Market-1501 in {root}: looked for the folders {', '.join(FOLDERS.values())} there and in its subfolder "
+        f"{FOLDER}; found there: {found}"
     )
 
 
@@ -111,10 +97,9 @@ def _read_split(root: Path, home: Path, split: str) -> list[tuple[str, int, int,
     wrong = [file.name for file, name in zip(images, names, strict=True) if name is None]
     if wrong:
         raise ValueError(
-            f"{len(wrong)} of {len(images)} images in {folder} are not named as Market-1501's, "
-            f"first {', '.join(wrong[:3])}: expected <4-digit identity or -1>_c<camera 1-6>"
-            "s<sequence>_<frame>_<box>.jpg, such as 0002_c1s1_000451_03.jpg; move other images out "
-            "of the folder, or unpack the data set anew"
+            f"{len(wrong)} of {len(images)} images in {folder} are not named as Market-1501's, first "
+            f"{', '.join(wrong[:3])}: expected <4-digit identity or -1>_c<camera 1-6>s<sequence>_<frame>_<box>.jpg, "
+            "such as 0002_c1s1_000451_03.jpg; move other images out of the folder, or unpack the data set anew"
         )
     rows = [
         (file.relative_to(root).as_posix(), int(name["pid"]), int(name["camid"]), split)

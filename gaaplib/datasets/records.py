@@ -3,11 +3,9 @@
 Columns, exactly these and in this order:
 
 - ``path``: str, POSIX, relative to the root that the parser was given, unique;
-- ``pid``: int64, the identity; ``DISTRACTOR`` (0) is nobody in particular, never a query and never
-  trained on;
+- ``pid``: int64, the identity; ``DISTRACTOR`` (0) is nobody in particular, never a query and never trained on;
 - ``camid``: int64, the camera, or ``UNKNOWN_CAMERA`` (-1) in the whole table;
-- ``split``: "train", "query", "gallery", or "all" in the whole table for a data set without an
-  official split.
+- ``split``: "train", "query", "gallery", or "all" in the whole table for a data set without an official split.
 
 Rows are sorted by path, and the index counts them from 0.
 """
@@ -27,15 +25,11 @@ UNKNOWN_CAMERA = -1
 def make_records(rows: Iterable[tuple[str, int, int, str]]) -> pd.DataFrame:
     """Build, sort and check a table of records.
 
-    Parameters
-    ----------
-    rows : iterable of (path, pid, camid, split)
-        In any order.
+    Args:
+        rows: (path, pid, camid, split) of each image, in any order.
 
-    Raises
-    ------
-    ValueError
-        As :func:`check_records`.
+    Raises:
+        ValueError: as :func:`check_records`.
     """
     records = pd.DataFrame(list(rows), columns=list(COLUMNS))
     _check_rows(records)
@@ -43,9 +37,10 @@ def make_records(rows: Iterable[tuple[str, int, int, str]]) -> pd.DataFrame:
 
 
 def check_records(records: pd.DataFrame) -> None:
-    """Raise ValueError, naming the first offending row, if this is no table of records.
+    """Check all that this module's description says.
 
-    Checked is all that this module's description says.
+    Raises:
+        ValueError: this is no table of records, naming the first offending row.
     """
     if tuple(records.columns) != COLUMNS:
         raise ValueError(f"the columns are {list(records.columns)}: they must be {list(COLUMNS)}")
@@ -53,20 +48,17 @@ def check_records(records: pd.DataFrame) -> None:
     in_order = records["path"].is_monotonic_increasing
     if not in_order or not records.index.equals(pd.RangeIndex(len(records))):
         raise ValueError(
-            "the records are not sorted by path with an index from 0: build them by make_records, "
-            "or call .sort_values('path', ignore_index=True)"
+            "the records are not sorted by path with an index from 0: build them by make_records, or call "
+            ".sort_values('path', ignore_index=True)"
         )
 
 
 def counts(records: pd.DataFrame) -> pd.DataFrame:
     """Images, identities and cameras of each split.
 
-    Returns
-    -------
-    DataFrame
-        One row for each split there is, in the order of ``SPLITS``; columns ``images``,
-        ``identities`` (distinct pids, the distractor counted as one) and ``cameras`` (known ones,
-        so 0 where they are unknown).
+    Returns:
+        A table with a row for each split there is, in the order of ``SPLITS``, and columns ``images``, ``identities``
+        (distinct pids, the distractor counted as one) and ``cameras`` (known ones, so 0 where they are unknown).
     """
     known = records["camid"].where(records["camid"] != UNKNOWN_CAMERA)
     groups = records.assign(camid=known).groupby("split")
@@ -85,21 +77,19 @@ def warn_if_counts_differ(records: pd.DataFrame, expected: Mapping[str, Mapping[
 
     Meant for the ``read`` of a parser, to whose caller the warning points.
 
-    Parameters
-    ----------
-    expected : mapping of split to a mapping of some or all columns of :func:`counts` to numbers
-        ``{"train": {"images": 12936, "identities": 751}, ...}``; a split that is not named is
-        expected to have no records.
-    name : str
-        The data set's, for the message.
+    Args:
+        records: the table of records.
+        expected: numbers for some or all columns of :func:`counts`, ``{"train": {"images": 12936, "identities": 751},
+            ...}``; a split that is not named is expected to have no records.
+        name: the data set's, for the message.
     """
     expected = pd.DataFrame.from_dict(expected, orient="index")
     found = counts(records)[list(expected.columns)]
     both = pd.concat({"found": found, "expected": expected}, axis=1).fillna(0).astype("int64")
     if not both["found"].equals(both["expected"]):
         warnings.warn(
-            f"{name} on disk differs from the published data set; results will not compare with "
-            f"published ones\n{both.to_string()}",
+            f"{name} on disk differs from the published data set; results will not compare with published ones\n"
+            f"{both.to_string()}",
             stacklevel=3,
         )
 

@@ -1,9 +1,9 @@
 """The evaluation protocol: which image trains, validates, tests, queries or is retrieved.
 
-Identities are split first. Those of the official training split (or, without an official split,
-those outside the fold) get the roles train, val and test, on which the *closed* protocol runs; the
-unseen ones get query and gallery, on which *retrieval* runs. Every draw depends on the seed, the
-fold and the set of images alone, not on the order of the rows.
+Identities are split first. Those of the official training split (or, without an official split, those outside the
+fold) get the roles train, val and test, on which the *closed* protocol runs; the unseen ones get query and gallery, on
+which *retrieval* runs. Every draw depends on the seed, the fold and the set of images alone, not on the order of the
+rows.
 """
 
 import numpy as np
@@ -17,31 +17,22 @@ ROLES = ("train", "val", "test", "query", "gallery")
 def protocol_split(records: pd.DataFrame, fold: int = 0, folds: int = 5, seed: int = 0) -> pd.DataFrame:
     """Give each image its one role in a fold.
 
-    Where there is an official split it decides who is trained on, and the fold only redraws
-    train / val / test. Where there is none (split "all"), fold f tests on the identities that
-    :func:`identity_folds` puts in f and trains on the others; distractors are always gallery.
+    Where there is an official split it decides who is trained on, and the fold only redraws train / val / test. Where
+    there is none (split "all"), fold f tests on the identities that :func:`identity_folds` puts in f and trains on the
+    others; distractors are always gallery.
 
-    Parameters
-    ----------
-    records : DataFrame
-        As described in :mod:`gaaplib.datasets.records`, rows in any order; further columns are
-        carried along.
-    fold, folds : int
-        Fold 0 .. folds - 1.
-    seed : int
-        Not negative.
+    Args:
+        records: as described in :mod:`gaaplib.datasets.records`, rows in any order; further columns are carried along.
+        fold: 0 .. folds - 1.
+        folds: number of folds.
+        seed: not negative.
 
-    Returns
-    -------
-    DataFrame
-        The records, sorted by path, and a column ``role``: "train", "val", "test", "query" or
-        "gallery".
+    Returns:
+        The records, sorted by path, and a column ``role``: "train", "val", "test", "query" or "gallery".
 
-    Raises
-    ------
-    ValueError
-        If the fold is out of range, the records are not well-formed, an identity of the official
-        split is both in training and in testing, or there are fewer identities than folds.
+    Raises:
+        ValueError: a fold out of range, records that are not well-formed, an identity of the official split that is
+            both in training and in testing, fewer identities than folds.
     """
     if fold not in range(folds):
         raise ValueError(f"fold is {fold}: with {folds} folds it must be 0 .. {folds - 1}")
@@ -62,12 +53,10 @@ def protocol_split(records: pd.DataFrame, fold: int = 0, folds: int = 5, seed: i
 def training_split(records: pd.DataFrame, fold: int, seed: int) -> pd.Series:
     """Split the images of each identity 70 / 15 / 15 into "train", "val" and "test".
 
-    Validation and test get 15 % each, rounded, but at least one image; an identity with fewer than
-    three images only trains. Each fold draws anew.
+    Validation and test get 15 % each, rounded, but at least one image; an identity with fewer than three images only
+    trains. Each fold draws anew.
 
-    Returns
-    -------
-    Series
+    Returns:
         The role of each image, on the records' index.
     """
     images = records.groupby("pid")["path"].transform("size")
@@ -81,21 +70,17 @@ def training_split(records: pd.DataFrame, fold: int, seed: int) -> pd.Series:
 def identity_folds(records: pd.DataFrame, folds: int = 5, seed: int = 0) -> pd.Series:
     """Deal the identities, shuffled, out to the folds; sizes differ by at most one.
 
-    Returns
-    -------
-    Series
+    Returns:
         The fold of each pid, indexed by pid; the distractor has none.
 
-    Raises
-    ------
-    ValueError
-        If there are fewer than two folds, or fewer identities than folds.
+    Raises:
+        ValueError: fewer than two folds, or fewer identities than folds.
     """
     pids = np.unique(records.loc[records["pid"] != DISTRACTOR, "pid"])
     if not 2 <= folds <= len(pids):
         raise ValueError(
-            f"folds is {folds}: with {len(pids)} identities it must be 2 .. {len(pids)}, so that "
-            "each fold has identities to train on and to test on"
+            f"folds is {folds}: with {len(pids)} identities it must be 2 .. {len(pids)}, so that each fold has "
+            "identities to train on and to test on"
         )
     shuffled = pids[np.argsort(np.random.default_rng(seed).random(len(pids)))]
     return pd.Series(np.arange(len(pids)) % folds, index=shuffled, name="fold").sort_index()
@@ -104,15 +89,12 @@ def identity_folds(records: pd.DataFrame, folds: int = 5, seed: int = 0) -> pd.S
 def query_gallery(records: pd.DataFrame, seed: int) -> pd.Series:
     """Choose one random image of each identity and camera as a query; the rest is gallery.
 
-    Every query keeps a match in the gallery. With cameras that is an image of its identity from
-    another camera, so an identity of which fewer than two cameras have an image to spare (two or
-    more) gets no query from the camera with most images (the first of them): all of it is gallery
-    if it has one camera only. Without cameras, an identity with two images or more has one query.
-    Distractors are gallery.
+    Every query keeps a match in the gallery. With cameras that is an image of its identity from another camera, so an
+    identity of which fewer than two cameras have an image to spare (two or more) gets no query from the camera with
+    most images (the first of them): all of it is gallery if it has one camera only. Without cameras, an identity with
+    two images or more has one query. Distractors are gallery.
 
-    Returns
-    -------
-    Series
+    Returns:
         "query" or "gallery" for each image, on the records' index.
     """
     groups = records[records["pid"] != DISTRACTOR].groupby(["pid", "camid"]).size()
