@@ -7,7 +7,6 @@ PROFILE ?= demo
 
 VENV := .venv
 BIN := $(VENV)/bin
-export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help
 .PHONY: help install reproduce test lint lab results lock clean

@@ -1,14 +1,10 @@
 """The console command ``gaap``: run a notebook with checked parameters, and list what the runs gave."""
 
 import dataclasses
-import os
 import sys
 from pathlib import Path
 
 import click
-
-# TensorFlow greets on import; a table on standard output does not need it.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 TYPES = {"str": str, "int": int, "float": float, "bool": bool}
 WORDS = {"true": True, "false": False}

@@ -18,7 +18,7 @@ import keras
 import numpy as np
 import pandas as pd
 from PIL import Image, ImageOps, UnidentifiedImageError
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 STORE_VERSION = 1
 MAX_UNDECODABLE = 0.01

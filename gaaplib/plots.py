@@ -21,7 +21,9 @@ COLOURS = {
     "histogram": _COLOURS[3],
     "chance": _COLOURS[7],
 }
-RIGHT, WRONG, JUNK = _COLOURS[2], _COLOURS[3], _COLOURS[7]
+RIGHT, WRONG = _COLOURS[2], _COLOURS[3]
+# Images of 64 pixels need no more, and notebooks are committed with their figures.
+GRID_DPI = 80
 
 
 def image_grid(images, labels=None, *, columns=8, frames=None, title=None, synthetic=False):
@@ -37,8 +39,9 @@ def image_grid(images, labels=None, *, columns=8, frames=None, title=None, synth
     """
     rows = -(-len(images) // columns)
     height, width = next(image.shape[:2] for image in images if image is not None)
-    size = (columns * 1.0, rows * (height / width + (0.25 if labels else 0.05)) + 0.4)
-    figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")
+    size = (columns, rows * (0.93 * height / width + (0.22 if labels else 0.07)) + 0.4)
+    figure, axes = plt.subplots(rows, columns, figsize=size, dpi=GRID_DPI, squeeze=False, layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.01, h_pad=0.01, wspace=0.02, hspace=0.0)
     for place, axis in enumerate(axes.flat):
         axis.set(xticks=[], yticks=[])
         axis.grid(False)
@@ -124,22 +127,22 @@ def counts_bars(counts, *, synthetic=False):
     sns.barplot(x=counts.images, y=counts.index, ax=axis, color=_COLOURS[0])
     for place, (images, identities) in enumerate(zip(counts.images, counts.identities, strict=True)):
         axis.text(images, place, f"  {images:,} images, {identities:,} identities", va="center", fontsize=9)
-    axis.set(xlabel="images", ylabel="", xlim=(0, counts.images.max() * 1.55))
-    _mark_synthetic(axis, synthetic, corner="lower right")
+    axis.set(xlabel="images", ylabel="", xlim=(0, counts.images.max() * 1.6))
+    _mark_synthetic(axis, synthetic, corner="upper right")
     return figure
 
 
-def images_per_identity(pids, roles, *, synthetic=False):
-    """How many images the identities have, a histogram a role.
+def images_per_identity(pids, *, synthetic=False):
+    """How many images the identities have, as a histogram.
 
     Args:
-        pids, roles: (n,) identity and role of each image.
+        pids: (n,) identity of each image.
     """
-    table = pd.DataFrame({"pid": np.asarray(pids), "role": np.asarray(roles)})
-    sizes = table.groupby(["role", "pid"]).size().rename("images").reset_index()
+    sizes = pd.Series(np.asarray(pids)).value_counts()
     figure, axis = plt.subplots(figsize=(7, 2.8), layout="constrained")
-    sns.histplot(sizes, x="images", hue="role", element="step", discrete=True, ax=axis, alpha=0.25)
-    axis.set(xlabel="images of an identity", ylabel="identities")
+    sns.histplot(sizes, discrete=True, ax=axis, color=_COLOURS[0])
+    axis.set(xlabel="images of an identity", ylabel="identities", xlim=(0, None))
+    axis.yaxis.get_major_locator().set_params(integer=True)
     _mark_synthetic(axis, synthetic, corner="upper left")
     return figure
 

@@ -5,7 +5,7 @@ import time
 import keras
 import numpy as np
 import pandas as pd
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from gaaplib import layers
 from gaaplib.images import Augmentation, Batches

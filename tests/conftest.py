@@ -1,8 +1,7 @@
-"""Shared by all tests: quiet TensorFlow, one seed, results in a folder that goes away."""
+"""Shared by all tests: one seed, no screen, results in a folder that goes away."""
 
 import os
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("MPLBACKEND", "agg")
 
 import pytest

@@ -29,7 +29,7 @@ FIGURES = {
     "training_curves": lambda **k: plots.training_curves(HISTORY, **k),
     "cmc_curves": lambda **k: plots.cmc_curves({"gaap": [0.2, 0.5]}, protocol="retrieval", **k),
     "counts_bars": lambda **k: plots.counts_bars(COUNTS, **k),
-    "images_per_identity": lambda **k: plots.images_per_identity([1, 1, 2], ["train"] * 3, **k),
+    "images_per_identity": lambda **k: plots.images_per_identity([1, 1, 2], **k),
 }
 
 
