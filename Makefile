@@ -9,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install reproduce test lint lab results lock clean
+.PHONY: help install reproduce test lint notebooks lab results lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -42,6 +42,9 @@ test: install ## The whole test suite, nbval over every notebook included
 lint: install ## Check style and format, notebooks too
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+notebooks: install ## Execute the notebooks in place, as they are committed
+	$(BIN)/python notebooks/refresh.py
 
 lab: install ## Open JupyterLab on the notebooks
 	$(BIN)/jupyter lab --notebook-dir=notebooks

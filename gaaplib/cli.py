@@ -40,8 +40,9 @@ def run(notebook, given, output):
             str(target),
             parameters=values,
             cwd=str(path.parent),
-            progress_bar=sys.stderr.isatty(),
-            log_output=False,
+            progress_bar=False,
+            # What the notebook prints, as it prints it: the epochs and the sentences.
+            stdout_file=sys.stdout,
         )
     except papermill.PapermillExecutionError as error:
         message = f"cell {error.exec_count} failed: {error.ename}: {error.evalue}"

@@ -125,7 +125,7 @@ def outputs_of(method, data, roles, verbose=0):
     """What a method's model answers for the images of some roles: ``{role: {output: array}}``."""
     rows = {role: data.part(role).row.to_numpy() for role in roles}
     return {
-        role: training.embed(method.model, data.store.images, rows[role], progress=verbose > 0)
+        role: training.embed(method.model, data.store.images, rows[role], progress=verbose == 1)
         for role in roles
         if len(rows[role])
     }

@@ -310,7 +310,9 @@ class Batches(keras.utils.PyDataset):
         seed=0,
         epoch=0,
     ):
-        super().__init__(workers=1, max_queue_size=8)
+        # With one worker Keras prefetches through tf.data instead, whose iterator takes seconds to let go at the
+        # end of some epochs. Batches keep their order with either.
+        super().__init__(workers=2, max_queue_size=8)
         self.images = images
         self.rows = np.asarray(rows)
         self.labels = np.asarray(labels)

@@ -51,7 +51,7 @@ def image_grid(images, labels=None, *, columns=8, frames=None, title=None, synth
             continue
         axis.imshow(image)
         if labels:
-            axis.set_title(labels[place], fontsize=7, pad=2)
+            axis.set_title(labels[place], fontsize=8, pad=2)
         frame = frames[place] if frames else None
         axis.spines[:].set(color=frame or "0.8", linewidth=3.0 if frame else 0.5)
     _finish_grid(figure, title, synthetic)
@@ -112,6 +112,7 @@ def cmc_curves(curves, *, protocol, synthetic=False):
         style = "--" if name == "chance" else "-"
         axis.plot(np.arange(1, len(cmc) + 1), cmc, style, color=COLOURS.get(name), label=name, lw=2)
     axis.set(xlabel="rank k", ylabel=f"CMC(k), {protocol}", ylim=(0, 1), xlim=(1, None))
+    axis.xaxis.get_major_locator().set_params(integer=True)
     axis.legend(loc="lower right")
     _mark_synthetic(axis, synthetic, corner="upper left")
     return figure

@@ -1,0 +1,98 @@
+"""What every notebook keeps to; nbval executes them all and compares their outputs (make test)."""
+
+import ast
+import re
+import statistics
+from pathlib import Path
+
+import nbformat
+import papermill
+import pytest
+
+from gaaplib.cli import TYPES, parse_parameters
+from gaaplib.config import RunConfig
+
+FOLDER = Path(__file__).parents[1] / "notebooks"
+NOTEBOOKS = sorted(path.stem for path in FOLDER.glob("*.ipynb"))
+
+
+def read(name):
+    return nbformat.read(FOLDER / f"{name}.ipynb", as_version=4)
+
+
+def code_cells(name):
+    return [cell for cell in read(name).cells if cell.cell_type == "code"]
+
+
+@pytest.fixture(params=NOTEBOOKS)
+def name(request):
+    return request.param
+
+
+def test_the_first_code_cell_holds_annotated_literals_with_help(name):
+    first = code_cells(name)[0]
+    assert first.metadata.tags == ["parameters"]
+    for statement in ast.parse(first.source).body:
+        assert isinstance(statement, ast.AnnAssign)
+        ast.literal_eval(statement.value)
+    for parameter in papermill.inspect_notebook(str(FOLDER / f"{name}.ipynb")).values():
+        assert parameter["help"], parameter["name"]
+        kind = parameter["inferred_type_name"]
+        assert kind.removeprefix("Optional[").removesuffix("]") in TYPES, parameter
+
+
+def test_the_defaults_make_a_valid_demo_configuration(name):
+    namespace = {}
+    exec(code_cells(name)[0].source, namespace)
+    assert RunConfig.from_notebook(namespace) == RunConfig()
+
+
+def test_annotations_and_the_configuration_agree(name):
+    # `gaap run` parses by the annotation; what it lets through, the configuration has to take.
+    known = papermill.inspect_notebook(str(FOLDER / f"{name}.ipynb"))
+    for parameter, described in known.items():
+        value = getattr(RunConfig(), parameter)
+        kind = described["inferred_type_name"]
+        if value is not None:
+            text = str(value).lower() if isinstance(value, bool) else str(value)
+            assert parse_parameters([(parameter, text)], known, name) == {parameter: value}
+        if kind.startswith("Optional["):
+            assert parse_parameters([(parameter, "none")], known, name) == {parameter: None}
+
+
+def test_it_reads_as_prose_and_has_no_trick(name):
+    cells = code_cells(name)[1:]
+    lines = [len(cell.source.splitlines()) for cell in cells]
+    assert statistics.median(lines) <= 5
+    assert max(lines) <= 15
+    words = sum(len(cell.source.split()) for cell in read(name).cells if cell.cell_type == "markdown")
+    assert words > 3 * sum(lines)
+    source = "\n".join(cell.source for cell in cells)
+    assert not re.search(r"^\s*[%!]|sys\.path|import \*|[\"'](?:/|~)\w", source, re.MULTILINE)
+
+
+def test_it_is_committed_with_outputs_that_tell_nothing_of_a_machine(name):
+    cells = code_cells(name)
+    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
+    assert any("image/png" in output.get("data", {}) for cell in cells for output in cell.outputs)
+    for cell in cells:
+        for output in cell.outputs:
+            assert output.output_type != "error"
+            assert output.get("name") != "stderr"
+            assert not re.search(r"(?:/\w+){2,}/outputs", str(output.get("text", "")))
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [({"sed": 3}, "unknown parameter sed; known: profile, "), ({"seed": "3"}, "seed='3' is a str; expected int")],
+)
+def test_plain_papermill_stops_in_the_first_cells(tmp_path, parameters, message):
+    with pytest.raises(papermill.PapermillExecutionError, match=message) as caught:
+        papermill.execute_notebook(
+            str(FOLDER / "01_data.ipynb"),
+            str(tmp_path / "out.ipynb"),
+            parameters=parameters,
+            cwd=str(FOLDER),
+            progress_bar=False,
+        )
+    assert caught.value.exec_count <= 3
