@@ -93,13 +93,14 @@ def parse_parameters(given, known, notebook):
 def _parse(name, text, kind):
     """One value; ``kind`` is the annotation in the notebook, such as ``int`` or ``Optional[int]``."""
     optional = kind.startswith("Optional[")
-    if optional and text.lower() == "none":
+    # As papermill reads it; "none" is a word, of `neck` for example.
+    if optional and text == "None":
         return None
     wanted = TYPES[kind.removeprefix("Optional[").removesuffix("]")]
     try:
         return WORDS[text.lower()] if wanted is bool else wanted(text)
     except (KeyError, ValueError):
-        choice = " or none" if optional else ""
+        choice = " or None" if optional else ""
         expected = "true or false" if wanted is bool else wanted.__name__
         raise ValueError(f"{name}={text!r}: expected {expected}{choice}") from None
 

@@ -18,6 +18,7 @@ KNOWN = {
     "profile": {"inferred_type_name": "str"},
     "epochs": {"inferred_type_name": "Optional[int]"},
     "alpha": {"inferred_type_name": "Optional[float]"},
+    "neck": {"inferred_type_name": "Optional[str]"},
     "seed": {"inferred_type_name": "int"},
     "flag": {"inferred_type_name": "bool"},
 }
@@ -47,12 +48,14 @@ def run(*arguments):
     ("name", "text", "value"),
     [
         ("seed", "3", 3),
-        ("epochs", "none", None),
+        ("epochs", "None", None),
         ("epochs", "5", 5),
         ("alpha", "1", 1.0),
         ("flag", "false", False),
         ("flag", "True", True),
         ("profile", "7", "7"),
+        ("neck", "None", None),
+        ("neck", "none", "none"),
     ],
 )
 def test_a_text_becomes_a_value_of_the_parameters_type(name, text, value):
@@ -64,10 +67,10 @@ def test_a_text_becomes_a_value_of_the_parameters_type(name, text, value):
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("sed", "3", "no parameter 'sed'; known: profile, epochs, alpha, seed, flag"),
+        ("sed", "3", "no parameter 'sed'; known: profile, epochs, alpha, neck, seed, flag"),
         ("seed", "3.5", "seed='3.5': expected int"),
         ("seed", "none", "seed='none': expected int"),
-        ("epochs", "many", "epochs='many': expected int or none"),
+        ("epochs", "many", "epochs='many': expected int or None"),
         ("flag", "0", "flag='0': expected true or false"),
     ],
 )

@@ -57,7 +57,7 @@ def test_annotations_and_the_configuration_agree(name):
             text = str(value).lower() if isinstance(value, bool) else str(value)
             assert parse_parameters([(parameter, text)], known, name) == {parameter: value}
         if kind.startswith("Optional["):
-            assert parse_parameters([(parameter, "none")], known, name) == {parameter: None}
+            assert parse_parameters([(parameter, "None")], known, name) == {parameter: None}
 
 
 def test_it_reads_as_prose_and_has_no_trick(name):
