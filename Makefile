@@ -33,7 +33,7 @@ reproduce: install ## Execute the notebooks on DATA (synthetic: drawn here) in P
 	$(BIN)/gaap run 02_train -p profile $(PROFILE) -p dataset $(DATASET) -p data "$(DATA)" -p attention class
 	$(BIN)/gaap results
 	@echo
-	@echo "Executed notebooks: outputs/notebooks/ and, with each run, outputs/runs/*/notebook.ipynb"
+	@echo "Executed notebooks: outputs/notebooks/*/ and, with each run, outputs/runs/*/notebook.ipynb"
 	@echo "Open them with: make lab"
 
 test: install ## The whole test suite, nbval over every notebook included

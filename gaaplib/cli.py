@@ -127,7 +127,7 @@ def _find_notebook(notebook):
 
 
 def _default_output(path, values):
-    """A training notebook is kept with its run, another under ``outputs/notebooks``."""
+    """A training notebook is kept with its run, another under ``outputs/notebooks``, by data."""
     from gaaplib.config import RunConfig
     from gaaplib.runs import outputs_folder
 
@@ -135,4 +135,4 @@ def _default_output(path, values):
     config = RunConfig.from_profile(**{k: v for k, v in values.items() if k in fields})
     if path.stem == "02_train":
         return outputs_folder() / "runs" / config.run_id / "notebook.ipynb"
-    return outputs_folder() / "notebooks" / path.name
+    return outputs_folder() / "notebooks" / config.data_name / path.name

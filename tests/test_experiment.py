@@ -122,6 +122,14 @@ def test_a_run_that_fails_leaves_no_metrics(cache, monkeypatch):
     assert experiment.run(smoke(seed=7), outputs=cache).is_done()
 
 
+@pytest.mark.parametrize("profile", ["paper", "modern"])
+def test_every_profile_runs(cache, profile):
+    config = RunConfig.from_profile(profile, scale=0.008, epochs=1, warmup_epochs=0, batch_size=8)
+    metrics = experiment.run(config, outputs=cache).metrics
+    assert metrics["status"] in ("done", "diverged")
+    assert metrics["config"]["profile"] == profile
+
+
 def test_photographs_in_the_market_layout_run_to_the_end_with_a_warning(tmp_path):
     root = market_folder(tmp_path / "photos")
     with pytest.warns(UserWarning, match="differs from the published data set"):
