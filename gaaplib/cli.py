@@ -132,7 +132,7 @@ def _default_output(path, values):
     from gaaplib.runs import outputs_folder
 
     fields = {field.name for field in dataclasses.fields(RunConfig)}
-    config = RunConfig.from_profile(**{k: v for k, v in values.items() if k in fields})
+    config = RunConfig(**{k: v for k, v in values.items() if k in fields})
     if path.stem == "02_train":
         return outputs_folder() / "runs" / config.run_id / "notebook.ipynb"
     return outputs_folder() / "notebooks" / config.data_name / path.name

@@ -62,12 +62,16 @@ RANGES = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class RunConfig:
     """Everything that decides a run. Two runs with equal configurations on one machine give equal bytes.
 
-    The defaults are the ``demo`` profile; :meth:`from_profile` gives the others. Every value is checked when the
-    configuration is made, and a wrong one is a ValueError (a wrong type a TypeError) that names the known ones.
+    ``RunConfig("paper", backbone="resnet50")`` is a profile with changes; a change of None means "as the profile
+    says". The defaults below are the ``demo`` profile.
+
+    Raises:
+        ValueError: an unknown profile, name or choice, which lists the known ones, or a number out of range.
+        TypeError: a value of a wrong type.
     """
 
     profile: str = "demo"
@@ -117,10 +121,25 @@ class RunConfig:
     distance: str = "cosine"
     ap: str = "step"
 
-    def __post_init__(self):
-        for name, kind in typing.get_type_hints(type(self)).items():
-            object.__setattr__(self, name, checked_value(name, getattr(self, name), kind))
-        for name, known in {"profile": PROFILES, **CHOICES}.items():
+    def __init__(self, profile="demo", **changes):
+        if profile not in PROFILES:
+            raise ValueError(f"profile={profile!r} is not known; known: {', '.join(PROFILES)}")
+        kinds = typing.get_type_hints(type(self))
+        unknown = sorted(set(changes) - set(kinds))
+        if unknown:
+            raise ValueError(f"unknown parameter {', '.join(unknown)}; known: {', '.join(kinds)}")
+        defaults = {field.name: field.default for field in dataclasses.fields(self)}
+        given = {name: value for name, value in changes.items() if value is not None}
+        values = {**defaults, **PROFILES[profile], **given, "profile": profile}
+        for name, kind in kinds.items():
+            object.__setattr__(self, name, checked_value(name, values[name], kind))
+        self._check()
+        if self.learning_rate is None:
+            rate = LEARNING_RATES.get(self.backbone, LEARNING_RATE)
+            object.__setattr__(self, "learning_rate", rate)
+
+    def _check(self):
+        for name, known in CHOICES.items():
             if getattr(self, name) not in known:
                 options = ", ".join(map(str, known))
                 raise ValueError(f"{name}={getattr(self, name)!r} is not known; known: {options}")
@@ -128,31 +147,11 @@ class RunConfig:
             value = getattr(self, name)
             if value is not None and not low <= value <= high:
                 raise ValueError(f"{name}={value!r}: expected {low} to {high}")
-        if self.learning_rate is None:
-            rate = LEARNING_RATES.get(self.backbone, LEARNING_RATE)
-            object.__setattr__(self, "learning_rate", rate)
         if self.sampler == "identity_balanced" and self.batch_size % self.images_per_identity:
             raise ValueError(
                 f"batch_size={self.batch_size} is not a multiple of "
                 f"images_per_identity={self.images_per_identity}, as P x K batches need"
             )
-
-    @classmethod
-    def from_profile(cls, profile="demo", **changes):
-        """A profile with changes. A change of None means "as the profile says".
-
-        Raises:
-            ValueError: an unknown profile, name or value.
-            TypeError: a value of a wrong type.
-        """
-        if profile not in PROFILES:
-            raise ValueError(f"profile={profile!r} is not known; known: {', '.join(PROFILES)}")
-        known = [field.name for field in dataclasses.fields(cls)]
-        unknown = sorted(set(changes) - set(known))
-        if unknown:
-            raise ValueError(f"unknown parameter {', '.join(unknown)}; known: {', '.join(known)}")
-        given = {name: value for name, value in changes.items() if value is not None}
-        return cls(profile=profile, **{**PROFILES[profile], **given})
 
     @classmethod
     def from_notebook(cls, namespace):
@@ -171,13 +170,13 @@ class RunConfig:
             for name, value in namespace.items()
             if not name.startswith("_") and name not in ipython and not _is_code(value)
         }
-        return cls.from_profile(**values)
+        return cls(**values)
 
     def baseline(self):
         """The colour histogram on the same images and protocol, which every result stands beside."""
         same = ("dataset", "data", "scale", "fold", "seed", "height", "width", "distance", "ap")
         values = {name: getattr(self, name) for name in same}
-        return type(self).from_profile(self.profile, method="histogram", **values)
+        return type(self)(self.profile, method="histogram", **values)
 
     def to_dict(self):
         """All values, in the order of the fields, ready for JSON."""

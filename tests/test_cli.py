@@ -123,7 +123,7 @@ def test_a_training_notebook_is_kept_with_its_run(monkeypatch, outputs):
     monkeypatch.setattr(papermill, "execute_notebook", lambda source, target, **k: targets.append(target))
     monkeypatch.setattr("gaaplib.cli._find_notebook", lambda name: __import__("pathlib").Path("notebooks") / name)
     assert run("02_train.ipynb", "-p", "profile", "smoke", "-p", "seed", "3").exit_code == 0
-    config = RunConfig.from_profile("smoke", seed=3)
+    config = RunConfig("smoke", seed=3)
     assert targets == [str(outputs / "runs" / config.run_id / "notebook.ipynb")]
 
 

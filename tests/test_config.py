@@ -7,12 +7,12 @@ from gaaplib.config import CHOICES, PROFILES, RANGES, RunConfig
 
 
 def test_the_defaults_are_the_demo_profile():
-    assert RunConfig() == RunConfig.from_profile("demo")
+    assert RunConfig() == RunConfig("demo")
 
 
 @pytest.mark.parametrize("profile", PROFILES)
 def test_every_profile_is_valid_and_survives_json(profile):
-    config = RunConfig.from_profile(profile)
+    config = RunConfig(profile)
     assert config.profile == profile
     assert RunConfig(**json.loads(json.dumps(config.to_dict()))) == config
 
@@ -62,14 +62,20 @@ def test_a_whole_number_serves_as_a_float():
 
 def test_an_unknown_parameter_lists_the_known_ones():
     with pytest.raises(ValueError, match=r"bakbone; known: profile, .*backbone"):
-        RunConfig.from_profile("demo", bakbone="resnet50")
+        RunConfig("demo", bakbone="resnet50")
     with pytest.raises(ValueError, match="profile='quick' is not known; known: smoke, demo"):
-        RunConfig.from_profile("quick")
+        RunConfig("quick")
+
+
+def test_a_profile_is_never_only_a_label():
+    assert RunConfig(profile="paper") == RunConfig("paper")
+    assert RunConfig(profile="paper").epochs == 25
+    assert dataclasses.replace(RunConfig("paper"), fold=2) == RunConfig("paper", fold=2)
 
 
 def test_none_means_as_the_profile_says():
-    assert RunConfig.from_profile("paper", epochs=None).epochs == 25
-    assert RunConfig.from_profile("paper", epochs=3).epochs == 3
+    assert RunConfig("paper", epochs=None).epochs == 25
+    assert RunConfig("paper", epochs=3).epochs == 3
 
 
 def test_batches_of_p_times_k_have_to_divide():
@@ -79,7 +85,7 @@ def test_batches_of_p_times_k_have_to_divide():
 
 def test_the_paper_profile_is_the_papers_protocol():
     """READING.md, 'Training, as the paper gives it'."""
-    config = RunConfig.from_profile("paper", backbone="resnet50")
+    config = RunConfig("paper", backbone="resnet50")
     expected = {
         "height": 128,
         "width": 64,
@@ -101,7 +107,7 @@ def test_the_paper_profile_is_the_papers_protocol():
     }
     assert {name: getattr(config, name) for name in expected} == expected
     assert min(config.shift_x, config.shift_y, config.zoom, config.crop) > 0
-    rates = {name: RunConfig.from_profile("paper", backbone=name).learning_rate for name in CHOICES["backbone"]}
+    rates = {name: RunConfig("paper", backbone=name).learning_rate for name in CHOICES["backbone"]}
     assert rates["resnet18"] == 5e-4
     assert rates["resnet34"] == 2e-4
     assert rates["vgg16"] == rates["vgg19"] == 1e-4

@@ -12,7 +12,7 @@ PKU = Path(__file__).parents[2] / "shared" / "real" / "pku-sample"
 
 
 def smoke(**changes):
-    return RunConfig.from_profile("smoke", **changes)
+    return RunConfig("smoke", **changes)
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +124,7 @@ def test_a_run_that_fails_leaves_no_metrics(cache, monkeypatch):
 
 @pytest.mark.parametrize("profile", ["paper", "modern"])
 def test_every_profile_runs(cache, profile):
-    config = RunConfig.from_profile(profile, scale=0.008, epochs=1, warmup_epochs=0, batch_size=8)
+    config = RunConfig(profile, scale=0.008, epochs=1, warmup_epochs=0, batch_size=8)
     metrics = experiment.run(config, outputs=cache).metrics
     assert metrics["status"] in ("done", "diverged")
     assert metrics["config"]["profile"] == profile

@@ -14,7 +14,7 @@ LABELS = np.array([0, 0, 1, 1, 2, 2, 3, 3], "int32")
 
 
 def make(**changes):
-    config = RunConfig.from_profile("smoke", **changes)
+    config = RunConfig("smoke", **changes)
     return METHODS[config.method](config, 4)
 
 

@@ -10,7 +10,7 @@ from gaaplib.config import RunConfig
 
 def write_run(outputs, ap, first_hit=None, pid=None, valid=None, mAP=0.5, **changes):
     """A finished run folder with made-up scores."""
-    run = runs.begin(RunConfig.from_profile("smoke", **changes), outputs)
+    run = runs.begin(RunConfig("smoke", **changes), outputs)
     ap = np.asarray(ap, float)
     count = len(ap)
     pid = np.arange(count) // 2 if pid is None else pid
@@ -44,7 +44,7 @@ def finish(run, **changes):
 
 
 def test_metrics_come_last_and_mark_the_end(tmp_path):
-    run = runs.begin(RunConfig.from_profile("smoke"), tmp_path)
+    run = runs.begin(RunConfig("smoke"), tmp_path)
     assert not run.is_done()
     finish(run)
     assert run.is_done()
@@ -68,7 +68,7 @@ def test_beginning_again_takes_the_mark_away(tmp_path):
 
 
 def test_numbers_that_are_missing_are_null_in_strict_json(tmp_path):
-    run = runs.begin(RunConfig.from_profile("smoke"), tmp_path)
+    run = runs.begin(RunConfig("smoke"), tmp_path)
     finish(run, retrieval={"mAP": np.nan, "cmc1": np.float32(0.5), "num_queries": np.int64(3)})
     text = (run.folder / "metrics.json").read_text()
     assert "NaN" not in text
@@ -80,7 +80,7 @@ def test_the_table_has_a_row_a_finished_run(tmp_path):
     assert runs.table(tmp_path).empty
     write_run(tmp_path, [0.5, 0.7], backbone="resnet18")
     write_run(tmp_path, [0.5, 0.7], backbone="resnet34", data="somewhere")
-    runs.begin(RunConfig.from_profile("smoke", backbone="resnet50"), tmp_path)
+    runs.begin(RunConfig("smoke", backbone="resnet50"), tmp_path)
     table = runs.table(tmp_path)
     assert sorted(table.backbone) == ["resnet18", "resnet34"]
     assert sorted(table.data) == ["market1501", "synthetic-market1501"]
@@ -118,7 +118,7 @@ def test_a_difference_is_paired(tmp_path):
 
 
 def test_a_diverged_run_is_not_compared(tmp_path):
-    run = runs.begin(RunConfig.from_profile("smoke"), tmp_path)
+    run = runs.begin(RunConfig("smoke"), tmp_path)
     finish(run, status="diverged")
     assert pd.isna(runs.table(tmp_path).retrieval_mAP[0])
     with pytest.raises(ValueError, match="ours .* diverged"):

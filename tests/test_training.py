@@ -21,7 +21,7 @@ def images():
 
 def make(**changes):
     arguments = {"batch_size": 8, "images_per_identity": 2, "learning_rate": 1e-3, "epochs": 3, **changes}
-    config = RunConfig.from_profile("smoke", **arguments)
+    config = RunConfig("smoke", **arguments)
     return METHODS[config.method](config, 4)
 
 
