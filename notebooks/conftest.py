@@ -1,4 +1,4 @@
-"""nbval compares what notebooks show, but standard error tells of the machine: TensorFlow and progress bars go there."""
+"""nbval compares what notebooks show, not standard error: TensorFlow and progress bars go there."""
 
 
 def pytest_collection_modifyitems(items):
