@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import keras
@@ -108,17 +109,24 @@ def load_data(config, *, outputs=None, progress=False):
         FileNotFoundError, ValueError: the folder is not what the data set's parser expects; it says what is.
     """
     cache = Path(outputs or runs.outputs_folder()) / "cache"
+    dataset = DATASETS[config.dataset]
     if config.is_synthetic:
+        if config.dataset not in synthetic.SPECS:
+            twins = ", ".join(synthetic.SPECS)
+            raise ValueError(f"no images are drawn for dataset={config.dataset!r}, only for {twins}: give data=FOLDER")
         spec = synthetic.spec_for(config.dataset, config.scale)
-        root = cache / f"{config.data_name}-{config.scale:g}"
-        synthetic.write(root, spec, progress=progress)
-        found = DATASETS[config.dataset](root, expected=None)
+        root = synthetic.write(cache / f"{config.data_name}-{config.scale:g}", spec, progress=progress)
+        found = dataset.read(root, expected=None)
     else:
         root = Path(config.data).expanduser()
-        found = DATASETS[config.dataset](root)
-    store = open_store(root, found, config.height, config.width, cache, progress=progress)
+        found = dataset.read(root)
+    # Images within one file, as RAiD's, are read by the data set's own module.
+    read_members = partial(dataset.images, root) if hasattr(dataset, "images") else None
+    folder = root.parent if root.is_file() else root
+    size = (config.height, config.width)
+    store = open_store(folder, found, *size, cache, read_members=read_members, progress=progress)
     table = splits.protocol_split(store.records, fold=config.fold, folds=FOLDS, seed=config.seed)
-    return Data(root, store, _with_labels(table))
+    return Data(folder, store, _with_labels(table))
 
 
 def outputs_of(method, data, roles, verbose=0):

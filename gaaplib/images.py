@@ -37,12 +37,18 @@ def read_image(path, height, width):
     """
     try:
         with Image.open(path) as image:
-            image = ImageOps.exif_transpose(image)
-            return np.asarray(_to_rgb(image).resize((width, height), Image.Resampling.BILINEAR))
+            return _pixels(image, height, width)
     except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
-        size = Path(path).stat().st_size if Path(path).is_file() else None
-        reason = {None: "no such file", 0: "the file is empty"}.get(size, str(error))
+        empty = Path(path).is_file() and not Path(path).stat().st_size
+        missing = isinstance(error, FileNotFoundError)
+        reason = "the file is empty" if empty else "no such file" if missing else error
         raise ValueError(f"{path}: not a readable image ({reason})") from error
+
+
+def _pixels(image, height, width):
+    """A Pillow image as uint8 (height, width, 3)."""
+    image = _to_rgb(ImageOps.exif_transpose(image))
+    return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR))
 
 
 def _to_rgb(image):
@@ -76,7 +82,7 @@ class ImageStore:
     fingerprint: str
 
 
-def open_store(root, records, height, width, cache, *, progress=True):
+def open_store(root, records, height, width, cache, *, read_members=None, progress=True):
     """Open the image store of these records, decoding them first if need be.
 
     The store lies in a folder of ``cache`` named after the paths, sizes and modification times of the files and the
@@ -87,15 +93,19 @@ def open_store(root, records, height, width, cache, *, progress=True):
         records: the record table of :mod:`gaaplib.datasets.records`.
         height, width: of the stored images, in pixels.
         cache: folder for stores, made when missing.
+        read_members: function from paths of the records to an iterator of Pillow images, where images lie within
+            one file and their paths are "file#member"; None: every path is a file.
         progress: show a bar while decoding.
 
     Raises:
         ValueError: more than 1 % of the images cannot be decoded; the first of them are listed.
         FileNotFoundError: a file of the records is missing.
     """
-    folder = Path(cache) / f"images-{height}x{width}-{_files_key(root, records)[:16]}"
+    root, paths = Path(root), records.path.tolist()
+    files = [path.rpartition("#")[0] for path in paths] if read_members else paths
+    folder = Path(cache) / f"images-{height}x{width}-{_files_key(root, paths, files)[:16]}"
     if not (folder / "store.json").exists():
-        _decode_all(Path(root), records.path.tolist(), height, width, folder, progress)
+        _decode_all(root, paths, height, width, read_members, folder, progress)
     store = json.loads((folder / "store.json").read_text())
     undecodable = tuple(store["undecodable"].values())
     if undecodable:
@@ -107,19 +117,19 @@ def open_store(root, records, height, width, cache, *, progress=True):
     return ImageStore(np.load(folder / "images.npy", mmap_mode="r"), kept, undecodable, fingerprint)
 
 
-def _files_key(root, records):
-    """A hash of what the files are without reading them."""
+def _files_key(root, paths, files):
+    """A hash of what the files of the paths are without reading them."""
     digest = hashlib.sha256(f"store {STORE_VERSION}".encode())
-    for path in records.path:
+    for path, file in zip(paths, files, strict=True):
         try:
-            status = os.stat(os.path.join(root, path))
+            status = os.stat(os.path.join(root, file))
         except FileNotFoundError:
             raise FileNotFoundError(f"{path} is in the records but not under {root}") from None
         digest.update(f"{path}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
     return digest.hexdigest()
 
 
-def _decode_all(root, paths, height, width, folder, progress):
+def _decode_all(root, paths, height, width, read_members, folder, progress):
     folder.parent.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(prefix=folder.name + ".part-", dir=folder.parent))
     shape = (len(paths), height, width, 3)
@@ -136,7 +146,12 @@ def _decode_all(root, paths, height, width, folder, progress):
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             bar = tqdm(paths, desc="decoding images", unit="image", disable=not progress)
             # In the order of the records; Pillow decodes outside Python's lock, so threads do work side by side.
-            for row, (path, decoded) in enumerate(zip(bar, pool.map(decode, paths), strict=True)):
+            images_of_paths = (
+                (_pixels(image, height, width) for image in read_members(paths))
+                if read_members
+                else pool.map(decode, paths)
+            )
+            for row, (path, decoded) in enumerate(zip(bar, images_of_paths, strict=True)):
                 if isinstance(decoded, str):
                     undecodable[path] = decoded
                 else:

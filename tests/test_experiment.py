@@ -143,6 +143,74 @@ def test_photographs_in_the_market_layout_run_to_the_end_with_a_warning(tmp_path
     assert run.metrics["retrieval"]["num_valid_queries"] == 4
 
 
+def save_colour(path, pid, index):
+    image = np.random.default_rng([pid, index]).integers(0, 60, (48, 24, 3)) + 25 * pid
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(image.astype(np.uint8)).save(path)
+
+
+def write_raid(root):
+    from test_raid import FILE, matlab_arrays, save
+
+    root.mkdir()
+    pids = np.repeat(np.arange(1, 8), 8)
+    save(root / FILE, matlab_arrays(pids.tolist(), [1, 1, 2, 2, 3, 3, 4, 4] * 7))
+
+
+def write_people(name):
+    """Seven identities with eight images each, under the names that a data set gives them."""
+
+    def write(root):
+        for pid in range(1, 8):
+            for index in range(8):
+                save_colour(root / name(pid, index), pid, index)
+
+    return write
+
+
+OTHERS = {
+    "raid": (write_raid, 4),
+    "ilids": (write_people(lambda pid, index: f"Persons/{pid:04d}{index + 1:03d}.png"), 0),
+    "rpifield": (
+        write_people(lambda pid, i: "Cam_{0}/{1}/Cam_{0}f_{2}.png".format((8 * pid + i) % 12 + 1, pid, i)),
+        12,
+    ),
+    "folder": (write_people(lambda pid, index: f"person {pid}/photo {index}.png"), 0),
+}
+
+
+@pytest.mark.filterwarnings("ignore:.*differs from the published data set")
+@pytest.mark.parametrize("name", OTHERS)
+def test_data_sets_without_an_official_split_are_split_by_fold(tmp_path, name):
+    write, cameras = OTHERS[name]
+    write(tmp_path / "photos")
+    tables = []
+    for fold in range(2):
+        data = experiment.load_data(smoke(dataset=name, data=str(tmp_path / "photos"), fold=fold), outputs=tmp_path)
+        assert len(data.store.images) == len(data.table) == 56
+        assert data.table.camid[data.table.camid >= 0].nunique() == cameras
+        assert set(data.table.role) == {"train", "val", "test", "query", "gallery"}
+        tables.append(data.table)
+    unseen = [set(table.pid[table.role == "query"]) for table in tables]
+    assert not unseen[0] & unseen[1]
+
+
+@pytest.mark.filterwarnings("ignore:.*differs from the published data set")
+@pytest.mark.parametrize("name", ["raid", "folder"])
+def test_other_data_sets_run_to_the_end(tmp_path, name):
+    OTHERS[name][0](tmp_path / "photos")
+    config = smoke(dataset=name, data=str(tmp_path / "photos"), sampler="shuffled", batch_size=8)
+    run = experiment.run(config, outputs=tmp_path / "outputs")
+    assert run.metrics["status"] == "done"
+    assert run.metrics["data"]["name"] == name
+    assert run.metrics["retrieval"]["num_valid_queries"] > 0
+
+
+def test_a_data_set_that_is_not_drawn_says_so(tmp_path):
+    with pytest.raises(ValueError, match="dataset='raid', only for market1501: give data=FOLDER"):
+        experiment.load_data(smoke(dataset="raid"), outputs=tmp_path)
+
+
 @pytest.mark.filterwarnings("ignore:Market-1501 on disk")
 def test_a_missing_folder_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match="nowhere"):

@@ -1,5 +1,16 @@
-"""The data sets: one module each, all answering the record table of :mod:`gaaplib.datasets.records`."""
+"""The data sets: one module each, all answering the record table of :mod:`gaaplib.datasets.records`.
 
-from gaaplib.datasets import market1501
+A module has ``read(root, expected)`` and the published counts in ``EXPECTED``; one whose images are not files of their
+own also has ``images(root, paths)``, which yields Pillow images.
+"""
 
-DATASETS = {"market1501": market1501.read}
+from gaaplib.datasets import cuhk03, folder, ilids, market1501, raid, rpifield
+
+DATASETS = {
+    "market1501": market1501,
+    "raid": raid,
+    "ilids": ilids,
+    "rpifield": rpifield,
+    "cuhk03": cuhk03,
+    "folder": folder,
+}

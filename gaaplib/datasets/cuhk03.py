@@ -1,0 +1,184 @@
+"""CUHK03 in the new protocol: 1,467 identities on a campus, two cameras, 767 to train and 700 to test.
+
+It comes in two variants, boxes of a detector ("detected") and boxes drawn by hand ("labeled"), and in two layouts, of
+which the first is named as Market-1501::
+
+    cuhk03-np/                                    cuhk03/
+        detected/                                     cuhk03_new_protocol_config_detected.mat
+            bounding_box_train/0001_c1_1.png          images_detected/1_001_1_01.png
+            query/0003_c1_22.png
+            bounding_box_test/0003_c1_21.png
+
+In the first, a name is identity and camera (c1, c2); the rest is free. In the second, the configuration has it all: the
+files' names, their labels and cameras, and which of them train, query and are gallery; files that it does not use are
+left out.
+
+Sources: W. Li et al., "DeepReID: Deep Filter Pairing Neural Network for Person Re-identification", CVPR 2014; Z. Zhong
+et al., "Re-ranking Person Re-identification with k-reciprocal Encoding", CVPR 2017.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy.io import loadmat
+
+from gaaplib.datasets.files import found_in, named_images
+from gaaplib.datasets.market1501 import FOLDERS
+from gaaplib.datasets.records import make_records, warn_if_counts_differ
+
+HOMES = ("cuhk03-np", "cuhk03")
+CONFIG = "cuhk03_new_protocol_config_{}.mat"
+IMAGES = "images_{}"
+VARIABLES = ("filelist", "labels", "camId", "train_idx", "query_idx", "gallery_idx")
+IDENTITIES = 1_467
+
+EXPECTED = {
+    "detected": {
+        "train": {"images": 7_365, "identities": 767, "cameras": 2},
+        "query": {"images": 1_400, "identities": 700, "cameras": 2},
+        "gallery": {"images": 5_332, "identities": 700, "cameras": 2},
+    },
+    "labeled": {
+        "train": {"images": 7_368, "identities": 767, "cameras": 2},
+        "query": {"images": 1_400, "identities": 700, "cameras": 2},
+        "gallery": {"images": 5_328, "identities": 700, "cameras": 2},
+    },
+}
+"""Counts of both variants of the published data set."""
+
+NAME = re.compile(r"(?P<pid>(?!0000)\d{4})_c(?P<camid>[12])(?:\D.*)?\.(?:jpg|jpeg|png)", re.ASCII | re.IGNORECASE)
+Reader = Callable[[Path, str], list[tuple[Path, int, int, str]]]
+NAMING = "<4-digit identity from 0001>_c<camera 1 or 2>_<anything>.png, such as 0001_c1_1.png"
+
+
+def read(
+    root: str | PathLike,
+    expected: Mapping[str, Mapping[str, Mapping[str, int]]] | None = EXPECTED,
+    variant: str | None = None,
+) -> pd.DataFrame:
+    """Records of CUHK03 in the new protocol; no image is opened.
+
+    One UserWarning is given if the counts are not as expected.
+
+    Args:
+        root: a folder that directly has ``bounding_box_train``, ``query`` and ``bounding_box_test``; one that has the
+            configuration and beside it ``images_detected`` or ``images_labeled``; or a parent as in the layouts above.
+        expected: counts of each variant to compare with, as ``EXPECTED``; None compares with nothing.
+        variant: "detected" or "labeled"; None takes the one in the name of ``root``, or else "detected" if it is there.
+
+    Returns:
+        Records as described in :mod:`gaaplib.datasets.records`; cameras are 1 and 2.
+
+    Raises:
+        FileNotFoundError: neither layout is there, or an image that the configuration uses is not.
+        ValueError: an unknown variant, both layouts, an image whose name does not match, an empty split, a
+            configuration that cannot be read or contradicts itself, fewer than two training identities.
+    """
+    root = Path(root).expanduser()
+    variant, home, read_rows = _find_layout(root, variant)
+    records = make_records(
+        (file.relative_to(root).as_posix(), pid, camid, split) for file, pid, camid, split in read_rows(home, variant)
+    )
+    train_pids = records.loc[records["split"] == "train", "pid"].unique()
+    if len(train_pids) < 2:
+        raise ValueError(f"{home} trains on identity {train_pids[0]} only: training needs at least two identities")
+    if expected is not None:
+        warn_if_counts_differ(records, expected[variant], f"CUHK03 ({variant})")
+    return records
+
+
+def _find_layout(root: Path, variant: str | None) -> tuple[str, Path, Reader]:
+    """The variant, the folder that has it, and the function that reads its rows."""
+    if variant is not None and variant not in EXPECTED:
+        raise ValueError(f"variant is {variant!r}: it must be {' or '.join(EXPECTED)}, or None to take what is there")
+    by_name = sorted(EXPECTED, key=lambda name: name not in root.name)
+    for name in [variant] if variant else by_name:
+        found = _layouts(root, name)
+        if len(found) > 1:
+            homes = " and ".join(str(home) for home, _ in found)
+            raise ValueError(f"more than one {name} CUHK03, in {homes}: give the folder of one, or move one elsewhere")
+        if found:
+            return name, *found[0]
+    wanted = variant or "{detected,labeled}"
+    raise FileNotFoundError(
+        f"no CUHK03 ({variant or 'detected or labeled'}) in {root}: looked there and in {', '.join(HOMES)} for the "
+        f"folders {', '.join(FOLDERS.values())}, in {wanted} or not, and for {CONFIG.format(wanted)} with the folder "
+        f"{IMAGES.format(wanted)} beside it; found there: {found_in(root)}"
+    )
+
+
+def _layouts(root: Path, variant: str) -> list[tuple[Path, Reader]]:
+    """Every complete layout of a variant: its folder, and the function that reads its rows."""
+    bases = [root, *(root / name for name in HOMES)]
+    homes = [home for base in bases for home in (base, base / variant)]
+    folders = [home for home in homes if all((home / folder).is_dir() for folder in FOLDERS.values())]
+    configs = [
+        base for base in bases if (base / CONFIG.format(variant)).is_file() and (base / IMAGES.format(variant)).is_dir()
+    ]
+    return [(home, _read_folders) for home in folders] + [(home, _read_config) for home in configs]
+
+
+def _read_folders(home: Path, variant: str) -> list[tuple[Path, int, int, str]]:
+    return [
+        (file, int(name["pid"]), int(name["camid"]), split)
+        for split, folder in FOLDERS.items()
+        for file, name in named_images(home / folder, NAME, "CUHK03", NAMING)
+    ]
+
+
+def _read_config(home: Path, variant: str) -> list[tuple[Path, int, int, str]]:
+    config, folder = home / CONFIG.format(variant), home / IMAGES.format(variant)
+    table = _load(config)
+    names = [str(np.ravel(name)[0]) if np.size(name) == 1 else repr(name) for name in np.ravel(table["filelist"])]
+    pids = _whole_numbers(config, "labels", table["labels"], IDENTITIES)
+    camids = _whole_numbers(config, "camId", table["camId"], 2)
+    if not len(names) == len(pids) == len(camids):
+        raise ValueError(
+            f"{config} has {len(names)} names in filelist, {len(pids)} labels and {len(camids)} camId: there must be "
+            "as many of each; download it anew"
+        )
+    used = [
+        (index - 1, split)
+        for split in FOLDERS
+        for index in _whole_numbers(config, f"{split}_idx", table[f"{split}_idx"], len(names))
+    ]
+    # By the names in the folder, so that a name that leads out of it is missing.
+    there = {file.name for file in folder.iterdir()}
+    missing = [names[index] for index, _ in used if names[index] not in there]
+    if missing:
+        raise FileNotFoundError(
+            f"{len(missing)} of {len(used)} images that {config} uses are not in {folder}, first "
+            f"{', '.join(missing[:3])}: the images must be named as in its filelist"
+        )
+    return [(folder / names[index], int(pids[index]), int(camids[index]), split) for index, split in used]
+
+
+def _load(config: Path) -> dict[str, np.ndarray]:
+    """The configuration's variables."""
+    try:
+        table = loadmat(config, variable_names=VARIABLES)
+    except Exception as error:  # a damaged file is whatever the reader stumbles over
+        raise ValueError(f"{config} cannot be read as MATLAB v5 ({error}): download it anew") from error
+    missing = [name for name in VARIABLES if name not in table]
+    if missing:
+        raise ValueError(f"{config} has no {', '.join(missing)}: it must have {', '.join(VARIABLES)}")
+    return table
+
+
+def _whole_numbers(config: Path, name: str, values: np.ndarray, highest: int) -> np.ndarray:
+    values = np.ravel(values)
+    if not len(values):
+        raise ValueError(f"{config} has an empty {name}: it needs at least one number")
+    if values.dtype.kind not in "iuf":
+        raise ValueError(f"{config} has {name} of type {values.dtype}: it must be numbers")
+    wrong = np.flatnonzero((values != np.round(values)) | ~(values >= 1) | ~(values <= highest))
+    if len(wrong):
+        raise ValueError(
+            f"{config} has {values[wrong[0]]} as number {wrong[0] + 1} of {name}: it must be a whole number from 1 to "
+            f"{highest}"
+        )
+    return values.astype(np.int64)

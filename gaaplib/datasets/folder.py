@@ -1,0 +1,217 @@
+"""A user's own photographs: a folder for each person, or a table.
+
+As folders, where a folder's name is the person's, any text::
+
+    photographs/
+        anna/IMG_0001.jpg
+        ben/IMG_0002.jpg
+
+Persons are numbered from 1 in the order of their names, numbers in it by value ("2" before "10"); a person who is added
+may change the numbers of others. Images lie directly in their person's folder: one that lies deeper is refused, because
+in ``train/anna/1.jpg`` nothing tells whether "train" or "anna" is the person. Cameras are unknown; the split is "all".
+
+As a table, ``records.csv`` in the folder, or a CSV file of another name given itself::
+
+    path,pid,camid,split
+    door/0001.jpg,anna,1,train
+    yard/0002.jpg,ben,2,query
+
+Paths are relative to the table's folder. ``camid`` and ``split`` may be left out, or empty throughout. Whole numbers as
+pids are kept; if one is anything else, persons are numbered as above. Pid 0 is always the distractor, in the gallery
+only. Where there is a table, the folders do not matter.
+"""
+
+import csv
+import io
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from os import PathLike
+from pathlib import Path
+
+import pandas as pd
+
+from gaaplib.datasets.files import found_in, images_in, listed_image, read_text, refuse
+from gaaplib.datasets.records import DISTRACTOR, SPLITS, UNKNOWN_CAMERA, make_records, warn_if_counts_differ
+
+TABLE = "records.csv"
+NEEDED, OPTIONAL = ("path", "pid"), ("camid", "split")
+NO_PERSON = {"__MACOSX", "@eaDir"}
+"""Folders that a system makes; hidden ones are no person either."""
+
+EXPECTED = None
+"""Nobody but the user knows how many photographs there are."""
+
+
+def read(root: str | PathLike, expected: Mapping[str, Mapping[str, int]] | None = EXPECTED) -> pd.DataFrame:
+    """Records of a folder of photographs; no image is opened.
+
+    One UserWarning is given if the counts are not as expected.
+
+    Args:
+        root: the folder with a subfolder for each person or with ``records.csv``, or a CSV file.
+        expected: counts to compare with, such as ``{"all": {"images": 20, "identities": 4}}``; None compares with
+            nothing.
+
+    Returns:
+        Records as described in :mod:`gaaplib.datasets.records`, with paths relative to ``image_folder(root)``.
+
+    Raises:
+        FileNotFoundError: no persons' folders and no table.
+        ValueError: an image outside or too deep in the persons' folders, a person without images; a table with wrong
+            columns or values, naming the lines.
+    """
+    root = Path(root).expanduser()
+    home = image_folder(root)
+    table = home / TABLE if home == root else root
+    if table.is_file():
+        rows = _read_table(table, home)
+    elif home == root:
+        rows = _read_folders(root)
+    else:
+        raise FileNotFoundError(f"there is no table {root}; found in {home}: {found_in(home)}")
+    records = make_records(rows)
+    if expected is not None:
+        warn_if_counts_differ(records, expected, str(root))
+    return records
+
+
+def image_folder(root: str | PathLike) -> Path:
+    """The folder that the records' paths are relative to: ``root``, or that of the CSV file that ``root`` is."""
+    root = Path(root).expanduser()
+    return root.parent if root.suffix.lower() == ".csv" and not root.is_dir() else root
+
+
+def number_persons(names: Iterable[str]) -> dict[str, int]:
+    """Number names from 1 in their natural order, in which "2" is before "10"."""
+
+    def natural(name: str) -> tuple:
+        parts = re.split(r"(\d+)", name)
+        return [int(part) if part.isdecimal() else part.casefold() for part in parts], name
+
+    return {name: number for number, name in enumerate(sorted(set(names), key=natural), 1)}
+
+
+def _read_folders(root: Path) -> list[tuple[str, int, int, str]]:
+    people = _subfolders(root)
+    if not people:
+        raise FileNotFoundError(
+            f"no photographs in {root}: it must have a subfolder with images for each person, or the table {TABLE}; "
+            f"found there: {found_in(root)}"
+        )
+    loose = images_in(root)
+    if loose:
+        raise ValueError(
+            f"{len(loose)} images are in {root} itself, first {loose[0].name}: move each into its person's subfolder"
+        )
+    for person in people:
+        _check_person(person)
+    pids = number_persons(person.name for person in people)
+    return [
+        (file.relative_to(root).as_posix(), pids[person.name], UNKNOWN_CAMERA, "all")
+        for person in people
+        for file in images_in(person)
+    ]
+
+
+def _subfolders(folder: Path) -> list[Path]:
+    """Folders directly in a folder, sorted, without those that a system made."""
+    entries = sorted(folder.iterdir()) if folder.is_dir() else []
+    return [e for e in entries if e.is_dir() and not e.name.startswith(".") and e.name not in NO_PERSON]
+
+
+def _check_person(person: Path) -> None:
+    """Refuse a person whose images are deeper than directly in the folder, or who has none."""
+    deeper = _subfolders(person)
+    while deeper:
+        folder = deeper.pop()
+        images = images_in(folder)
+        if images:
+            raise ValueError(
+                f"{images[0]} is too deep: images must be directly in their person's folder, here {person.name}; move "
+                f"them there, or give {person} as the root if its subfolders are the persons"
+            )
+        deeper += _subfolders(folder)
+    if not images_in(person):
+        raise ValueError(
+            f"{person} has no image that can be read (found there: {found_in(person)}): each subfolder is a person; "
+            "put images in, as JPEG or PNG, or move the folder elsewhere"
+        )
+
+
+def _read_table(table: Path, home: Path) -> list[tuple[str, int, int, str]]:
+    lines, rows, problems = [], [], []
+    for line, values in _table_rows(table):
+        try:
+            rows.append(_parse_row(home, values))
+            lines.append(line)
+        except ValueError as error:
+            problems.append(f"line {line}: {error}")
+    refuse(table, problems or _contradictions(lines, rows))
+    if not rows:
+        raise ValueError(f"{table} has no rows: it needs one for each image")
+    names = {pid for _, pid, _, _ in rows}
+    if all(name.isdecimal() for name in names):
+        pids = {name: int(name) for name in names}
+    else:
+        pids = number_persons(name for name in names if not _is_distractor(name))
+        pids |= {name: DISTRACTOR for name in names if _is_distractor(name)}
+    return [(path, pids[pid], camid, split) for path, pid, camid, split in rows]
+
+
+def _table_rows(table: Path) -> Iterator[tuple[int, dict[str, str]]]:
+    """The line number and the values, without spaces around them, of each row that is not blank."""
+    reader = csv.reader(io.StringIO(read_text(table), newline=""), strict=True)
+    try:
+        header = [name.strip() for name in next(reader, [])]
+        _check_header(table, header)
+        for values in reader:
+            values = [value.strip() for value in values]
+            if len(values) != len(header) and any(values):
+                refuse(table, [f"line {reader.line_num}: {len(values)} values {values}, but {len(header)} columns"])
+            if any(values):
+                yield reader.line_num, dict(zip(header, values, strict=True))
+    except csv.Error as error:
+        refuse(table, [f"line {reader.line_num}: {error}"])
+
+
+def _check_header(table: Path, header: list[str]) -> None:
+    problems = [f"line 1: there is no column {name}" for name in NEEDED if name not in header]
+    problems += [f"line 1: column {name!r} is unknown" for name in header if name not in NEEDED + OPTIONAL]
+    problems += [f"line 1: column {name} is there twice" for name in sorted(set(header)) if header.count(name) > 1]
+    if problems:
+        problems.append(f"line 1 must be {','.join(NEEDED)} and optionally {','.join(OPTIONAL)}, separated by commas")
+    refuse(table, problems)
+
+
+def _parse_row(home: Path, values: dict[str, str]) -> tuple[str, str, int, str]:
+    path = listed_image(home, values["path"])
+    pid, camid, split = values["pid"], values.get("camid") or str(UNKNOWN_CAMERA), values.get("split") or "all"
+    if not pid:
+        raise ValueError("pid is empty: give the person's number or name")
+    if re.fullmatch(r"-\d+|\d{10,}", pid):
+        raise ValueError(f"pid is {pid}: a number must be 0 (a distractor) or more, of at most nine digits")
+    if not re.fullmatch(rf"{UNKNOWN_CAMERA}|\d{{1,9}}", camid, re.ASCII):
+        raise ValueError(f"camid is {camid!r}: it must be a whole number, 0 or more, or empty if cameras are unknown")
+    if split not in SPLITS:
+        raise ValueError(f"split is {split!r}: it must be one of {', '.join(SPLITS)}")
+    if _is_distractor(pid) and split in ("train", "query"):
+        raise ValueError(f"pid {pid} is the distractor, which belongs to the gallery only, but split is {split!r}")
+    return path, pid, int(camid), split
+
+
+def _is_distractor(pid: str) -> bool:
+    return pid.isdecimal() and int(pid) == DISTRACTOR
+
+
+def _contradictions(lines: list[int], rows: list[tuple[str, str, int, str]]) -> list[str]:
+    """Problems of rows that are right each by itself."""
+    problems, first = [], {}
+    for line, (path, _, camid, split) in zip(lines, rows, strict=True):
+        if path in first:
+            problems.append(f"line {line}: path {path!r} is in line {first[path]} too: each image must occur once")
+        first.setdefault(path, line)
+        if (camid == UNKNOWN_CAMERA) != (rows[0][2] == UNKNOWN_CAMERA):
+            problems.append(f"line {line}: camid is {camid}, but {rows[0][2]} in line {lines[0]}: know all or none")
+        if (split == "all") != (rows[0][3] == "all"):
+            problems.append(f"line {line}: split is {split!r}, but {rows[0][3]!r} in line {lines[0]}: give all or none")
+    return problems

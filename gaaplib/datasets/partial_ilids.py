@@ -1,0 +1,130 @@
+"""Partial-iLIDS: 119 identities of i-LIDS, each a photograph cut off as a query and a whole one as gallery.
+
+There is no training set: the field trains on Market-1501. Four layouts circulate::
+
+    PartialiLIDS/                 partial_ilids/             Partial_iLIDS/
+        query/001_1.jpg               Probe/001.jpg              partial_body_images/001.jpg
+        gallery/001_2.jpg             Gallery/001.jpg            whole_body_images/001.jpg
+
+and, fourth, two lists with one path a line, relative to their folder: ``Probe.txt`` (queries) and ``Gallery.txt``.
+
+A name is the identity, in the first layout with the camera (further characters are free); the others tell no camera, so
+all are unknown. The layout is recognised by its folders, not by the name of the data set's. Where both lists are, they
+alone say which images there are, because the folders that they name are beside them.
+
+Source: W.-S. Zheng, S. Gong and T. Xiang, "Person Re-identification by Probabilistic Relative Distance Comparison",
+CVPR 2011.
+"""
+
+import re
+from collections.abc import Mapping
+from os import PathLike
+from pathlib import Path
+
+import pandas as pd
+
+from gaaplib.datasets.files import found_in, listed_image, named_images, read_text, refuse
+from gaaplib.datasets.records import UNKNOWN_CAMERA, make_records, warn_if_counts_differ
+
+HOMES = ("partialilids", "partial_ilids", "partial-ilids")
+"""Names of the data set's folder, in lower case."""
+
+NAME = re.compile(r"(?P<pid>0*[1-9]\d{0,8})\.(?:jpg|jpeg|png)", re.ASCII | re.IGNORECASE)
+CAMERA_NAME = re.compile(
+    r"(?P<pid>0*[1-9]\d{0,8})_(?P<camid>\d{1,9})(?:\D.*)?\.(?:jpg|jpeg|png)", re.ASCII | re.IGNORECASE
+)
+NAMINGS = {
+    NAME: "<identity from 1>.jpg, such as 001.jpg",
+    CAMERA_NAME: "<identity from 1>_<camera>.jpg, such as 001_1.jpg",
+}
+LISTS = ("Probe.txt", "Gallery.txt")
+LAYOUTS = {
+    ("query", "gallery"): CAMERA_NAME,
+    ("Probe", "Gallery"): NAME,
+    ("partial_body_images", "whole_body_images"): NAME,
+    LISTS: NAME,
+}
+"""Where the queries and the gallery are, and how their images are named."""
+
+EXPECTED = {"query": {"images": 119, "identities": 119}, "gallery": {"images": 119, "identities": 119}}
+"""Counts of the published data set; cameras are not compared, because one layout alone tells them."""
+
+
+def read(root: str | PathLike, expected: Mapping[str, Mapping[str, int]] | None = EXPECTED) -> pd.DataFrame:
+    """Records of Partial-iLIDS in any of its layouts; no image is opened.
+
+    One UserWarning is given if the counts are not as expected.
+
+    Args:
+        root: the folder with the two folders or the two lists, or its parent if it is named ``PartialiLIDS``,
+            ``partial_ilids`` or ``Partial_iLIDS``.
+        expected: counts to compare with, as ``EXPECTED``; None compares with nothing.
+
+    Returns:
+        Records as described in :mod:`gaaplib.datasets.records`; splits are "query" and "gallery", and cameras are
+        unknown but for the layout that has them.
+
+    Raises:
+        FileNotFoundError: none of the layouts is there.
+        ValueError: more than one layout, an image whose name does not match, a folder or list without images, a list
+            with a path that is missing, listed twice or outside the list's folder.
+    """
+    root = Path(root).expanduser()
+    home, layout = _find_layout(root)
+    rows = []
+    for split, part in zip(("query", "gallery"), layout, strict=True):
+        for file, name in _images_of(home / part, LAYOUTS[layout]):
+            camid = int(name.groupdict().get("camid", UNKNOWN_CAMERA))
+            rows.append((file.relative_to(root).as_posix(), int(name["pid"]), camid, split))
+    records = make_records(rows)
+    if expected is not None:
+        warn_if_counts_differ(records, expected, "Partial-iLIDS")
+    return records
+
+
+def _find_layout(root: Path) -> tuple[Path, tuple[str, str]]:
+    """The data set's folder and which of ``LAYOUTS`` it has."""
+    found = []
+    children = sorted(root.iterdir()) if root.is_dir() else []
+    for home in (root, *(child for child in children if child.name.lower() in HOMES)):
+        if all((home / name).is_file() for name in LISTS):
+            found.append((home, LISTS))
+        else:
+            found += [(home, layout) for layout in LAYOUTS if all((home / name).is_dir() for name in layout)]
+    if len(found) == 1:
+        return found[0]
+    layouts = "\n  ".join(f"{query} and {gallery}: {NAMINGS[name]}" for (query, gallery), name in LAYOUTS.items())
+    expected = f"expected, there or in its subfolder PartialiLIDS, partial_ilids or Partial_iLIDS, one of\n  {layouts}"
+    if found:
+        both = "; ".join(f"{query} and {gallery} in {home}" for home, (query, gallery) in found)
+        raise ValueError(
+            f"more than one Partial-iLIDS in {root}: {both}; move all but one elsewhere, or give the folder of one\n"
+            f"{expected}"
+        )
+    raise FileNotFoundError(f"no Partial-iLIDS in {root}: {expected}\nfound there: {found_in(root)}")
+
+
+def _images_of(part: Path, pattern: re.Pattern) -> list[tuple[Path, re.Match]]:
+    """The images of a folder or list, each with the match of its file name."""
+    if part.is_dir():
+        return named_images(part, pattern, "Partial-iLIDS", NAMINGS[pattern])
+    images, line_of, problems = [], {}, []
+    for line, text in enumerate(read_text(part).splitlines(), 1):
+        if not text.strip():
+            continue
+        try:
+            path = listed_image(part.parent, text)
+        except ValueError as error:
+            problems.append(f"line {line}: {error}")
+            continue
+        name = pattern.fullmatch(Path(path).name)
+        if name is None:
+            problems.append(f"line {line}: {path!r} is not named as Partial-iLIDS's: expected {NAMINGS[pattern]}")
+        elif path in line_of:
+            problems.append(f"line {line}: {path!r} is in line {line_of[path]} too: remove one")
+        images.append((part.parent / path, name))
+        line_of.setdefault(path, line)
+    refuse(part, problems)
+    if not images:
+        raise ValueError(f"{part} is empty: it must list images, one path a line")
+    return images

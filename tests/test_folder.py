@@ -1,0 +1,215 @@
+"""The parser of a user's own photographs, as folders and as a table."""
+
+import pytest
+
+from gaaplib.datasets.folder import image_folder, number_persons, read
+from gaaplib.datasets.records import check_records
+
+PEOPLE = ["10/a.jpg", "2/b.JPG", "2/a.webp", "Ötzi the 1st/\u00fc 1.png"]
+IMAGES = ["door/1.jpg", "door/2.jpg", "yard/3.png"]
+
+
+def touch(home, *files):
+    """Empty files: a parser that opens one fails."""
+    for file in files:
+        (home / file).parent.mkdir(parents=True, exist_ok=True)
+        (home / file).touch()
+
+
+@pytest.fixture
+def people(tmp_path):
+    touch(tmp_path / "photos", *PEOPLE)
+    return tmp_path / "photos"
+
+
+@pytest.fixture
+def table(tmp_path):
+    """Writes records.csv beside three images, and answers its folder."""
+    home = tmp_path / "photos"
+    touch(home, *IMAGES)
+
+    def write(*lines, encoding="utf-8", name="records.csv"):
+        (home / name).write_bytes("\r\n".join(lines).encode(encoding))
+        return home
+
+    return write
+
+
+def problems(home):
+    """The lines of the error that reading gives."""
+    with pytest.raises(ValueError) as error:
+        read(home)
+    first, *lines = str(error.value).splitlines()
+    assert first == f"{home / 'records.csv'} cannot be used:"
+    return [line.strip() for line in lines]
+
+
+def test_records_of_folders(people):
+    records = read(str(people))
+    check_records(records)
+    assert records.values.tolist() == [
+        ["10/a.jpg", 2, -1, "all"],
+        ["2/a.webp", 1, -1, "all"],
+        ["2/b.JPG", 1, -1, "all"],
+        ["Ötzi the 1st/\u00fc 1.png", 3, -1, "all"],
+    ]
+
+
+def test_names_are_numbered_in_natural_order():
+    names = ["b", "a10", "A2", "10", "9", "a2", "01", "1"]
+    assert list(number_persons(names)) == ["01", "1", "9", "10", "A2", "a2", "a10", "b"]
+    assert list(number_persons(names).values()) == list(range(1, 9))
+
+
+def test_what_a_system_makes_is_no_person(people):
+    records = read(people)
+    touch(people, ".cache/a.jpg", "__MACOSX/2/a.jpg", "@eaDir/a.jpg", "2/@eaDir/a.jpg", "2/.t/a.jpg", "2/notes.txt")
+    touch(people, "2/empty/notes.txt", "readme.txt", "2/._a.jpg", ".a.jpg")
+    assert read(people).equals(records)
+
+
+@pytest.mark.parametrize("file", ["2/monday/c.jpg", "2/a/b/c.jpg", "3/monday/c.jpg"])
+def test_an_image_deeper_than_its_person_is_refused(people, file):
+    touch(people, file)
+    with pytest.raises(ValueError, match=f"{people / file} is too deep.*give {people / file[0]} as the root"):
+        read(people)
+
+
+def test_an_image_of_nobody_is_refused(people):
+    touch(people, "b.jpg", "a.jpg")
+    with pytest.raises(ValueError, match=f"2 images are in {people} itself, first a.jpg"):
+        read(people)
+
+
+def test_a_person_without_images_is_refused(people):
+    touch(people, "anna/IMG_0001.HEIC")
+    with pytest.raises(
+        ValueError, match=f"{people / 'anna'} has no image that can be read .found there: IMG_0001.HEIC"
+    ):
+        read(people)
+
+
+@pytest.mark.parametrize("files", [[], ["a.jpg"]])
+def test_a_root_without_persons_is_named_with_what_is_there(tmp_path, files):
+    touch(tmp_path, *files)
+    with pytest.raises(FileNotFoundError, match=f"subfolder .* records.csv; found there: {(files or ['nothing'])[0]}$"):
+        read(tmp_path)
+    with pytest.raises(FileNotFoundError, match="no such folder"):
+        read(tmp_path / "nowhere")
+
+
+def test_counts_are_compared_only_with_the_users(people):
+    with pytest.warns(UserWarning) as caught:
+        read(people, expected={"all": {"images": 5}})
+    assert len(caught) == 1
+    assert caught[0].filename == __file__
+
+
+def test_records_of_a_table(table):
+    home = table(
+        "split, pid ,path,camid",
+        "query, 7 , door\\1.jpg , 1 ",
+        "",
+        "gallery,007,./door/2.jpg,2",
+        'gallery,0,"yard/3.png",0',
+    )
+    touch(home, "nobody/1.jpg", "nobody/deeper/2.jpg")
+    records = read(home)
+    check_records(records)
+    assert records.values.tolist() == [
+        ["door/1.jpg", 7, 1, "query"],
+        ["door/2.jpg", 7, 2, "gallery"],
+        ["yard/3.png", 0, 0, "gallery"],
+    ]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+def test_a_table_needs_paths_and_pids_only(table, encoding):
+    home = table("path,pid", "door/1.jpg,p10", "door/2.jpg,p9", "yard/3.png,Änne", encoding=encoding)
+    expected = [["door/1.jpg", 2, -1, "all"], ["door/2.jpg", 1, -1, "all"], ["yard/3.png", 3, -1, "all"]]
+    assert read(home).values.tolist() == expected
+    table("path,pid,camid,split", "door/1.jpg,p10,,", "door/2.jpg,p9,,", "yard/3.png,Änne,-1,all", ",,,", "")
+    assert read(home).values.tolist() == expected
+
+
+def test_zero_is_the_distractor_among_names_too(table):
+    home = table("path,pid,split", "door/1.jpg,anna,query", "door/2.jpg,anna,gallery", "yard/3.png,0,gallery")
+    assert read(home)["pid"].tolist() == [1, 1, 0]
+
+
+def test_root_may_be_a_table_of_any_name(table, tmp_path):
+    home = table("path,pid", "door/1.jpg,1", "yard/3.png,2", name="Mine.CSV")
+    records = read(home / "Mine.CSV")
+    assert records["path"].tolist() == ["door/1.jpg", "yard/3.png"]
+    assert image_folder(home / "Mine.CSV") == image_folder(home) == home
+    with pytest.raises(FileNotFoundError, match="no table .*other.csv; found in .*: Mine.CSV, door, yard"):
+        read(home / "other.csv")
+    people = tmp_path / "people.csv"
+    touch(people, "anna/1.jpg")
+    assert read(people)["path"].tolist() == ["anna/1.jpg"]
+    assert image_folder(people) == people
+
+
+@pytest.mark.parametrize(
+    ("row", "why"),
+    [
+        (",1,1,train", "the path is empty"),
+        ("door/9.jpg,1,1,train", "path 'door/9.jpg' is not in "),
+        ("../1.jpg,1,1,train", "path '../1.jpg' leaves "),
+        ("door/../../1.jpg,1,1,train", "path 'door/../../1.jpg' leaves "),
+        ("C:\\1.jpg,1,1,train", "path 'C:\\\\1.jpg' leaves "),
+        ("notes.txt,1,1,train", "path 'notes.txt' is no image: it must end in .bmp,"),
+        ("door/2.jpg,,1,train", "pid is empty"),
+        ("door/2.jpg,-1,1,train", "pid is -1: "),
+        ("door/2.jpg,12345678901,1,train", "pid is 12345678901: "),
+        ("door/2.jpg,0,1,train", "pid 0 is the distractor"),
+        ("door/2.jpg,00,1,query", "pid 00 is the distractor"),
+        ("door/2.jpg,1,x,train", "camid is 'x': it must be a whole number"),
+        ("door/2.jpg,1,1.0,train", "camid is '1.0': "),
+        ("door/2.jpg,1,-2,train", "camid is '-2': "),
+        ("door/2.jpg,1,,train", "camid is -1, but 1 in line 2: know all or none"),
+        ("door/2.jpg,1,1,Train", "split is 'Train': it must be one of train, query, gallery, all"),
+        ("door/2.jpg,1,1,", "split is 'all', but 'train' in line 2: give all or none"),
+        ("./door\\1.jpg,1,1,train", "path 'door/1.jpg' is in line 2 too"),
+        ("door/2.jpg,1,1", "3 values ['door/2.jpg', '1', '1'], but 4 columns"),
+        ("door/2.jpg,1,1,train,x", "5 values "),
+        ('"door/2.jpg,1,1,train', "unexpected end of data"),
+    ],
+)
+def test_a_wrong_row_is_named_by_line_and_value(table, row, why):
+    home = table("path,pid,camid,split", "door/1.jpg,1,1,train", "", row)
+    touch(home, "notes.txt", "../1.jpg")
+    (problem,) = problems(home)
+    assert problem.startswith(f"line 4: {why}")
+
+
+def test_all_wrong_rows_are_told(table):
+    home = table("path,pid", "door/1.jpg,", "door/2.jpg,1", *[f"{index}.jpg,1" for index in range(12)])
+    found = problems(home)
+    assert found[0].startswith("line 2: pid is empty")
+    assert found[1].startswith("line 4: path '0.jpg'")
+    assert found[10:] == ["... 13 problems in all"]
+
+
+@pytest.mark.parametrize(
+    ("header", "why"),
+    [
+        ("pid,camid", ["line 1: there is no column path"]),
+        ("path;pid", ["line 1: there is no column path", "no column pid", "column 'path;pid' is unknown"]),
+        ("path,pid,camera", ["line 1: column 'camera' is unknown"]),
+        ("path,pid,pid", ["line 1: column pid is there twice"]),
+        ("", ["line 1: there is no column path", "line 1: there is no column pid"]),
+    ],
+)
+def test_wrong_columns_are_named(table, header, why):
+    *found, hint = problems(table(header, "door/1.jpg,1"))
+    assert len(found) == len(why)
+    assert all(part in line for part, line in zip(why, found, strict=True))
+    assert "path,pid and optionally camid,split, separated by commas" in hint
+
+
+def test_an_empty_table_and_another_encoding_are_named(table):
+    with pytest.raises(ValueError, match="records.csv has no rows"):
+        read(table("path,pid"))
+    with pytest.raises(ValueError, match="records.csv is not UTF-8"):
+        read(table("path,pid", "door/1.jpg,Änne", encoding="latin-1"))
