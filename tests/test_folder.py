@@ -56,9 +56,9 @@ def test_records_of_folders(people):
 
 
 def test_names_are_numbered_in_natural_order():
-    names = ["b", "a10", "A2", "10", "9", "a2", "01", "1"]
-    assert list(number_persons(names)) == ["01", "1", "9", "10", "A2", "a2", "a10", "b"]
-    assert list(number_persons(names).values()) == list(range(1, 9))
+    names = ["b", "C", "a10", "A2", "10", "9", "a2", "01", "1"]
+    assert list(number_persons(names)) == ["01", "1", "9", "10", "A2", "a2", "a10", "b", "C"]
+    assert list(number_persons(names).values()) == list(range(1, 10))
 
 
 def test_what_a_system_makes_is_no_person(people):
