@@ -4,8 +4,7 @@ import posixpath
 import re
 from pathlib import Path
 
-from gaaplib.datasets.market1501 import IMAGE_SUFFIXES
-
+IMAGE_SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 SHOWN = 10
 
 

@@ -20,6 +20,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from gaaplib.datasets.files import found_in, images_in
 from gaaplib.datasets.records import make_records, warn_if_counts_differ
 
 FOLDER = "Market-1501-v15.09.15"
@@ -33,7 +34,6 @@ EXPECTED = {
 """Counts of the published data set without junk; the gallery's include the distractor."""
 
 NAME = re.compile(r"(?P<pid>-1|\d{4})_c(?P<camid>[1-6])s\d+_\d+_\d+\.(?:jpg|jpeg|png)", re.ASCII | re.IGNORECASE)
-IMAGE_SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 JUNK = -1
 
 
@@ -75,24 +75,15 @@ def _find_home(root: Path) -> Path:
     for home in (root, root / FOLDER):
         if all((home / folder).is_dir() for folder in FOLDERS.values()):
             return home
-    if root.is_dir():
-        there = sorted(entry.name for entry in root.iterdir())
-        found = ", ".join(there[:10]) + (", ..." if len(there) > 10 else "") or "nothing"
-    else:
-        found = "no such folder"
     raise FileNotFoundError(
         f"no Market-1501 in {root}: looked for the folders {', '.join(FOLDERS.values())} there and in its subfolder "
-        f"{FOLDER}; found there: {found}"
+        f"{FOLDER}; found there: {found_in(root)}"
     )
 
 
 def _read_split(root: Path, home: Path, split: str) -> list[tuple[str, int, int, str]]:
     folder = home / FOLDERS[split]
-    images = [
-        file
-        for file in sorted(folder.iterdir())
-        if file.suffix.lower() in IMAGE_SUFFIXES and not file.name.startswith(".") and file.is_file()
-    ]
+    images = images_in(folder)
     names = [NAME.fullmatch(file.name) for file in images]
     wrong = [file.name for file, name in zip(images, names, strict=True) if name is None]
     if wrong:

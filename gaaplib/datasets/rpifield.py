@@ -34,6 +34,7 @@ import pandas as pd
 from scipy.io import loadmat, whosmat
 from scipy.io.matlab import MatReadError
 
+from gaaplib.datasets.files import IMAGE_SUFFIXES, found_in
 from gaaplib.datasets.records import DISTRACTOR, make_records, warn_if_counts_differ
 
 FOLDER = "Data"
@@ -52,7 +53,6 @@ RIGHT_NAME = (
     f"<label>[_<reappearance>]/Cam_<camera>f_<frame>.png with a label 1 to {LAST_ACTOR}, or from {FIRST_DISTRACTOR} on "
     "for a distractor, such as 2_1/Cam_1f_67001.png in camera 1"
 )
-IMAGE_SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 
 
 def read(root: str | PathLike, expected: Mapping[str, Mapping[str, int]] | None = EXPECTED) -> pd.DataFrame:
@@ -112,7 +112,7 @@ def read_annotation(root: str | PathLike) -> pd.DataFrame:
         missing = ", ".join(f"Cam_{camid}.mat" for camid in CAMERAS if camid not in files)
         raise FileNotFoundError(
             f"the annotation of RPIfield lacks {missing}: looked in {root}, its subfolders {FOLDER} and "
-            f"{ANNOTATION_FOLDER}, and {ANNOTATION_FOLDER} beside it; found in {root}: {_found(root)}"
+            f"{ANNOTATION_FOLDER}, and {ANNOTATION_FOLDER} beside it; found in {root}: {found_in(root)}"
         )
     boxes = pd.concat(_read_annotation_file(file, camid) for camid, file in files.items())
     return boxes.sort_values("path", ignore_index=True)
@@ -150,15 +150,8 @@ def _find_home(root: Path) -> Path:
             return home
     raise FileNotFoundError(
         f"no RPIfield in {root}: looked for the folders Cam_1 to Cam_{CAMERAS[-1]} there and in its subfolder "
-        f"{FOLDER}; found there: {_found(root)}"
+        f"{FOLDER}; found there: {found_in(root)}"
     )
-
-
-def _found(root: Path) -> str:
-    if not root.is_dir():
-        return "no such folder"
-    there = sorted(entry.name for entry in root.iterdir())
-    return ", ".join(there[:10]) + (", ..." if len(there) > 10 else "") or "nothing"
 
 
 def _read_camera(root: Path, home: Path, camid: int) -> list[tuple[str, int, int, str]]:
