@@ -4,6 +4,9 @@ PYTHON ?= python3
 DATASET ?= market1501
 DATA ?= synthetic
 PROFILE ?= demo
+# Partial-iLIDS has no training set: the folder of Market-1501, and that of i-LIDS MCTS for the closed protocol.
+TRAIN_DATA ?= $(if $(filter synthetic,$(DATA)),synthetic)
+ILIDS_DATA ?= $(if $(filter synthetic,$(DATA)),synthetic)
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -27,10 +30,18 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
+PARAMETERS = -p profile $(PROFILE) -p dataset $(DATASET) -p data "$(DATA)" \
+	$(if $(filter partial_ilids,$(DATASET)),-p train_data "$(TRAIN_DATA)")
+CLOSED = $(if $(filter partial_ilids,$(DATASET)),$(ILIDS_DATA))
+
 reproduce: install ## Execute the notebooks on DATA (synthetic: drawn here) in PROFILE
-	$(BIN)/gaap run 01_data -p profile $(PROFILE) -p dataset $(DATASET) -p data "$(DATA)"
-	$(BIN)/gaap run 02_train -p profile $(PROFILE) -p dataset $(DATASET) -p data "$(DATA)" -p attention none
-	$(BIN)/gaap run 02_train -p profile $(PROFILE) -p dataset $(DATASET) -p data "$(DATA)" -p attention class
+	@test "$(DATASET)" != partial_ilids -o -n "$(TRAIN_DATA)" || \
+		{ echo "Partial-iLIDS has no training set: give TRAIN_DATA, the folder of Market-1501 (or synthetic)"; exit 1; }
+	$(BIN)/gaap run 01_data $(PARAMETERS)
+	$(BIN)/gaap run 02_train $(PARAMETERS) -p attention none
+	$(BIN)/gaap run 02_train $(PARAMETERS) -p attention class
+	$(if $(CLOSED),$(BIN)/gaap run 02_train -p profile $(PROFILE) -p dataset ilids -p data "$(CLOSED)" -p attention none)
+	$(if $(CLOSED),$(BIN)/gaap run 02_train -p profile $(PROFILE) -p dataset ilids -p data "$(CLOSED)" -p attention class)
 	$(BIN)/gaap results
 	@echo
 	@echo "Executed notebooks: outputs/notebooks/*/ and, with each run, outputs/runs/*/notebook.ipynb"

@@ -1,6 +1,7 @@
-"""The console command ``gaap``: run a notebook with checked parameters, and list what the runs gave."""
+"""The console command ``gaap``: notebooks with checked parameters, what the runs gave, a look at a data set."""
 
 import dataclasses
+import json
 import sys
 from pathlib import Path
 
@@ -50,17 +51,74 @@ def run(notebook, given, output):
 
 
 @main.command()
+@click.argument("name", required=False)
+@click.option("--root", help="Folder of your copy; by default data/NAME of the project.")
+@click.option("--variant", help="Such as 500k of market1501, or labeled of cuhk03.")
+@click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), help="A contact sheet, as PNG, PDF or SVG.")
+@click.option("--quick", is_flag=True, help="Do not open the images.")
+def data(name, root, variant, plot, quick):
+    """Say what is in your copy of a data set against what should be, and what is wrong with which file.
+
+    Without NAME, list the data sets.
+    """
+    from gaaplib.datasets import DATASETS
+
+    if name is None:
+        for known, module in DATASETS.items():
+            click.echo(f"{known:14} {module.__doc__.splitlines()[0]}")
+        return
+    if name not in DATASETS:
+        raise click.ClickException(f"no data set {name!r}; known: {', '.join(DATASETS)}")
+    report = _inspected(name, root, variant, quick)
+    click.echo(report)
+    if plot:
+        _save_sheet(report, plot)
+        click.echo(f"contact sheet: {plot}")
+    if not report.is_usable:
+        raise SystemExit(1)
+
+
+def _inspected(name, root, variant, quick):
+    from gaaplib import inspection
+    from gaaplib.folders import project_folder
+
+    root = Path(root) if root else project_folder() / "data" / name
+    try:
+        return inspection.inspect(name, root, variant, open_images=not quick, progress=sys.stderr.isatty())
+    except (OSError, ValueError) as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _save_sheet(report, target):
+    """Up to eight identities, a row each."""
+    from gaaplib import inspection, plots
+
+    chosen, images = inspection.sheet(report, identities=8, images=8)
+    labels = [
+        f"{pid}" if camid < 0 else f"{pid}, camera {camid}" for pid, camid in zip(chosen.pid, chosen.camid, strict=True)
+    ]
+    columns = int((chosen.pid == chosen.pid.iloc[0]).sum())
+    figure = plots.image_grid(images, labels, columns=columns, title=f"{report.name}: an identity a row")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(target)
+    except (OSError, ValueError) as error:
+        raise click.ClickException(f"{target}: {error}") from error
+
+
+@main.command()
 @click.option("--csv", is_flag=True, help="Every column, as CSV with full precision.")
 def results(csv):
     """Print the table of finished runs."""
     from gaaplib import runs
+    from gaaplib.folders import outputs_folder
 
     table = runs.table()
     if csv:
         click.echo(table.to_csv(index=False), nl=False)
         return
     if table.empty:
-        click.echo(f"No finished runs under {runs.outputs_folder() / 'runs'}")
+        click.echo(f"No finished runs under {outputs_folder() / 'runs'}")
         return
     shown = table.drop(columns=["run_id", "synthetic"])
     click.echo(shown.to_string(index=False, float_format="{:.3f}".format, na_rep="-"))
@@ -107,7 +165,7 @@ def _parse(name, text, kind):
 
 def _with_whole_paths(values):
     """Paths as they are from here: the notebook runs in a folder of its own."""
-    words = {"data": "synthetic", "weights": "imagenet"}
+    words = {"data": "synthetic", "train_data": "synthetic", "weights": "imagenet"}
     return {
         name: str(Path(value).expanduser().resolve()) if value and value != words.get(name, value) else value
         for name, value in values.items()
@@ -116,7 +174,7 @@ def _with_whole_paths(values):
 
 def _find_notebook(notebook):
     """The file itself, or the notebook of that name in the project's ``notebooks/``."""
-    from gaaplib.runs import project_folder
+    from gaaplib.folders import project_folder
 
     places = [Path(notebook), project_folder() / "notebooks" / f"{notebook}.ipynb"]
     for place in places:
@@ -129,10 +187,36 @@ def _find_notebook(notebook):
 def _default_output(path, values):
     """A training notebook is kept with its run, another under ``outputs/notebooks``, by data."""
     from gaaplib.config import RunConfig
-    from gaaplib.runs import outputs_folder
+    from gaaplib.folders import outputs_folder
 
     fields = {field.name for field in dataclasses.fields(RunConfig)}
     config = RunConfig(**{k: v for k, v in values.items() if k in fields})
     if path.stem == "02_train":
         return outputs_folder() / "runs" / config.run_id / "notebook.ipynb"
     return outputs_folder() / "notebooks" / config.data_name / path.name
+
+
+@main.command()
+@click.option("--query", type=click.Path(), help="Queries: an .npz file of embeddings, pids and camids.")
+@click.option("--gallery", type=click.Path(), help="Gallery: such a file too.")
+@click.option("--mat", type=click.Path(), help="Both in one: pytorch_result.mat of Person_reID_baseline_pytorch.")
+@click.option("--metric", type=click.Choice(["cosine", "euclidean"]), default="cosine", show_default=True)
+@click.option("--ap", type=click.Choice(["step", "trapezoid"]), default="step", show_default=True)
+@click.option("--rerank", is_flag=True, help="Re-rank by k-reciprocal neighbours first.")
+@click.option("--no-cameras", is_flag=True, help="Leave nothing out by camera.")
+@click.option("--json", "as_json", is_flag=True, help="Print everything with full precision, as JSON.")
+def evaluate(query, gallery, mat, metric, ap, rerank, no_cameras, as_json):
+    """Score embeddings of any framework: CMC, mAP and mINP with intervals.
+
+    Images of the identity -1 are junk and left out of the gallery.
+    """
+    from gaaplib import embeddings
+
+    if bool(mat) == bool(query or gallery) or bool(query) != bool(gallery):
+        raise click.UsageError("give --query and --gallery, or --mat alone")
+    try:
+        sides = embeddings.read_mat(mat) if mat else (embeddings.read_npz(query), embeddings.read_npz(gallery))
+        report = embeddings.evaluate(*sides, metric=metric, ap=ap, rerank=rerank, cameras=not no_cameras)
+    except (OSError, ValueError) as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(json.dumps(report, indent=2) if as_json else embeddings.describe(report))

@@ -9,16 +9,38 @@ from dataclasses import dataclass
 
 from gaaplib.attention import ATTENTION
 from gaaplib.backbones import BACKBONES
+from gaaplib.batches import SAMPLERS
 from gaaplib.datasets import DATASETS
-from gaaplib.images import SAMPLERS
 from gaaplib.methods import METHODS
 from gaaplib.pooling import POOLING, Pooling
 
 SYNTHETIC = "synthetic"
+# Partial-iLIDS has two images an identity and no training set; the field trains on Market-1501.
+NO_TRAINING_SET = {"partial_ilids": "market1501"}
 
 # The paper: 1e-4 for ResNet-50, "higher" for the shallower ones; READING.md decides on these.
 LEARNING_RATES = {"resnet34": 2e-4, "resnet18": 5e-4}
 LEARNING_RATE = 1e-4
+
+# How much of a data set's twin a profile draws: some 2,000 images in demo, or the whole set where it is smaller.
+SCALES = {
+    "smoke": {
+        "market1501": 0.008,
+        "raid": 0.02,
+        "partial_ilids": 0.25,
+        "ilids": 0.25,
+        "rpifield": 0.0005,
+        "cuhk03": 0.015,
+    },
+    "demo": {
+        "market1501": 0.06,
+        "raid": 0.2,
+        "partial_ilids": 1.0,
+        "ilids": 1.0,
+        "rpifield": 0.003,
+        "cuhk03": 0.12,
+    },
+}
 
 CHOICES = {
     "dataset": DATASETS,
@@ -39,7 +61,7 @@ CHOICES = {
 
 # name: (lowest, highest), both allowed.
 RANGES = {
-    "scale": (0.001, 1.0),
+    "scale": (0.0001, 1.0),
     "fold": (0, 4),
     "seed": (0, 2**31 - 1),
     "height": (32, 1024),
@@ -78,7 +100,12 @@ class RunConfig:
     # Data. `data` is the folder of the user's copy, or "synthetic": then `scale` of the data set's twin is drawn.
     dataset: str = "market1501"
     data: str = SYNTHETIC
-    scale: float = 0.06
+    variant: str | None = None
+    # Where the model is trained on another data set, that and its folder; then only retrieval is scored.
+    train_dataset: str | None = None
+    train_data: str | None = None
+    # None: as SCALES says.
+    scale: float | None = None
     fold: int = 0
     seed: int = 0
     height: int = 128
@@ -134,15 +161,48 @@ class RunConfig:
         for name, kind in kinds.items():
             object.__setattr__(self, name, checked_value(name, values[name], kind))
         self._check()
-        if self.learning_rate is None:
-            rate = LEARNING_RATES.get(self.backbone, LEARNING_RATE)
-            object.__setattr__(self, "learning_rate", rate)
+        for name, value in self._left_open().items():
+            object.__setattr__(self, name, value)
+        self._check_sources()
+
+    def _left_open(self):
+        """What follows from other values where nothing was given."""
+        source = self.train_dataset or NO_TRAINING_SET.get(self.dataset)
+        found = {
+            "learning_rate": LEARNING_RATES.get(self.backbone, LEARNING_RATE),
+            "scale": SCALES.get(self.profile, {}).get(self.dataset, 1.0),
+            "train_dataset": source,
+            "train_data": SYNTHETIC if source and self.data == SYNTHETIC else None,
+        }
+        return {name: value for name, value in found.items() if getattr(self, name) is None}
+
+    def _check_sources(self):
+        """Refuse a training set that is missing, or is the test's own."""
+        if self.train_dataset is None:
+            if self.train_data is not None:
+                raise ValueError(f"train_data={self.train_data!r} needs train_dataset, the data set that it holds")
+            return
+        if self.train_data is None:
+            raise ValueError(
+                f"dataset={self.dataset!r} is scored by a model trained on {self.train_dataset!r}: give train_data, "
+                f"the folder of your copy of it, or {SYNTHETIC!r} to train on drawn images"
+            )
+        if self.train_dataset in NO_TRAINING_SET:
+            raise ValueError(f"train_dataset={self.train_dataset!r} has no training set; give another data set")
+        if (self.train_dataset, self.train_data) == (self.dataset, self.data):
+            raise ValueError(f"train_dataset={self.train_dataset!r} is the data set itself: leave it out")
 
     def _check(self):
         for name, known in CHOICES.items():
             if getattr(self, name) not in known:
                 options = ", ".join(map(str, known))
                 raise ValueError(f"{name}={getattr(self, name)!r} is not known; known: {options}")
+        if self.train_dataset is not None and self.train_dataset not in DATASETS:
+            raise ValueError(f"train_dataset={self.train_dataset!r} is not known; known: {', '.join(DATASETS)}")
+        variants = getattr(DATASETS[self.dataset], "VARIANTS", ())
+        if self.variant is not None and self.variant not in variants:
+            known = ", ".join(variants) or "none for this data set"
+            raise ValueError(f"variant={self.variant!r} of {self.dataset} is not known; known: {known}")
         for name, (low, high) in RANGES.items():
             value = getattr(self, name)
             if value is not None and not low <= value <= high:
@@ -174,9 +234,20 @@ class RunConfig:
 
     def baseline(self):
         """The colour histogram on the same images and protocol, which every result stands beside."""
-        same = ("dataset", "data", "scale", "fold", "seed", "height", "width", "distance", "ap")
+        data = ("dataset", "data", "variant", "train_dataset", "train_data", "scale", "fold", "seed")
+        same = (*data, "height", "width", "distance", "ap")
         values = {name: getattr(self, name) for name in same}
         return type(self)(self.profile, method="histogram", **values)
+
+    def training(self):
+        """The run whose model this one scores: the same on ``train_dataset``; None where that is this run itself."""
+        if self.train_dataset is None:
+            return None
+        values = self.to_dict() | {"dataset": self.train_dataset, "data": self.train_data, "variant": None}
+        values |= {"train_dataset": None, "train_data": None}
+        if self.scale == SCALES.get(self.profile, {}).get(self.dataset, 1.0):
+            values["scale"] = None
+        return type(self)(**values)
 
     def to_dict(self):
         """All values, in the order of the fields, ready for JSON."""
@@ -184,13 +255,17 @@ class RunConfig:
 
     @property
     def is_synthetic(self):
-        """Whether the images are drawn rather than the user's."""
-        return self.data == SYNTHETIC
+        """Whether images were drawn, for training or for the test, rather than the user's alone."""
+        return SYNTHETIC in (self.data, self.train_data)
 
     @property
     def data_name(self):
-        """The data set as results name it: ``synthetic-market1501``, or ``market1501`` for real photographs."""
-        return f"{SYNTHETIC}-{self.dataset}" if self.is_synthetic else self.dataset
+        """The data set as results name it: ``synthetic-market1501``, or ``market1501`` for real photographs.
+
+        A variant follows its data set, and ``-from-`` what the model was trained on, where that is another one.
+        """
+        name = _data_name(self.dataset, self.data) + (f"-{self.variant}" if self.variant else "")
+        return f"{name}-from-{_data_name(self.train_dataset, self.train_data)}" if self.train_dataset else name
 
     @property
     def run_id(self):
@@ -216,6 +291,10 @@ def checked_value(name, value, kind):
     raise TypeError(f"{name}={value!r} is a {type(value).__name__}; expected {expected}")
 
 
+def _data_name(dataset, data):
+    return f"{SYNTHETIC}-{dataset}" if data == SYNTHETIC else dataset
+
+
 def _is_code(value):
     return isinstance(value, types.ModuleType | types.FunctionType | type)
 
@@ -223,7 +302,6 @@ def _is_code(value):
 PROFILES = {
     # Seconds, for tests: everything runs, nothing is learnt.
     "smoke": {
-        "scale": 0.008,
         "height": 64,
         "width": 32,
         "epochs": 1,
@@ -234,7 +312,6 @@ PROFILES = {
     "demo": {},
     # The paper, as READING.md decides it.
     "paper": {
-        "scale": 1.0,
         "initializer": "gaussian0.1",
         "learning_rate": None,
         "epochs": 25,
@@ -249,7 +326,6 @@ PROFILES = {
     },
     # Today's practice (BoT, AGW): larger images, BNNeck, smoothing, warm-up, P x K batches.
     "modern": {
-        "scale": 1.0,
         "height": 256,
         "width": 128,
         "last_stride": 1,

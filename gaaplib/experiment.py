@@ -1,6 +1,7 @@
 """One run from configuration to run folder: draw or read the data, train, embed, evaluate both protocols."""
 
 import time
+import warnings
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -10,7 +11,9 @@ import numpy as np
 import pandas as pd
 
 from gaaplib import layers, metrics, runs, training
-from gaaplib.datasets import DATASETS, splits, synthetic
+from gaaplib.config import SYNTHETIC
+from gaaplib.datasets import DATASETS, duplicates, splits, synthetic
+from gaaplib.folders import outputs_folder
 from gaaplib.images import ImageStore, open_store
 from gaaplib.methods import METHODS
 
@@ -26,28 +29,22 @@ class Data:
         store: the decoded images.
         table: the store's records with their ``role`` (train, val, test, query, gallery) and, for the roles of the
             closed protocol, their ``label`` (from 0, in the order of the identities; -1 elsewhere).
+        copies: queries that are the same file, byte for byte, as a gallery image of their identity; see
+            :func:`gaaplib.datasets.duplicates.same_bytes`.
     """
 
     root: Path
     store: ImageStore
     table: pd.DataFrame
+    copies: pd.DataFrame
 
     def part(self, role):
         """The rows of the table with this role."""
         return self.table[self.table.role == role]
 
-    def samples(self, role, *, identities, images):
-        """Rows of the table for a sheet: the first identities that have enough images, cameras in order."""
-        part = self.part(role).sort_values(["pid", "camid", "path"])
-        chosen = []
-        for _, group in part.groupby("pid"):
-            if len(group) >= images and len(chosen) < identities:
-                chosen.append(group.iloc[np.linspace(0, len(group) - 1, images).astype(int)])
-        return pd.concat(chosen)
-
     @property
     def num_classes(self):
-        """Identities to train on."""
+        """Identities to train on; 0 where there is no training set."""
         return int(self.table.label.max()) + 1
 
 
@@ -57,33 +54,37 @@ def run(config, *, outputs=None, rerun=False, verbose=0):
     A run that is there already is answered as it is. One that fails leaves no ``metrics.json``; one whose loss or
     whose embeddings leave the numbers that can be scored leaves one that says ``"diverged"``, why, and no scores.
 
+    Where the configuration trains on another data set, its model is that of ``config.training()``, which is run first
+    if it is not there; the closed protocol, which needs trained identities, has no scores then.
+
     Args:
         config: a :class:`gaaplib.config.RunConfig`.
-        outputs: folder for runs and caches; None: :func:`gaaplib.runs.outputs_folder`.
+        outputs: folder for runs and caches; None: :func:`gaaplib.folders.outputs_folder`.
         rerun: train again even if the run is there.
         verbose: 0 silent, 1 bars, 2 a line an epoch.
 
     Returns:
         The :class:`gaaplib.runs.Run`.
     """
-    outputs = Path(outputs or runs.outputs_folder())
+    outputs = Path(outputs or outputs_folder())
     existing = runs.Run(outputs / "runs" / config.run_id)
     if existing.is_done() and not rerun:
         return existing
+    source = _source(config, outputs, verbose)
     result = runs.begin(config, outputs)
     clock = _Clock()
     data = load_data(config, outputs=outputs, progress=verbose > 0)
     clock.stop("data")
     keras.backend.clear_session()
     _make_deterministic(config)
-    method = METHODS[config.method](config, data.num_classes)
-    history = _train(method, data, verbose)
+    method, history = _trained(config, data, source, verbose)
     history.to_csv(result.folder / "history.csv", index=False)
     clock.stop("training")
     method.model.save(result.folder / "model.keras")
     trouble, closed, retrieval = training.trouble(history), None, None
     if not trouble:
-        outputs_by_role = outputs_of(method, data, ("test", "query", "gallery"), verbose)
+        roles = ("query", "gallery") if source else ("test", "query", "gallery")
+        outputs_by_role = outputs_of(method, data, roles, verbose)
         trouble = _trouble(outputs_by_role, config)
     if not trouble:
         closed, retrieval = _evaluate(method, data, outputs_by_role, result)
@@ -95,7 +96,11 @@ def run(config, *, outputs=None, rerun=False, verbose=0):
         counts=_counts(data),
         closed=closed,
         retrieval=retrieval,
-        data={"fingerprint": data.store.fingerprint, "undecodable": len(data.store.undecodable)},
+        data={
+            "fingerprint": data.store.fingerprint,
+            "undecodable": len(data.store.undecodable),
+            "copies": len(data.copies),
+        },
         partnered=None if history.empty else float(history.partnered_share.mean()),
         seconds=clock.seconds,
     )
@@ -108,25 +113,23 @@ def load_data(config, *, outputs=None, progress=False):
     Raises:
         FileNotFoundError, ValueError: the folder is not what the data set's parser expects; it says what is.
     """
-    cache = Path(outputs or runs.outputs_folder()) / "cache"
+    cache = Path(outputs or outputs_folder()) / "cache"
     dataset = DATASETS[config.dataset]
-    if config.is_synthetic:
-        if config.dataset not in synthetic.SPECS:
-            twins = ", ".join(synthetic.SPECS)
-            raise ValueError(f"no images are drawn for dataset={config.dataset!r}, only for {twins}: give data=FOLDER")
-        spec = synthetic.spec_for(config.dataset, config.scale)
-        root = synthetic.write(cache / f"{config.data_name}-{config.scale:g}", spec, progress=progress)
+    if config.data == SYNTHETIC:
+        root = _draw(config, cache, progress)
         found = dataset.read(root, expected=None)
     else:
         root = Path(config.data).expanduser()
-        found = dataset.read(root)
+        found = dataset.read(root, **({"variant": config.variant} if config.variant else {}))
     # Images within one file, as RAiD's, are read by the data set's own module.
     read_members = partial(dataset.images, root) if hasattr(dataset, "images") else None
     folder = root.parent if root.is_file() else root
     size = (config.height, config.width)
     store = open_store(folder, found, *size, cache, read_members=read_members, progress=progress)
     table = splits.protocol_split(store.records, fold=config.fold, folds=FOLDS, seed=config.seed)
-    return Data(folder, store, _with_labels(table))
+    copies = duplicates.same_bytes(folder, table)
+    _warn_of_copies(copies, folder)
+    return Data(folder, store, _with_labels(table), copies)
 
 
 def outputs_of(method, data, roles, verbose=0):
@@ -172,12 +175,37 @@ def ranked_examples(run, data, *, queries=5, top=10):
     return examples
 
 
+def _source(config, outputs, verbose):
+    """The run whose model this one scores; None where this run trains its own, or nothing is trained at all."""
+    training_config = config.training()
+    if training_config is None or not METHODS[config.method].learns:
+        return None
+    return run(training_config, outputs=outputs, verbose=verbose)
+
+
+def _draw(config, cache, progress):
+    """The folder of the data set's synthetic twin."""
+    if config.dataset not in synthetic.SPECS:
+        twins = ", ".join(synthetic.SPECS)
+        raise ValueError(f"no images are drawn for dataset={config.dataset!r}, only for {twins}: give data=FOLDER")
+    name = f"{SYNTHETIC}-{config.dataset}-{config.scale:g}-v{synthetic.VERSION}"
+    return synthetic.write(cache / name, synthetic.spec_for(config.dataset, config.scale), progress=progress)
+
+
+def _warn_of_copies(copies, folder):
+    if len(copies):
+        queries, (query, gallery, pid) = copies["query"].nunique(), copies.iloc[0]
+        warnings.warn(
+            f"{queries} queries in {folder} are copies, byte for byte, of gallery images of their identity, first "
+            f"{query} of {gallery} (pid {pid}): they are found whatever a network learnt; remove one of each two",
+            stacklevel=3,
+        )
+
+
 def _with_labels(table):
     """Identities of the training roles, numbered from 0 in their order."""
     trained = table.role.isin(["train", "val", "test"])
     identities = np.unique(table.pid[trained])
-    if len(identities) < 2:
-        raise ValueError(f"{len(identities)} identity to train on: at least two are needed")
     labels = np.where(trained, np.searchsorted(identities, table.pid), -1)
     return table.assign(label=labels)
 
@@ -188,8 +216,25 @@ def _make_deterministic(config):
     layers.make_deterministic()
 
 
-def _train(method, data, verbose):
-    """Fit the method, if it learns; answer the history."""
+def _trained(config, data, source, verbose):
+    """The method with its weights, learnt here or by the run ``source``, and the history of that."""
+    if source is not None:
+        classes = source.metrics["counts"]["train"]["identities"]
+        method = METHODS[config.method](config, classes)
+        method.model.load_weights(source.folder / "model.keras")
+        return method, source.history
+    learns = METHODS[config.method].learns
+    if learns and data.num_classes < 2:
+        raise ValueError(
+            f"{data.num_classes} identities of {config.data_name} to train on, but at least two are needed: add "
+            "some, or give train_dataset and train_data to train on another data set"
+        )
+    method = METHODS[config.method](config, data.num_classes)
+    return method, _fit(method, data, verbose) if learns else pd.DataFrame({"epoch": []})
+
+
+def _fit(method, data, verbose):
+    """Train on the data; answer the history."""
     parts = {role: data.part(role) for role in ("train", "val")}
     train, validation = ((part.row.to_numpy(), part.label.to_numpy()) for part in (parts["train"], parts["val"]))
     return training.fit(method, data.store.images, train, validation, verbose=verbose)
@@ -214,7 +259,7 @@ def _trouble(outputs_by_role, config):
 
 def _evaluate(method, data, outputs, result):
     """Both protocols as dicts of fractions, and the per-query arrays on disk."""
-    closed = _closed(method, data, outputs.get("test"))
+    closed = _closed(method, data, outputs.get("test"), result)
     scores, chance = _retrieval(method, data, outputs)
     queries = data.part("query")
     np.savez(
@@ -235,12 +280,14 @@ def _evaluate(method, data, outputs, result):
     return closed, retrieval
 
 
-def _closed(method, data, outputs):
+def _closed(method, data, outputs, result):
     scores = None if outputs is None else method.class_scores(outputs)
     if scores is None:
         return None
-    labels = data.part("test").label.to_numpy()
+    images = data.part("test")
+    labels = images.label.to_numpy()
     found = metrics.evaluate_classification(scores, labels)
+    np.savez(result.folder / "per_image.npz", rank=found.rank, pid=images.pid.to_numpy(), row=images.row.to_numpy())
     chance = metrics.expected_classification_by_chance(labels, data.num_classes)
     names = ("mRA", "mAP", "micro_accuracy")
     counts = {name: getattr(found, name) for name in ("num_images", "num_identities", "num_classes")}

@@ -21,27 +21,10 @@ import pandas as pd
 
 from gaaplib import statistics
 from gaaplib.config import RunConfig
+from gaaplib.folders import outputs_folder
 
 SCHEMA = 1
 RANKS = (1, 5, 10, 20)
-
-
-def project_folder():
-    """The folder around the working directory that has ``notebooks/`` and ``gaaplib/``; else the working directory.
-
-    A notebook runs in its own folder, a command usually in the project's; both have to find the same place.
-    """
-    here = Path.cwd()
-    for folder in (here, *here.parents):
-        if (folder / "notebooks").is_dir() and (folder / "gaaplib").is_dir():
-            return folder
-    return here
-
-
-def outputs_folder():
-    """Where results go: ``GAAP_OUTPUTS`` if set, else ``outputs/`` of the project."""
-    given = os.environ.get("GAAP_OUTPUTS")
-    return Path(given) if given else project_folder() / "outputs"
 
 
 @dataclass(frozen=True)
@@ -73,6 +56,12 @@ class Run:
     def per_query(self):
         """Arrays of the retrieval protocol with an entry a query, as in ``RetrievalScores``, and ``pid``."""
         with np.load(self.folder / "per_query.npz", allow_pickle=False) as arrays:
+            return dict(arrays)
+
+    @property
+    def per_image(self):
+        """Arrays of the closed protocol with an entry an image: ``rank`` of the right identity, ``pid``, ``row``."""
+        with np.load(self.folder / "per_image.npz", allow_pickle=False) as arrays:
             return dict(arrays)
 
     def model(self):
@@ -169,19 +158,45 @@ def compare(named):
     Raises:
         ValueError: a run diverged and has no scores.
     """
-    for name, run in named.items():
-        if run.metrics["retrieval"] is None:
-            raise ValueError(f"{name} ({run.folder.name}) diverged: it has no retrieval scores to compare")
-    first = next(iter(named.values()))
-    chance = first.metrics["retrieval"]["chance"]
-    rows = {"chance": {title: f"{chance[key]:.3f}" for title, (key, _) in MEASURES.items()}}
-    for name, run in named.items():
-        queries, pids = run.per_query, run.per_query["pid"]
+
+    def interval(run, value):
+        queries = run.per_query
         valid = queries["valid"]
-        rows[name] = {
-            title: str(statistics.bootstrap_mean(value(queries)[valid], pids[valid]))
-            for title, (_, value) in MEASURES.items()
-        }
+        return statistics.bootstrap_mean(value(queries)[valid], queries["pid"][valid])
+
+    return _side_by_side(named, "retrieval", MEASURES, interval)
+
+
+def compare_closed(named):
+    """Scores of the closed protocol side by side, chance first, with 95 % intervals.
+
+    Args:
+        named: ``{name: Run}``, all on the same images.
+
+    Returns:
+        As :func:`compare`, with columns ``mRA``, ``CMC(1)``, ``CMC(5)`` and ``mAP``. Intervals are bootstrap
+        percentiles over the identities, an identity's images drawn together; mRA is a mean over identities.
+
+    Raises:
+        ValueError: a run has no closed protocol, or diverged.
+    """
+
+    def interval(run, value):
+        values, pids = value(run.per_image)
+        return statistics.bootstrap_mean(values, pids)
+
+    return _side_by_side(named, "closed", CLOSED_MEASURES, interval)
+
+
+def _side_by_side(named, protocol, measures, interval):
+    for name, run in named.items():
+        if run.metrics[protocol] is None:
+            why = "diverged" if run.metrics["status"] == "diverged" else f"has no {protocol} protocol"
+            raise ValueError(f"{name} ({run.folder.name}) {why}: it has no {protocol} scores to compare")
+    chance = next(iter(named.values())).metrics[protocol]["chance"]
+    rows = {"chance": {title: f"{chance[key]:.3f}" for title, (key, _) in measures.items()}}
+    for name, run in named.items():
+        rows[name] = {title: str(interval(run, value)) for title, (_, value) in measures.items()}
     return pd.DataFrame(rows).T
 
 
@@ -213,6 +228,21 @@ MEASURES = {
     "CMC(5)": ("cmc5", lambda queries: queries["first_hit"] <= 5),
     "mAP": ("mAP", lambda queries: queries["ap"]),
     "mINP": ("mINP", lambda queries: queries["inp"]),
+}
+
+
+def _identity_means(images):
+    """The top-1 accuracy of each identity, which mRA averages, and a group for each."""
+    identity, sizes = np.unique(images["pid"], return_inverse=True, return_counts=True)[1:]
+    return np.bincount(identity, weights=images["rank"] == 1) / sizes, None
+
+
+# Title: the key in metrics.json, and the values that it averages, with their groups.
+CLOSED_MEASURES = {
+    "mRA": ("mRA", _identity_means),
+    "CMC(1)": ("cmc1", lambda images: (images["rank"] <= 1, images["pid"])),
+    "CMC(5)": ("cmc5", lambda images: (images["rank"] <= 5, images["pid"])),
+    "mAP": ("mAP", lambda images: (1 / images["rank"], images["pid"])),
 }
 
 COLUMNS = (

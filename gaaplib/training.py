@@ -8,7 +8,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from gaaplib import layers
-from gaaplib.images import Augmentation, Batches
+from gaaplib.batches import Augmentation, Batches
 
 
 def fit(method, images, train, validation, *, verbose=0):

@@ -14,8 +14,21 @@ LIBRARY = PROJECT / "gaaplib"
 
 # From the ground up; within a floor in the order in which modules may import each other.
 FLOORS = (
-    ("layers", "attention", "pooling", "backbones", "losses", "metrics", "statistics", "plots", "datasets"),
-    ("images", "methods", "config"),
+    (
+        "folders",
+        "layers",
+        "attention",
+        "pooling",
+        "backbones",
+        "losses",
+        "metrics",
+        "reranking",
+        "statistics",
+        "embeddings",
+        "plots",
+        "datasets",
+    ),
+    ("images", "batches", "inspection", "methods", "config"),
     ("training", "runs"),
     ("experiment",),
     ("cli",),

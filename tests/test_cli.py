@@ -155,3 +155,39 @@ def test_results_prints_the_table(outputs):
     lines = CliRunner().invoke(main, ["results", "--csv"]).output.splitlines()
     assert len(lines) == 2
     assert lines[0].startswith("run_id,status,data,")
+
+
+def test_data_lists_the_data_sets():
+    shown = CliRunner().invoke(main, ["data"]).output
+    assert "raid           RAiD: 43 persons" in shown
+
+
+def test_data_reports_and_saves_a_sheet(tmp_path):
+    from test_experiment import market_folder
+
+    root = market_folder(tmp_path / "photos")
+    sheet = tmp_path / "new" / "sheet.png"
+    result = CliRunner().invoke(main, ["data", "market1501", "--root", str(root), "--plot", str(sheet)])
+    assert result.exit_code == 0
+    assert "expected" in result.output
+    assert sheet.read_bytes().startswith(b"\x89PNG")
+    (root / "query/0004_c1s1_000000_00.jpg").write_bytes(b"")
+    broken = CliRunner().invoke(main, ["data", "market1501", "--root", str(root)])
+    assert broken.exit_code == 1
+    assert "0004_c1s1_000000_00.jpg" in broken.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["markt"], "no data set 'markt'; known: market1501"),
+        (["raid", "--root", "nowhere"], "no RAiD in nowhere"),
+        (["market1501", "--root", ".", "--variant", "6k"], "6k"),
+    ],
+)
+def test_data_says_what_is_wrong(arguments, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(main, ["data", *arguments])
+    assert result.exit_code == 1
+    assert message in result.output
+    assert "Traceback" not in result.output

@@ -3,7 +3,8 @@ import json
 
 import pytest
 
-from gaaplib.config import CHOICES, PROFILES, RANGES, RunConfig
+from gaaplib.config import CHOICES, PROFILES, RANGES, SCALES, RunConfig
+from gaaplib.datasets import synthetic
 
 
 def test_the_defaults_are_the_demo_profile():
@@ -35,8 +36,9 @@ def test_a_value_out_of_range_is_named(name):
 
 def test_every_number_has_a_range_and_every_word_a_choice():
     checked = {*CHOICES, *RANGES, "profile"}
-    free = {"data", "weights", "attention_at", "key_dim", "value_dim"}
-    assert {field.name for field in dataclasses.fields(RunConfig)} - checked == free
+    free = {"data", "train_data", "weights", "attention_at", "key_dim", "value_dim"}
+    of_the_data_sets = {"train_dataset", "variant"}
+    assert {field.name for field in dataclasses.fields(RunConfig)} - checked == free | of_the_data_sets
 
 
 @pytest.mark.parametrize(
@@ -141,3 +143,55 @@ def test_a_notebook_gives_its_parameters_and_nothing_else():
         RunConfig.from_notebook({**namespace, "sed": 4})
     with pytest.raises(TypeError, match="seed='4'"):
         RunConfig.from_notebook({**namespace, "seed": "4"})
+
+
+@pytest.mark.parametrize("profile", SCALES)
+def test_a_profile_draws_a_share_of_each_twin(profile):
+    assert set(SCALES[profile]) == set(synthetic.SPECS)
+    for dataset, scale in SCALES[profile].items():
+        assert RunConfig(profile, dataset=dataset).scale == scale
+        assert RunConfig(profile, dataset=dataset, scale=0.5).scale == 0.5
+    assert RunConfig("paper", dataset="raid").scale == 1.0
+
+
+def test_a_model_may_be_trained_on_another_data_set():
+    config = RunConfig(dataset="raid", train_dataset="market1501", backbone="resnet34")
+    assert config.train_data == "synthetic"
+    assert config.data_name == "synthetic-raid-from-synthetic-market1501"
+    assert config.training() == RunConfig(backbone="resnet34")
+    assert config.training().training() is None
+    given = RunConfig(dataset="raid", train_dataset="market1501", scale=0.5)
+    assert given.training() == RunConfig(scale=0.5)
+    mixed = RunConfig(dataset="raid", data="raid", train_dataset="market1501", train_data="synthetic")
+    assert mixed.data_name == "raid-from-synthetic-market1501"
+    assert mixed.is_synthetic
+    real = RunConfig(dataset="raid", data="a", train_dataset="market1501", train_data="b")
+    assert not real.is_synthetic
+    assert real.training().data == "b"
+
+
+def test_partial_ilids_is_trained_on_market1501():
+    assert RunConfig(dataset="partial_ilids").training() == RunConfig()
+    other = RunConfig(dataset="partial_ilids", train_dataset="raid")
+    assert other.training() == RunConfig(dataset="raid")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"dataset": "partial_ilids", "data": "there"}, "trained on 'market1501': give train_data"),
+        ({"train_dataset": "market1501"}, "is the data set itself"),
+        ({"train_dataset": "partial_ilids"}, "has no training set"),
+        ({"train_dataset": "nonsense"}, "'nonsense' is not known; known: market1501"),
+        ({"train_data": "there"}, "needs train_dataset"),
+        ({"variant": "500k", "dataset": "raid"}, "none for this data set"),
+        ({"variant": "600k"}, "known: 500k"),
+    ],
+)
+def test_sources_that_do_not_fit_are_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        RunConfig(**changes)
+
+
+def test_a_variant_is_named_in_the_results():
+    assert RunConfig(data="there", variant="500k").data_name == "market1501-500k"

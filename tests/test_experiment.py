@@ -7,6 +7,7 @@ from PIL import Image
 
 from gaaplib import experiment, runs
 from gaaplib.config import RunConfig
+from gaaplib.datasets import synthetic
 
 PKU = Path(__file__).parents[2] / "shared" / "real" / "pku-sample"
 
@@ -48,7 +49,7 @@ def real(root, **changes):
 
 def test_a_run_leaves_everything_that_the_design_names(finished):
     names = {path.name for path in finished.folder.iterdir()}
-    assert names == {"config.json", "history.csv", "per_query.npz", "model.keras", "metrics.json"}
+    assert names == {"config.json", "history.csv", "per_query.npz", "per_image.npz", "model.keras", "metrics.json"}
     metrics = finished.metrics
     assert metrics["status"] == "done"
     assert metrics["retrieval"]["ap"] == "step"
@@ -58,6 +59,8 @@ def test_a_run_leaves_everything_that_the_design_names(finished):
     assert set(metrics["counts"]) == {"train", "val", "test", "query", "gallery"}
     assert metrics["counts"]["query"]["images"] == metrics["retrieval"]["num_queries"]
     assert len(finished.per_query["ap"]) == metrics["retrieval"]["num_queries"]
+    for title, (key, value) in runs.CLOSED_MEASURES.items():
+        assert value(finished.per_image)[0].mean() == pytest.approx(metrics["closed"][key]), title
     assert finished.per_query["ap"].mean() == pytest.approx(metrics["retrieval"]["mAP"])
 
 
@@ -139,6 +142,7 @@ def test_photographs_in_the_market_layout_run_to_the_end_with_a_warning(tmp_path
         "synthetic": False,
         "fingerprint": run.metrics["data"]["fingerprint"],
         "undecodable": 0,
+        "copies": 0,
     }
     assert run.metrics["retrieval"]["num_valid_queries"] == 4
 
@@ -207,8 +211,46 @@ def test_other_data_sets_run_to_the_end(tmp_path, name):
 
 
 def test_a_data_set_that_is_not_drawn_says_so(tmp_path):
-    with pytest.raises(ValueError, match="dataset='raid', only for market1501: give data=FOLDER"):
-        experiment.load_data(smoke(dataset="raid"), outputs=tmp_path)
+    with pytest.raises(ValueError, match="dataset='folder', only for market1501, .*: give data=FOLDER"):
+        experiment.load_data(smoke(dataset="folder"), outputs=tmp_path)
+
+
+@pytest.mark.parametrize("name", synthetic.SPECS)
+def test_every_twin_is_drawn_read_and_split(name, cache):
+    data = experiment.load_data(smoke(dataset=name), outputs=cache)
+    roles = {"query", "gallery"} | ({"train", "val", "test"} if name != "partial_ilids" else set())
+    assert set(data.table.role) == roles
+    assert len(data.store.images) == len(data.table)
+    assert not len(data.copies)
+    cameras = set(data.table.camid)
+    assert (cameras == {-1}) == (name in ("ilids", "partial_ilids"))
+
+
+def test_a_run_may_score_a_model_of_another_data_set(finished, cache):
+    run = experiment.run(smoke(dataset="partial_ilids"), outputs=cache)
+    assert run.metrics["closed"] is None
+    assert run.metrics["retrieval"]["num_valid_queries"] == run.metrics["counts"]["query"]["images"] > 10
+    assert run.metrics["retrieval"]["mAP"] > run.metrics["retrieval"]["chance"]["mAP"]
+    assert run.metrics["data"]["name"] == "synthetic-partial_ilids-from-synthetic-market1501"
+    weights = zip(run.model().get_weights(), finished.model().get_weights(), strict=True)
+    assert all(np.array_equal(one, other) for one, other in weights)
+    assert run.history.equals(finished.history)
+
+
+def test_a_baseline_on_another_data_set_trains_nothing(tmp_path):
+    run = experiment.run(smoke(dataset="partial_ilids").baseline(), outputs=tmp_path)
+    assert run.metrics["retrieval"]["mAP"] > run.metrics["retrieval"]["chance"]["mAP"]
+    assert len(runs.finished(tmp_path)) == 1
+
+
+@pytest.mark.filterwarnings("ignore:Market-1501 on disk")
+def test_a_query_that_is_in_the_gallery_too_is_reported(tmp_path):
+    root = market_folder(tmp_path / "photos")
+    image = (root / "query/0004_c1s1_000000_00.jpg").read_bytes()
+    (root / "bounding_box_test/0004_c2s1_000009_00.jpg").write_bytes(image)
+    with pytest.warns(UserWarning, match="1 queries in .* first query/0004_c1s1_000000_00.jpg of bounding_box_test"):
+        data = experiment.load_data(real(root), outputs=tmp_path)
+    assert len(data.copies) == 1
 
 
 @pytest.mark.filterwarnings("ignore:Market-1501 on disk")
@@ -229,8 +271,8 @@ def test_an_empty_split_is_named(tmp_path):
 @pytest.mark.filterwarnings("ignore:Market-1501 on disk")
 def test_one_identity_is_too_few_to_train_on(tmp_path):
     root = market_folder(tmp_path / "photos", train=(1,))
-    with pytest.raises(ValueError, match="identit"):
-        experiment.load_data(real(root), outputs=tmp_path)
+    with pytest.raises(ValueError, match="1 identities of market1501"):
+        experiment.run(real(root), outputs=tmp_path)
 
 
 @pytest.mark.filterwarnings("ignore:Market-1501 on disk")

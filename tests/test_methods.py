@@ -27,10 +27,10 @@ def test_every_method_embeds_trains_on_its_batches_and_compares(name, tmp_path):
     method = make(method=name)
     outputs = predict(method)
     assert all(len(array) == 8 and np.isfinite(array).all() for array in outputs.values())
-    assert set(method.losses) <= set(method.training_model.output if method.training_model else {})
-    rounds = list(method.rounds(LABELS, lambda: outputs))
-    assert bool(rounds) == (method.training_model is not None)
-    if rounds:
+    assert bool(method.losses) == method.learns
+    if method.learns:
+        assert set(method.losses) <= set(method.training_model.output)
+        assert list(method.rounds(LABELS, lambda: outputs))
         inputs = {"images": IMAGES, **method.batch_inputs(LABELS, np.random.default_rng(0))}
         targets = {output: LABELS for output in method.losses}
         losses = {output: loss for output, (loss, _) in method.losses.items()}

@@ -11,6 +11,8 @@ from gaaplib.datasets.records import (
     check_records,
     counts,
     make_records,
+    sample,
+    totals,
     warn_if_counts_differ,
 )
 
@@ -130,3 +132,24 @@ def test_a_difference_is_one_warning_with_both_sides(expected, numbers):
     assert message.startswith("Toy on disk differs")
     for word in ("found", "expected", "images", "identities", "train", *numbers):
         assert word in message
+
+
+def test_a_sample_is_a_row_of_images_of_each_of_some_identities():
+    sizes = {1: 9, 2: 4, 3: 5, 4: 1, 5: 6}
+    rows = [(f"{pid}/{n}.jpg", pid, n % 3, "all") for pid, size in sizes.items() for n in range(size)]
+    rows += [(f"0/{n}.jpg", 0, 1, "all") for n in range(20)]
+    chosen = sample(make_records(rows), identities=3, images=4)
+    assert chosen["pid"].tolist() == [1] * 4 + [2] * 4 + [5] * 4
+    assert chosen.loc[chosen["pid"] == 1, "camid"].tolist() == [0, 0, 1, 2]
+    assert chosen["path"].is_unique
+    # None has so many: as many as the largest has.
+    assert sample(make_records(rows), identities=3, images=50)["pid"].tolist() == [1] * 9
+
+
+def test_totals_count_each_identity_once():
+    found = totals(counts(make_records(ROWS)))
+    assert found.to_dict() == {"images": 4, "identities": 2, "cameras": 2}
+    unsplit = totals(counts(make_records([("a.jpg", 1, -1, "all"), ("b.jpg", 2, -1, "all")])))
+    assert unsplit.to_dict() == {"images": 2, "identities": 2, "cameras": 0}
+    test_only = pd.DataFrame({"query": {"images": 3, "identities": 2}, "gallery": {"images": 4, "identities": 2}}).T
+    assert totals(test_only).to_dict() == {"images": 7, "identities": 2, "cameras": 0}

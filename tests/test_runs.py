@@ -100,6 +100,21 @@ def test_compare_has_chance_first_and_intervals(tmp_path):
     assert runs.cmc(run, 3).tolist() == [0.5, 0.75, 0.75]
 
 
+def test_the_closed_protocol_has_intervals_over_identities(tmp_path):
+    run = write_run(tmp_path, [0.5, 0.7])
+    with pytest.raises(ValueError, match="has no closed protocol"):
+        runs.compare_closed({"ours": run})
+    # One identity is always right, with three images; one is never, with one.
+    np.savez(run.folder / "per_image.npz", rank=[1, 1, 1, 4], pid=[5, 5, 5, 9], row=range(4))
+    chance = {"mRA": 0.5, "mAP": 0.75, "cmc1": 0.5, "cmc5": 1.0}
+    finish(run, closed={"chance": chance})
+    table = runs.compare_closed({"ours": run})
+    assert table.loc["chance", "mRA"] == "0.500"
+    assert table.loc["ours", "mRA"].startswith("0.500 [")
+    assert table.loc["ours", "CMC(1)"].startswith("0.750 [")
+    assert table.loc["ours", "mAP"].startswith("0.812 [")
+
+
 def test_queries_without_a_match_are_left_out(tmp_path):
     run = write_run(tmp_path, [0.2, np.nan, 0.6], first_hit=[1, np.nan, 4], pid=[1, 2, 3], valid=[True, False, True])
     assert runs.compare({"ours": run}).loc["ours", "mAP"].startswith("0.400 [")
@@ -123,13 +138,3 @@ def test_a_diverged_run_is_not_compared(tmp_path):
     assert pd.isna(runs.table(tmp_path).retrieval_mAP[0])
     with pytest.raises(ValueError, match="ours .* diverged"):
         runs.compare({"ours": run})
-
-
-def test_outputs_are_found_from_the_notebooks_folder(tmp_path, monkeypatch):
-    monkeypatch.delenv("GAAP_OUTPUTS", raising=False)
-    for name in ("notebooks", "gaaplib"):
-        (tmp_path / name).mkdir()
-    monkeypatch.chdir(tmp_path / "notebooks")
-    assert runs.outputs_folder() == tmp_path / "outputs"
-    monkeypatch.setenv("GAAP_OUTPUTS", str(tmp_path / "elsewhere"))
-    assert runs.outputs_folder() == tmp_path / "elsewhere"

@@ -72,6 +72,45 @@ def counts(records: pd.DataFrame) -> pd.DataFrame:
     return table.reindex([split for split in SPLITS if split in table.index])
 
 
+def totals(table: pd.DataFrame) -> pd.Series:
+    """Images, identities and cameras of a whole data set from those of its splits.
+
+    Args:
+        table: as :func:`counts` answers it, or published counts in that form. Identities are those of training and
+            query together, where there is a split: those of the gallery are the queries' and the distractor.
+    """
+    has_split = "all" not in table.index
+    people = table.reindex([split for split in ("train", "query") if split in table.index]) if has_split else table
+    cameras = table["cameras"].max() if "cameras" in table else 0
+    values = {"images": table["images"].sum(), "identities": people["identities"].sum(), "cameras": cameras}
+    return pd.Series(values, dtype="int64")
+
+
+def sample(records: pd.DataFrame, identities: int, images: int) -> pd.DataFrame:
+    """Rows for a sheet: some identities, evenly spaced among those that have enough images, a row of images each.
+
+    Args:
+        records: a table of records; further columns are carried along.
+        identities: how many, or all that there are.
+        images: of each, at equal steps through its cameras; if no identity has so many, as many as the largest has.
+
+    Returns:
+        The rows, identity by identity, each with equally many; distractors are left out.
+    """
+    people = records[records["pid"] != DISTRACTOR].sort_values(["pid", "camid", "path"])
+    sizes = people.groupby("pid").size()
+    images = min(images, sizes.max())
+    enough = sizes.index[sizes >= images]
+    chosen = enough[_even(len(enough), min(identities, len(enough)))]
+    groups = people.groupby("pid")
+    steps = [groups.get_group(pid).iloc[_even(sizes[pid], images)] for pid in chosen]
+    return pd.concat(steps)
+
+
+def _even(size: int, number: int) -> np.ndarray:
+    return np.linspace(0, size - 1, number).astype(int)
+
+
 def warn_if_counts_differ(records: pd.DataFrame, expected: Mapping[str, Mapping[str, int]], name: str) -> None:
     """Warn, once and with both side by side, if the records are not as many as expected.
 

@@ -37,17 +37,13 @@ class StripeHistogram(keras.layers.Layer):
 class Histogram(Method):
     """The baseline without learning; it has a retrieval protocol and no closed one."""
 
-    training_model = None
+    learns = False
     losses = {}
 
     def __init__(self, config, num_classes):
         super().__init__(config, num_classes)
         images = keras.Input((config.height, config.width, 3), dtype="uint8", name="images")
         self.model = keras.Model(images, {"embedding": StripeHistogram(name="histogram")(images)})
-
-    def rounds(self, labels, embed):
-        """None: there is nothing to train."""
-        return iter(())
 
     def class_scores(self, outputs):
         """None: a histogram knows no identities."""

@@ -24,9 +24,9 @@ class Round:
 class Method:
     """A way to learn and compare embeddings. A new method is a subclass in a file of its own, listed in ``METHODS``.
 
-    A subclass builds, in ``__init__``:
+    A subclass says whether it ``learns`` (by default it does), and builds, in ``__init__``:
 
-    - ``training_model`` (None: there is nothing to learn): inputs ``{"images": (batch, height, width, 3), ...}``, with
+    - ``training_model``, if it learns: inputs ``{"images": (batch, height, width, 3), ...}``, with
       one more input for each array of :meth:`batch_inputs`; outputs a dict that has every key of :attr:`losses`.
     - ``model``: the same layers for inference, from images (batch, height, width, 3) to a dict of outputs. By default
       ``"embedding"`` (batch, features) and ``"logits"`` (batch, identities) are read; a method that overrides
@@ -38,6 +38,7 @@ class Method:
         num_classes: identities to train on.
     """
 
+    learns = True
     training_model: keras.Model
     model: keras.Model
     losses: dict
