@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-from gaaplib.datasets.cuhk03 import EXPECTED, read
+from gaaplib.datasets.cuhk03 import EXPECTED, VARIANTS, published, read
 from gaaplib.datasets.records import check_records, counts
 
 FILES = [
@@ -112,7 +112,7 @@ def test_the_variant_is_asked_for_or_is_the_one_there(home):
     assert len(read(root, expected=None, variant="labeled")) == 7
     home.rename(root / "other")
     assert len(read(root, expected=None)) == 7
-    with pytest.raises(FileNotFoundError, match=r"no CUHK03 \(detected\)"):
+    with pytest.raises(FileNotFoundError, match="no detected CUHK03"):
         read(root, variant="detected")
     with pytest.raises(ValueError, match="variant is 'manual': it must be detected or labeled"):
         read(root, variant="manual")
@@ -144,6 +144,20 @@ def test_counts_are_compared_with_those_of_the_variant(home, folder, images):
     assert str(images) in str(caught[0].message)
     with pytest.warns(UserWarning, match="7368"):
         read(home, variant="labeled")
+
+
+@pytest.mark.parametrize(
+    ("folder", "variant"), [("detected", "detected"), ("labeled", "labeled"), ("copy", "detected")]
+)
+def test_the_published_counts_are_of_the_variant_that_is_read(home, folder, variant):
+    home = home.rename(home.parent / folder)
+    assert published(home) == EXPECTED[variant]
+    assert published(home, "labeled") == EXPECTED["labeled"]
+    assert VARIANTS == ("detected", "labeled")
+    with pytest.raises(ValueError, match="variant is 'manual': it must be detected or labeled"):
+        published(home, "manual")
+    with pytest.raises(FileNotFoundError, match="no detected or labeled CUHK03"):
+        published(home / "query")
 
 
 def test_files_that_are_no_images_are_ignored(home):
@@ -220,7 +234,7 @@ def test_a_listed_name_must_be_a_plain_one(config_home, name):
 def test_both_layouts_are_refused(home, config_home):
     with pytest.raises(ValueError, match="more than one detected CUHK03") as error:
         read(config_home)
-    assert f"{home} and {config_home}:" in str(error.value)
+    assert f": {home}; {config_home}: give" in str(error.value)
     assert len(read(home, expected=None)) == 6
 
 
@@ -230,8 +244,7 @@ def test_no_or_half_a_layout_is_named_with_what_is_there(config_home, missing):
     with pytest.raises(FileNotFoundError) as error:
         read(config_home)
     message = str(error.value)
-    assert "bounding_box_train, query, bounding_box_test" in message
-    assert "cuhk03_new_protocol_config_{detected,labeled}.mat with the folder images_{detected,labeled}" in message
+    assert "no detected or labeled CUHK03" in message
     assert message.endswith("other")
 
 

@@ -60,3 +60,23 @@ def test_a_missing_image_is_named(tmp_path, records):
     (tmp_path / "g/2.jpg").unlink()
     with pytest.raises(FileNotFoundError, match="g/2.jpg"):
         duplicates.same_bytes(tmp_path, records)
+
+
+def test_members_of_a_file_have_nothing_to_compare(tmp_path, records):
+    expected = duplicates.same_bytes(tmp_path, records)
+    (tmp_path / "x.mat").touch()
+    members = make_records([("x.mat#000000", 1, -1, "query"), ("x.mat#000001", 1, -1, "gallery")])
+    for root in (tmp_path, tmp_path / "x.mat"):
+        pairs = duplicates.same_bytes(root, members)
+        assert list(pairs.columns) == ["query", "gallery", "pid"]
+        assert len(pairs) == 0
+    assert duplicates.same_bytes(tmp_path, pd.concat([records, members])).equals(expected)
+
+
+def test_a_file_with_the_members_sign_in_its_name_is_compared_or_missing(tmp_path, records):
+    (tmp_path / "g/1.jpg").rename(tmp_path / "g/1#b.jpg")
+    records = records.replace({"path": {"g/1.jpg": "g/1#b.jpg"}})
+    assert duplicates.same_bytes(tmp_path, records)["gallery"].tolist() == ["g/1#b.jpg", "g/1again.jpg"]
+    (tmp_path / "g/1#b.jpg").unlink()
+    with pytest.raises(FileNotFoundError, match="g/1#b.jpg"):
+        duplicates.same_bytes(tmp_path, records)

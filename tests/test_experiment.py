@@ -271,8 +271,19 @@ def test_an_empty_split_is_named(tmp_path):
 @pytest.mark.filterwarnings("ignore:Market-1501 on disk")
 def test_one_identity_is_too_few_to_train_on(tmp_path):
     root = market_folder(tmp_path / "photos", train=(1,))
-    with pytest.raises(ValueError, match="1 identities of market1501"):
-        experiment.run(real(root), outputs=tmp_path)
+    with pytest.raises(ValueError, match="identity 1 only"):
+        experiment.load_data(real(root), outputs=tmp_path)
+
+
+def test_nobody_to_train_on_is_said_before_training(tmp_path):
+    for n in range(4):
+        save_colour(tmp_path / f"{n}.png", n // 2, n)
+    lines = ["path,pid,split", *(f"{n}.png,{1 + n // 2},{('query', 'gallery')[n % 2]}" for n in range(4))]
+    (tmp_path / "records.csv").write_text("\n".join(lines))
+    config = smoke(dataset="folder", data=str(tmp_path))
+    with pytest.raises(ValueError, match="0 identities of folder to train on.*give train_dataset"):
+        experiment.run(config, outputs=tmp_path / "outputs")
+    assert experiment.run(config.baseline(), outputs=tmp_path / "outputs").metrics["status"] == "done"
 
 
 @pytest.mark.filterwarnings("ignore:Market-1501 on disk")

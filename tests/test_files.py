@@ -2,7 +2,18 @@ import re
 
 import pytest
 
-from gaaplib.datasets.files import found_in, images_in, listed_image, named_images, read_text, refuse
+from gaaplib.datasets.files import (
+    folders_in,
+    found_in,
+    images_in,
+    is_archive,
+    listed_image,
+    named_images,
+    one_home,
+    read_text,
+    refuse,
+    wrong_case,
+)
 
 PATTERN = re.compile(r"\d+\.jpg")
 
@@ -17,31 +28,35 @@ def home(tmp_path):
 
 
 def test_images_are_sorted_and_hidden_files_and_folders_are_none(home):
-    assert [file.name for file in images_in(home)] == ["1.jpg", "10.JPG", "2.jpg"]
+    assert images_in(home, home) == ["1.jpg", "10.JPG", "2.jpg"]
+    assert images_in(home / "deep", home) == ["3.jpg"]
 
 
 def test_names_that_do_not_match_are_named(home):
     with pytest.raises(ValueError, match=r"1 of 3 images .*10\.JPG: expected <number>\.jpg"):
-        named_images(home, PATTERN, "Somebody", "<number>.jpg")
+        named_images(home, home, PATTERN, "Somebody", "<number>.jpg")
     (home / "10.JPG").unlink()
-    assert [match[0] for _, match in named_images(home, PATTERN, "Somebody", "<number>.jpg")] == ["1.jpg", "2.jpg"]
+    images = named_images(home, home, PATTERN, "Somebody", "<number>.jpg")
+    assert [(path, match[0]) for path, match in images] == [("1.jpg", "1.jpg"), ("2.jpg", "2.jpg")]
+    (image,) = named_images(home / "deep", home, PATTERN, "Somebody", "<number>.jpg")
+    assert image[0] == "deep/3.jpg"
 
 
 def test_a_folder_without_images_is_named(home):
     (home / "empty").mkdir()
     with pytest.raises(ValueError, match="empty has no image"):
-        named_images(home / "empty", PATTERN, "Somebody", "<number>.jpg")
+        named_images(home / "empty", home, PATTERN, "Somebody", "<number>.jpg")
 
 
 def test_what_is_there_is_told(home):
-    assert found_in(home / "nothing") == "no such folder"
+    assert found_in(home / "nothing") == "no such file or folder"
     assert found_in(home / "1.jpg") == "a file, not a folder"
     assert found_in(home / "deep") == "3.jpg"
 
 
 @pytest.mark.parametrize(("text", "path"), [("deep/3.jpg", "deep/3.jpg"), (" deep\\3.jpg ", "deep/3.jpg")])
 def test_a_listed_image_becomes_a_posix_path(home, text, path):
-    assert listed_image(home, text) == path
+    assert listed_image(home, text, home) == path
 
 
 @pytest.mark.parametrize(
@@ -58,7 +73,55 @@ def test_a_listed_image_becomes_a_posix_path(home, text, path):
 )
 def test_a_wrong_path_in_a_list_is_refused(home, text, message):
     with pytest.raises(ValueError, match=message):
-        listed_image(home, text)
+        listed_image(home, text, home)
+
+
+def test_a_listed_image_may_be_a_link_within_the_root_only(home):
+    (home / "deep/link.jpg").symlink_to(home / "1.jpg")
+    assert listed_image(home / "deep", "link.jpg", home) == "link.jpg"
+    with pytest.raises(ValueError, match=f"link.jpg is a symbolic link to {home}/1.jpg, outside of {home}/deep"):
+        listed_image(home / "deep", "link.jpg", home / "deep")
+
+
+def test_folders_are_sorted_without_hidden_ones_and_those_of_a_system(home):
+    for name in ("b", ".a", "__MACOSX", "a"):
+        (home / name).mkdir()
+    (home / "c").symlink_to(home / "a")
+    assert folders_in(home, home) == ["a", "b", "c", "deep"]
+    (home / "gone").symlink_to(home / "nowhere")
+    with pytest.raises(ValueError, match=f"{home}/gone is a symbolic link to {home}/nowhere, which is not there"):
+        folders_in(home, home)
+
+
+def test_links_in_a_circle_are_told(home):
+    (home / "3.jpg").symlink_to(home / "4.jpg")
+    (home / "4.jpg").symlink_to(home / "3.jpg")
+    with pytest.raises(ValueError, match="is a symbolic link to .*, which is not there"):
+        images_in(home, home)
+
+
+def test_a_name_is_in_the_wrong_case_only_where_the_right_one_is_not(tmp_path):
+    for name in ("Query", "gallery"):
+        (tmp_path / name).mkdir()
+    assert wrong_case(tmp_path, ["query", "gallery"]) == [f"{tmp_path}/Query is there: rename it to query"]
+    (tmp_path / "query").mkdir(exist_ok=True)
+    assert wrong_case(tmp_path, ["query", "gallery"]) == []
+    assert wrong_case(tmp_path / "nowhere", ["query"]) == []
+
+
+@pytest.mark.parametrize("name", ["a.zip", "a.tar.gz", "a.TGZ", "a.mat.gz", "a.7z", "a.rar", "a.tar.xz", "a.tar.bz2"])
+def test_an_archive_is_told_by_its_name(name):
+    assert is_archive(name)
+    assert not is_archive("a.mat")
+
+
+def test_a_file_where_a_folder_is_wanted_and_the_reverse_are_told(home):
+    with pytest.raises(FileNotFoundError) as error:
+        one_home([], home, "Somebody", "tree", homes=["notes.txt"], names=["1.jpg", "deep", "deep.mat"])
+    assert f"{home / 'notes.txt'} is a file: it must be a folder" in str(error.value)
+    (home / "deep.mat").mkdir()
+    with pytest.raises(FileNotFoundError, match="deep.mat is a folder: it must be a file$"):
+        one_home([], home, "Somebody", "tree", names=["deep", "deep.mat"])
 
 
 def test_text_may_have_a_byte_order_mark_and_has_to_be_utf8(tmp_path):

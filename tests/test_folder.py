@@ -89,12 +89,34 @@ def test_a_person_without_images_is_refused(people):
         read(people)
 
 
+@pytest.mark.parametrize("name", ["query", "Train", "bounding_box_test", "Persons"])
+def test_a_part_of_another_data_set_is_no_person(people, name):
+    touch(people, f"{name}/0001_c1s1_001051_00.jpg")
+    with pytest.raises(ValueError, match=f"{people} has {name}: that is no person, but part of another data set"):
+        read(people)
+
+
+def test_a_packed_person_is_refused_unless_it_is_unpacked_too(people):
+    records = read(people)
+    touch(people, "10.zip", "2.tar.gz")
+    assert read(people).equals(records)
+    touch(people, "anna.zip")
+    with pytest.raises(ValueError, match="anna.zip is packed: unpack it, or move it elsewhere"):
+        read(people)
+
+
+def test_links_in_a_circle_are_not_followed(people):
+    records = read(people)
+    (people / "2/all").symlink_to(people)
+    assert read(people).equals(records)
+
+
 @pytest.mark.parametrize("files", [[], ["a.jpg"]])
 def test_a_root_without_persons_is_named_with_what_is_there(tmp_path, files):
     touch(tmp_path, *files)
-    with pytest.raises(FileNotFoundError, match=f"subfolder .* records.csv; found there: {(files or ['nothing'])[0]}$"):
+    with pytest.raises(FileNotFoundError, match=f"records.csv(.|\n)*found in .*: {(files or ['nothing'])[0]}$"):
         read(tmp_path)
-    with pytest.raises(FileNotFoundError, match="no such folder"):
+    with pytest.raises(FileNotFoundError, match="no such file or folder"):
         read(tmp_path / "nowhere")
 
 
@@ -206,6 +228,14 @@ def test_wrong_columns_are_named(table, header, why):
     assert len(found) == len(why)
     assert all(part in line for part, line in zip(why, found, strict=True))
     assert "path,pid and optionally camid,split, separated by commas" in hint
+
+
+def test_a_table_of_another_spelling_is_not_overlooked(people):
+    touch(people, "Records.csv")
+    if (people / "records.csv").exists():
+        pytest.skip("this file system does not tell upper from lower case")
+    with pytest.raises(ValueError, match="Records.csv is there: rename it to records.csv, or move it elsewhere"):
+        read(people)
 
 
 def test_an_empty_table_and_another_encoding_are_named(table):

@@ -65,14 +65,22 @@ def test_an_image_with_another_name_is_refused(persons, name):
 @pytest.mark.parametrize("files", [[], ["readme.txt"]])
 def test_a_wrong_root_is_named_with_what_is_there(tmp_path, files):
     touch(tmp_path, *files)
-    with pytest.raises(FileNotFoundError, match=f"no i-LIDS in .*found there: {files[0] if files else 'nothing'}"):
+    with pytest.raises(
+        FileNotFoundError, match=f"no i-LIDS in (.|\n)*found in .*: {files[0] if files else 'nothing'}$"
+    ):
+        read(tmp_path)
+
+
+def test_images_of_another_naming_are_no_persons(tmp_path):
+    touch(tmp_path, "IMG_0001.jpg")
+    with pytest.raises(FileNotFoundError, match="no i-LIDS in (.|\n)*Persons/0001001.jpg(.|\n)*: IMG_0001.jpg$"):
         read(tmp_path)
 
 
 def test_a_root_that_is_no_folder_is_named(persons):
-    with pytest.raises(FileNotFoundError, match="found there: a file, not a folder"):
+    with pytest.raises(FileNotFoundError, match="found in .*: a file, not a folder"):
         read(persons / FILES[0])
-    with pytest.raises(FileNotFoundError, match="found there: no such folder"):
+    with pytest.raises(FileNotFoundError, match="found in .*: no such file or folder"):
         read(persons / "nowhere")
 
 

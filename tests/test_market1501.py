@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from gaaplib.datasets.market1501 import EXPECTED, FOLDER, read
+from gaaplib.datasets import market1501
+from gaaplib.datasets.market1501 import EXPECTED, FOLDER, VARIANTS, published, read
 from gaaplib.datasets.records import check_records, counts
 
 SAMPLE = Path(__file__).parents[2] / "shared/real/pku-sample"
@@ -116,16 +117,14 @@ def test_a_missing_folder_is_named_with_what_is_there(home):
     with pytest.raises(FileNotFoundError) as error:
         read(home)
     message = str(error.value)
-    assert "looked for the folders bounding_box_train, query, bounding_box_test" in message
-    assert FOLDER in message
-    assert "found there: bounding_box_test, bounding_box_train" in message
+    assert message.endswith(f"found in {home}: bounding_box_test, bounding_box_train")
 
 
 @pytest.mark.parametrize(
     ("make", "found"),
     [
-        (lambda root: None, "no such folder"),
-        (lambda root: root.mkdir(), "found there: nothing"),
+        (lambda root: None, "no such file or folder"),
+        (lambda root: root.mkdir(), "found in .*: nothing"),
         (lambda root: touch(root, *(f"{n:02d}.txt" for n in range(11))), r"08.txt, 09.txt, \.\.\.$"),
     ],
 )
@@ -201,6 +200,84 @@ def test_a_data_set_of_the_expected_size_is_silent(tmp_path):
         warnings.simplefilter("error")
         records = read(tmp_path, expected=SMALL)
     assert counts(records).to_dict("index") == SMALL
+
+
+DISTRACTORS = ["0000_c2s1_000007_00.jpg", "0000_c6.JPG", "-1_c1s1_000401_03.jpg", "000007.jpg"]
+
+
+@pytest.mark.parametrize(
+    "folder",
+    [
+        f"{FOLDER}/images",
+        "images",
+        f"{FOLDER}/distractors_500k",
+        f"{FOLDER}/distractors_500k/images",
+        "distractors_500k",
+        "distractors_500k/images",
+    ],
+)
+def test_the_variant_adds_distractors_wherever_they_circulate(home, folder):
+    """Junk is dropped there too, and a distractor that tells no camera has one that no query has."""
+    root = home.parent
+    records = read(root, expected=None)
+    touch(root, *(f"{folder}/{name}" for name in DISTRACTORS))
+    assert read(root, expected=None).equals(records)
+    with_distractors = read(root, expected=None, variant="500k")
+    check_records(with_distractors)
+    added = with_distractors[~with_distractors["path"].isin(records["path"])]
+    assert added.values.tolist() == [
+        [f"{folder}/000007.jpg", 0, 0, "gallery"],
+        [f"{folder}/0000_c2s1_000007_00.jpg", 0, 2, "gallery"],
+        [f"{folder}/0000_c6.JPG", 0, 6, "gallery"],
+    ]
+    assert len(with_distractors) == len(records) + 3
+
+
+@pytest.mark.parametrize(
+    "name", ["0001_c1s1_000001_00.jpg", "0000_c7s1_000001_00.jpg", "0000_c0.jpg", "x_c12.jpg", "a.bmp"]
+)
+def test_what_is_no_distractor_is_refused(home, name):
+    touch(home, f"images/{DISTRACTORS[0]}", f"images/{name}")
+    with pytest.raises(ValueError, match=f"1 of 2 images in {home}/images .*{name}.*such as 0000_c1s1_000151_01.jpg"):
+        read(home, variant="500k")
+
+
+def test_missing_distractors_are_named_with_their_archive(home):
+    touch(home, "distractors_500k.zip", "Images/0000_c1.jpg")
+    with pytest.raises(FileNotFoundError, match="no distractors of Market-1501 in ") as error:
+        read(home, variant="500k")
+    message = str(error.value)
+    assert f"{home / 'distractors_500k.zip'} is packed: unpack it" in message
+    assert f"{home / 'Images'} is there: rename it to images" in message
+    assert "distractors_500k/images/0000_c1s1_000151_01.jpg" in message
+
+
+def test_distractors_in_two_places_are_refused(home):
+    touch(home, f"images/{DISTRACTORS[0]}", f"distractors_500k/{DISTRACTORS[0]}")
+    with pytest.raises(ValueError, match=f"more than one .*: {home}/images; {home}/distractors_500k:"):
+        read(home, variant="500k")
+
+
+def test_the_published_counts_of_the_variant(home, monkeypatch):
+    assert published(home) == EXPECTED
+    with_distractors = {**EXPECTED, "gallery": {"images": 515_913, "identities": 751, "cameras": 6}}
+    assert published(home, "500k") == with_distractors
+    assert published(home) == EXPECTED
+    touch(home, "images/0000_c4s1_000007_00.jpg")
+    with pytest.warns(UserWarning, match=r"Market-1501 \(500k\) on disk(.|\n)* 515913 "):
+        read(home, variant="500k")
+    monkeypatch.setattr(market1501, "EXPECTED", counts(read(home, expected=None)).to_dict("index"))
+    monkeypatch.setattr(market1501, "DISTRACTORS", 1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        read(home, market1501.EXPECTED, "500k")
+
+
+@pytest.mark.parametrize("call", [published, lambda root, variant: read(root, None, variant)])
+def test_an_unknown_variant_is_named_with_the_known_ones(home, call):
+    assert VARIANTS == ("500k",)
+    with pytest.raises(ValueError, match="variant is '500K': it must be 500k, or None"):
+        call(home, "500K")
 
 
 @pytest.mark.skipif(not SAMPLE.is_dir(), reason="the real sample is not on this machine")

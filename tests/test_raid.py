@@ -153,8 +153,8 @@ def test_a_path_of_no_image_is_named_with_the_images_there_are(home, open_one, p
     ("names", "found"),
     [
         (None, "no such file or folder"),
-        ([], "found there: nothing"),
-        (["RAiD.zip", "README"], "found there: RAiD.zip, README"),
+        ([], "nothing"),
+        (["RAiD.zip", "README"], "RAiD.zip, README\n.*RAiD.zip is packed: unpack it$"),
         ([f"{number:02d}.txt" for number in range(11)], r"08.txt, 09.txt, \.\.\.$"),
     ],
 )
@@ -165,7 +165,7 @@ def test_a_missing_file_is_named_with_what_is_there(tmp_path, names, found, read
         root.mkdir()
     for name in names or ():
         (root / name).touch()
-    with pytest.raises(FileNotFoundError, match=f"looked for the file {FILE} there; .*{found}"):
+    with pytest.raises(FileNotFoundError, match=f"no RAiD in (.|\n)*{FILE} (.|\n)*found in {root}: .*{found}"):
         reader(root)
 
 

@@ -144,14 +144,14 @@ def test_a_missing_camera_is_named_with_what_is_there(home, from_parent):
     with pytest.raises(FileNotFoundError) as error:
         read(home.parent if from_parent else home)
     message = str(error.value)
-    assert "looked for the folders Cam_1 to Cam_12 there and in its subfolder Data" in message
-    assert "found there: " + ("Data" if from_parent else "Cam_1, Cam_10, Cam_11") in message
+    assert f"found in {home}: Cam_1, Cam_10, Cam_11, Cam_12, Cam_2, " in message
+    assert (f"found in {home.parent}: Data\n" in message) == from_parent
 
 
 @pytest.mark.parametrize(
     ("make", "found"),
     [
-        (lambda root: None, "no such folder"),
+        (lambda root: None, "no such file or folder"),
         (lambda root: root.mkdir(), "nothing"),
         (lambda root: touch(root, *(f"{n:02d}.txt" for n in range(11))), r"00.txt, .*08.txt, 09.txt, \.\.\.$"),
     ],
@@ -159,7 +159,7 @@ def test_a_missing_camera_is_named_with_what_is_there(home, from_parent):
 @pytest.mark.parametrize("reader", [read, read_annotation])
 def test_a_wrong_root_is_named_with_what_is_there(tmp_path, make, found, reader):
     make(tmp_path / "data")
-    with pytest.raises(FileNotFoundError, match=f"RPIfield .*found .*: {found}"):
+    with pytest.raises(FileNotFoundError, match=f"RPIfield (.|\n)*found .*: {found}"):
         reader(tmp_path / "data")
 
 
@@ -317,6 +317,16 @@ def test_a_web_page_instead_of_annotation_is_named_when_reading_images(home):
     (home / "Cam_6.mat").write_text("<!DOCTYPE html><title>quota exceeded</title>" * 9)
     with pytest.warns(UserWarning), pytest.raises(ValueError, match="Cam_6.mat is no whole MATLAB file of format v5"):
         read(home)
+
+
+@pytest.mark.parametrize("folder", ["RPIfield/Data", "RPIfield/Data_Info"])
+def test_annotation_by_a_link_that_leads_away_is_named(home, folder, tmp_path):
+    annotate(tmp_path / folder)
+    file = tmp_path / folder / "Cam_6.mat"
+    file.rename(tmp_path / "elsewhere.mat")
+    file.symlink_to(tmp_path / "elsewhere.mat")
+    with pytest.raises(ValueError, match=f"{file} is a symbolic link to {tmp_path}/elsewhere.mat, outside of "):
+        read_annotation(home)
 
 
 def test_published_counts():

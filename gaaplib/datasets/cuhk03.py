@@ -1,13 +1,7 @@
 """CUHK03 in the new protocol: 1,467 identities on a campus, two cameras, 767 to train and 700 to test.
 
-It comes in two variants, boxes of a detector ("detected") and boxes drawn by hand ("labeled"), and in two layouts, of
-which the first is named as Market-1501::
-
-    cuhk03-np/                                    cuhk03/
-        detected/                                     cuhk03_new_protocol_config_detected.mat
-            bounding_box_train/0001_c1_1.png          images_detected/1_001_1_01.png
-            query/0003_c1_22.png
-            bounding_box_test/0003_c1_21.png
+It comes in two variants, boxes of a detector ("detected") and boxes drawn by hand ("labeled"), and in two layouts,
+which ``TREE`` shows; the first is named as Market-1501.
 
 In the first, a name is identity and camera (c1, c2); the rest is free. In the second, the configuration has it all: the
 files' names, their labels and cameras, and which of them train, query and are gallery; files that it does not use are
@@ -17,6 +11,7 @@ Sources: W. Li et al., "DeepReID: Deep Filter Pairing Neural Network for Person 
 et al., "Re-ranking Person Re-identification with k-reciprocal Encoding", CVPR 2017.
 """
 
+import os
 import re
 from collections.abc import Callable, Mapping
 from os import PathLike
@@ -26,9 +21,19 @@ import numpy as np
 import pandas as pd
 from scipy.io import loadmat
 
-from gaaplib.datasets.files import found_in, named_images
+from gaaplib.datasets.files import check_links, images_in, named_images, one_home, permitted
 from gaaplib.datasets.market1501 import FOLDERS
 from gaaplib.datasets.records import make_records, warn_if_counts_differ
+
+TREE = """
+One of these, or with "labeled" in place of "detected"; root is any of the folders above the images', or directly has
+cuhk03-np or cuhk03:
+cuhk03-np/                                    cuhk03/
+    detected/                                     cuhk03_new_protocol_config_detected.mat
+        bounding_box_train/0001_c1_1.png          images_detected/1_001_1_01.png
+        query/0003_c1_22.png
+        bounding_box_test/0003_c1_21.png
+"""
 
 HOMES = ("cuhk03-np", "cuhk03")
 CONFIG = "cuhk03_new_protocol_config_{}.mat"
@@ -50,8 +55,10 @@ EXPECTED = {
 }
 """Counts of both variants of the published data set."""
 
-NAME = re.compile(r"(?P<pid>(?!0000)\d{4})_c(?P<camid>[12])(?:\D.*)?\.(?:jpg|jpeg|png)", re.ASCII | re.IGNORECASE)
-Reader = Callable[[Path, str], list[tuple[Path, int, int, str]]]
+VARIANTS = tuple(EXPECTED)
+
+NAME = re.compile(r"(?P<pid>(?!0000)\d{4})_c(?P<camid>[12])(?:\D.*)?\.(?i:jpg|jpeg|png)", re.ASCII)
+Reader = Callable[[Path, Path, str], list[tuple[str, int, int, str]]]
 NAMING = "<4-digit identity from 0001>_c<camera 1 or 2>_<anything>.png, such as 0001_c1_1.png"
 
 
@@ -75,14 +82,14 @@ def read(
 
     Raises:
         FileNotFoundError: neither layout is there, or an image that the configuration uses is not.
+        PermissionError: a folder or file may not be read.
         ValueError: an unknown variant, both layouts, an image whose name does not match, an empty split, a
-            configuration that cannot be read or contradicts itself, fewer than two training identities.
+            configuration that cannot be read or contradicts itself, fewer than two training identities, a link that
+            leads out of the root.
     """
     root = Path(root).expanduser()
     variant, home, read_rows = _find_layout(root, variant)
-    records = make_records(
-        (file.relative_to(root).as_posix(), pid, camid, split) for file, pid, camid, split in read_rows(home, variant)
-    )
+    records = make_records(read_rows(home, root, variant))
     train_pids = records.loc[records["split"] == "train", "pid"].unique()
     if len(train_pids) < 2:
         raise ValueError(f"{home} trains on identity {train_pids[0]} only: training needs at least two identities")
@@ -91,47 +98,52 @@ def read(
     return records
 
 
+def published(root: str | PathLike, variant: str | None = None) -> Mapping[str, Mapping[str, int]]:
+    """Counts of the published data set in the variant that :func:`read` reads.
+
+    Arguments and errors are those of :func:`read`, as far as finding the data set goes.
+    """
+    return EXPECTED[_find_layout(Path(root).expanduser(), variant)[0]]
+
+
 def _find_layout(root: Path, variant: str | None) -> tuple[str, Path, Reader]:
     """The variant, the folder that has it, and the function that reads its rows."""
-    if variant is not None and variant not in EXPECTED:
-        raise ValueError(f"variant is {variant!r}: it must be {' or '.join(EXPECTED)}, or None to take what is there")
-    by_name = sorted(EXPECTED, key=lambda name: name not in root.name)
-    for name in [variant] if variant else by_name:
-        found = _layouts(root, name)
-        if len(found) > 1:
-            homes = " and ".join(str(home) for home, _ in found)
-            raise ValueError(f"more than one {name} CUHK03, in {homes}: give the folder of one, or move one elsewhere")
-        if found:
-            return name, *found[0]
-    wanted = variant or "{detected,labeled}"
-    raise FileNotFoundError(
-        f"no CUHK03 ({variant or 'detected or labeled'}) in {root}: looked there and in {', '.join(HOMES)} for the "
-        f"folders {', '.join(FOLDERS.values())}, in {wanted} or not, and for {CONFIG.format(wanted)} with the folder "
-        f"{IMAGES.format(wanted)} beside it; found there: {found_in(root)}"
-    )
+    if variant is not None and variant not in VARIANTS:
+        raise ValueError(f"variant is {variant!r}: it must be {' or '.join(VARIANTS)}, or None to take what is there")
+    variants = [variant] if variant else sorted(VARIANTS, key=lambda name: name not in root.name)
+    layouts = {name: _layouts(root, name) for name in variants}
+    name = next((name for name, found in layouts.items() if found), variants[0])
+    found = layouts[name]
+    names = [*FOLDERS.values(), *(text.format(name) for text in (CONFIG, IMAGES) for name in variants)]
+    owner = f"{name if found else ' or '.join(variants)} CUHK03"
+    one_home([home for home, _ in found], root, owner, TREE, homes=[*HOMES, *variants], names=names)
+    return name, *found[0]
 
 
 def _layouts(root: Path, variant: str) -> list[tuple[Path, Reader]]:
     """Every complete layout of a variant: its folder, and the function that reads its rows."""
     bases = [root, *(root / name for name in HOMES)]
     homes = [home for base in bases for home in (base, base / variant)]
-    folders = [home for home in homes if all((home / folder).is_dir() for folder in FOLDERS.values())]
+    folders = [home for home in homes if all(os.path.isdir(home / folder) for folder in FOLDERS.values())]
     configs = [
-        base for base in bases if (base / CONFIG.format(variant)).is_file() and (base / IMAGES.format(variant)).is_dir()
+        base
+        for base in bases
+        if os.path.isfile(base / CONFIG.format(variant)) and os.path.isdir(base / IMAGES.format(variant))
     ]
     return [(home, _read_folders) for home in folders] + [(home, _read_config) for home in configs]
 
 
-def _read_folders(home: Path, variant: str) -> list[tuple[Path, int, int, str]]:
+def _read_folders(home: Path, root: Path, variant: str) -> list[tuple[str, int, int, str]]:
     return [
-        (file, int(name["pid"]), int(name["camid"]), split)
+        (path, int(name["pid"]), int(name["camid"]), split)
         for split, folder in FOLDERS.items()
-        for file, name in named_images(home / folder, NAME, "CUHK03", NAMING)
+        for path, name in named_images(home / folder, root, NAME, "CUHK03", NAMING)
     ]
 
 
-def _read_config(home: Path, variant: str) -> list[tuple[Path, int, int, str]]:
+def _read_config(home: Path, root: Path, variant: str) -> list[tuple[str, int, int, str]]:
     config, folder = home / CONFIG.format(variant), home / IMAGES.format(variant)
+    check_links(config, root)
     table = _load(config)
     names = [str(np.ravel(name)[0]) if np.size(name) == 1 else repr(name) for name in np.ravel(table["filelist"])]
     pids = _whole_numbers(config, "labels", table["labels"], IDENTITIES)
@@ -147,20 +159,24 @@ def _read_config(home: Path, variant: str) -> list[tuple[Path, int, int, str]]:
         for index in _whole_numbers(config, f"{split}_idx", table[f"{split}_idx"], len(names))
     ]
     # By the names in the folder, so that a name that leads out of it is missing.
-    there = {file.name for file in folder.iterdir()}
+    there = set(images_in(folder, root))
     missing = [names[index] for index, _ in used if names[index] not in there]
     if missing:
         raise FileNotFoundError(
             f"{len(missing)} of {len(used)} images that {config} uses are not in {folder}, first "
             f"{', '.join(missing[:3])}: the images must be named as in its filelist"
         )
-    return [(folder / names[index], int(pids[index]), int(camids[index]), split) for index, split in used]
+    start = folder.relative_to(root).as_posix()
+    return [(f"{start}/{names[index]}", int(pids[index]), int(camids[index]), split) for index, split in used]
 
 
 def _load(config: Path) -> dict[str, np.ndarray]:
     """The configuration's variables."""
     try:
-        table = loadmat(config, variable_names=VARIABLES)
+        with permitted(config):
+            table = loadmat(config, variable_names=VARIABLES)
+    except PermissionError:
+        raise
     except Exception as error:  # a damaged file is whatever the reader stumbles over
         raise ValueError(f"{config} cannot be read as MATLAB v5 ({error}): download it anew") from error
     missing = [name for name in VARIABLES if name not in table]

@@ -1,16 +1,13 @@
 """A user's own photographs: a folder for each person, or a table.
 
-As folders, where a folder's name is the person's, any text::
-
-    photographs/
-        anna/IMG_0001.jpg
-        ben/IMG_0002.jpg
+It is as ``TREE`` shows. As folders, a folder's name is the person's, any text but that of a split or of a part of
+another data set (``NO_PERSON``), which would be taken for a handful of persons.
 
 Persons are numbered from 1 in the order of their names, numbers in it by value ("2" before "10"); a person who is added
 may change the numbers of others. Images lie directly in their person's folder: one that lies deeper is refused, because
 in ``train/anna/1.jpg`` nothing tells whether "train" or "anna" is the person. Cameras are unknown; the split is "all".
 
-As a table, ``records.csv`` in the folder, or a CSV file of another name given itself::
+As a table, it is ``records.csv`` in the folder, or a CSV file of another name given itself, of lines such as::
 
     path,pid,camid,split
     door/0001.jpg,anna,1,train
@@ -23,6 +20,7 @@ only. Where there is a table, the folders do not matter.
 
 import csv
 import io
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from os import PathLike
@@ -30,13 +28,37 @@ from pathlib import Path
 
 import pandas as pd
 
-from gaaplib.datasets.files import found_in, images_in, listed_image, read_text, refuse
+from gaaplib.datasets.files import (
+    check_links,
+    folders_in,
+    found_in,
+    images_in,
+    is_archive,
+    listed_image,
+    names_in,
+    one_home,
+    read_text,
+    refuse,
+    wrong_case,
+)
 from gaaplib.datasets.records import DISTRACTOR, SPLITS, UNKNOWN_CAMERA, make_records, warn_if_counts_differ
+
+TREE = """
+photographs/                      the root; a folder for each person, of any name:
+    anna/IMG_0001.jpg
+    ben/IMG_0002.jpg
+or a table and images in any folders:
+    records.csv
+    door/0001.jpg
+"""
 
 TABLE = "records.csv"
 NEEDED, OPTIONAL = ("path", "pid"), ("camid", "split")
-NO_PERSON = {"__MACOSX", "@eaDir"}
-"""Folders that a system makes; hidden ones are no person either."""
+NO_PERSON = {
+    *("train", "val", "test", "query", "gallery", "probe", "images", "images_detected", "images_labeled", "persons"),
+    *("bounding_box_train", "bounding_box_test", "gt_bbox", "gt_query", "partial_body_images", "whole_body_images"),
+}
+"""Folders of other data sets, in lower case."""
 
 EXPECTED = None
 """Nobody but the user knows how many photographs there are."""
@@ -56,14 +78,17 @@ def read(root: str | PathLike, expected: Mapping[str, Mapping[str, int]] | None 
         Records as described in :mod:`gaaplib.datasets.records`, with paths relative to ``image_folder(root)``.
 
     Raises:
-        FileNotFoundError: no persons' folders and no table.
-        ValueError: an image outside or too deep in the persons' folders, a person without images; a table with wrong
-            columns or values, naming the lines.
+        FileNotFoundError: no persons' folders with images and no table.
+        PermissionError: a folder or the table may not be read.
+        ValueError: an image outside or too deep in the persons' folders, a person without images, still packed, or
+            named as a part of another data set; a table with wrong columns or values, naming the lines; a link that
+            leads out of the root.
     """
     root = Path(root).expanduser()
     home = image_folder(root)
     table = home / TABLE if home == root else root
-    if table.is_file():
+    if os.path.isfile(table):
+        check_links(table, root)
         rows = _read_table(table, home)
     elif home == root:
         rows = _read_folders(root)
@@ -92,50 +117,56 @@ def number_persons(names: Iterable[str]) -> dict[str, int]:
 
 
 def _read_folders(root: Path) -> list[tuple[str, int, int, str]]:
-    people = _subfolders(root)
-    if not people:
-        raise FileNotFoundError(
-            f"no photographs in {root}: it must have a subfolder with images for each person, or the table {TABLE}; "
-            f"found there: {found_in(root)}"
-        )
-    loose = images_in(root)
-    if loose:
+    people = folders_in(root, root) if os.path.isdir(root) else []
+    images = {person: images_in(root / person, root) for person in people}
+    deeper = next((image for person in people for image in _deeper(root / person, root)), None)
+    found = [root] if deeper or any(images.values()) else []
+    one_home(found, root, "photographs", TREE, names=[TABLE])
+    _check_root(root, people)
+    if deeper:
+        person = deeper.relative_to(root).parts[0]
         raise ValueError(
-            f"{len(loose)} images are in {root} itself, first {loose[0].name}: move each into its person's subfolder"
+            f"{deeper} is too deep: images must be directly in their person's folder, here {person}; move them there, "
+            f"or give {root / person} as the root if its subfolders are the persons"
         )
     for person in people:
-        _check_person(person)
-    pids = number_persons(person.name for person in people)
-    return [
-        (file.relative_to(root).as_posix(), pids[person.name], UNKNOWN_CAMERA, "all")
-        for person in people
-        for file in images_in(person)
-    ]
-
-
-def _subfolders(folder: Path) -> list[Path]:
-    """Folders directly in a folder, sorted, without those that a system made."""
-    entries = sorted(folder.iterdir()) if folder.is_dir() else []
-    return [e for e in entries if e.is_dir() and not e.name.startswith(".") and e.name not in NO_PERSON]
-
-
-def _check_person(person: Path) -> None:
-    """Refuse a person whose images are deeper than directly in the folder, or who has none."""
-    deeper = _subfolders(person)
-    while deeper:
-        folder = deeper.pop()
-        images = images_in(folder)
-        if images:
+        if not images[person]:
             raise ValueError(
-                f"{images[0]} is too deep: images must be directly in their person's folder, here {person.name}; move "
-                f"them there, or give {person} as the root if its subfolders are the persons"
+                f"{root / person} has no image that can be read (found there: {found_in(root / person)}): each "
+                "subfolder is a person; put images in, as JPEG or PNG, or move the folder elsewhere"
             )
-        deeper += _subfolders(folder)
-    if not images_in(person):
+    pids = number_persons(people)
+    return [(f"{person}/{name}", pids[person], UNKNOWN_CAMERA, "all") for person in people for name in images[person]]
+
+
+def _deeper(person: Path, root: Path) -> Iterator[Path]:
+    """Images in the folders of a person's folder; links, which may lead in a circle, are not followed."""
+    folders = [person / name for name in folders_in(person, root)]
+    for folder in folders:
+        if not folder.is_symlink():
+            yield from (folder / name for name in images_in(folder, root))
+            yield from _deeper(folder, root)
+
+
+def _check_root(root: Path, people: list[str]) -> None:
+    """Refuse what is in a root of persons' folders and would make their count wrong."""
+    loose = images_in(root, root)
+    if loose:
         raise ValueError(
-            f"{person} has no image that can be read (found there: {found_in(person)}): each subfolder is a person; "
-            "put images in, as JPEG or PNG, or move the folder elsewhere"
+            f"{len(loose)} images are in {root} itself, first {loose[0]}: move each into its person's subfolder"
         )
+    splits = [person for person in people if person.lower() in NO_PERSON]
+    if splits:
+        raise ValueError(
+            f"{root} has {', '.join(splits)}: that is no person, but part of another data set; read that as what "
+            f"it is, give a subfolder as the root, or write a table {TABLE}"
+        )
+    packed = [name for name in names_in(root) if is_archive(name) and name.split(".")[0] not in people]
+    if packed:
+        raise ValueError(f"{root / packed[0]} is packed: unpack it, or move it elsewhere if it is no person")
+    misspelt = wrong_case(root, [TABLE])
+    if misspelt:
+        raise ValueError(f"{misspelt[0]}, or move it elsewhere to read the folders")
 
 
 def _read_table(table: Path, home: Path) -> list[tuple[str, int, int, str]]:
@@ -184,7 +215,7 @@ def _check_header(table: Path, header: list[str]) -> None:
 
 
 def _parse_row(home: Path, values: dict[str, str]) -> tuple[str, str, int, str]:
-    path = listed_image(home, values["path"])
+    path = listed_image(home, values["path"], home)
     pid, camid, split = values["pid"], values.get("camid") or str(UNKNOWN_CAMERA), values.get("split") or "all"
     if not pid:
         raise ValueError("pid is empty: give the person's number or name")

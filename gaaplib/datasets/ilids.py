@@ -1,16 +1,12 @@
 """i-LIDS MCTS: 119 identities in an airport's arrival hall, 476 images.
 
-On disk::
-
-    i-LIDS_Pedestrian/
-        Persons/0001001.jpg
-
-A name is identity (4 digits) and the image's index (3 digits). The index is not a camera: which camera took an image is
-not published, so cameras are unknown. There is no official split.
+On disk it is as ``TREE`` shows. A name is identity (4 digits) and the image's index (3 digits). The index is not a
+camera: which camera took an image is not published, so cameras are unknown. There is no official split.
 
 Source: W.-S. Zheng, S. Gong and T. Xiang, "Associating Groups of People", BMVC 2009.
 """
 
+import os
 import re
 from collections.abc import Mapping
 from os import PathLike
@@ -18,8 +14,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from gaaplib.datasets.files import found_in, images_in, named_images
+from gaaplib.datasets.files import images_in, named_images, one_home
 from gaaplib.datasets.records import UNKNOWN_CAMERA, make_records, warn_if_counts_differ
+
+TREE = """
+i-LIDS_Pedestrian/                the root, or directly in it
+    Persons/0001001.jpg           or any folder of such images as root
+"""
 
 FOLDER = "i-LIDS_Pedestrian"
 SUBFOLDER = "Persons"
@@ -27,7 +28,7 @@ SUBFOLDER = "Persons"
 EXPECTED = {"all": {"images": 476, "identities": 119, "cameras": 0}}
 """Counts of the published data set."""
 
-NAME = re.compile(r"(?P<pid>(?!0000)\d{4})\d{3}\.(?:jpg|jpeg|png)", re.ASCII | re.IGNORECASE)
+NAME = re.compile(r"(?P<pid>(?!0000)\d{4})\d{3}\.(?i:jpg|jpeg|png)", re.ASCII)
 NAMING = "<4-digit identity from 0001><3-digit index>.jpg, such as 0001001.jpg"
 
 
@@ -44,14 +45,14 @@ def read(root: str | PathLike, expected: Mapping[str, Mapping[str, int]] | None 
         Records as described in :mod:`gaaplib.datasets.records`; cameras are unknown, and the split is "all".
 
     Raises:
-        FileNotFoundError: there are no images.
-        ValueError: an image whose name does not match, an empty ``Persons``.
+        FileNotFoundError: there are no images of this naming.
+        PermissionError: a folder may not be read.
+        ValueError: two copies, an image whose name does not match, an empty ``Persons``, a link that leads out of the
+            root.
     """
     root = Path(root).expanduser()
-    images = named_images(_find_home(root), NAME, "i-LIDS", NAMING)
-    records = make_records(
-        (file.relative_to(root).as_posix(), int(name["pid"]), UNKNOWN_CAMERA, "all") for file, name in images
-    )
+    images = named_images(_find_home(root), root, NAME, "i-LIDS", NAMING)
+    records = make_records((path, int(name["pid"]), UNKNOWN_CAMERA, "all") for path, name in images)
     if expected is not None:
         warn_if_counts_differ(records, expected, "i-LIDS")
     return records
@@ -59,12 +60,7 @@ def read(root: str | PathLike, expected: Mapping[str, Mapping[str, int]] | None 
 
 def _find_home(root: Path) -> Path:
     """The folder that directly has the images."""
-    for home in (root / FOLDER / SUBFOLDER, root / SUBFOLDER):
-        if home.is_dir():
-            return home
-    if root.is_dir() and images_in(root):
-        return root
-    raise FileNotFoundError(
-        f"no i-LIDS in {root}: looked for images there and for its subfolders {SUBFOLDER} and {FOLDER}/{SUBFOLDER}; "
-        f"found there: {found_in(root)}"
-    )
+    found = [home for home in (root / FOLDER / SUBFOLDER, root / SUBFOLDER) if os.path.isdir(home)]
+    if os.path.isdir(root) and any(NAME.fullmatch(name) for name in images_in(root, root)):
+        found.append(root)
+    return one_home(found, root, "i-LIDS", TREE, homes=[FOLDER], names=[SUBFOLDER])

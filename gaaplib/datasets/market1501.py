@@ -1,18 +1,18 @@
 """Market-1501: 1,501 identities before a supermarket, six cameras, boxes of a detector.
 
-On disk::
+On disk it is as ``TREE`` shows. A name is identity, camera (c1..c6) and sequence, frame, and box. Identity 0000 is a
+distractor, in the gallery only; -1 is junk, which the official evaluation ignores, and is dropped here.
 
-    Market-1501-v15.09.15/
-        bounding_box_train/0002_c1s1_000451_03.jpg
-        query/0001_c1s1_001051_00.jpg
-        bounding_box_test/0000_c1s1_000151_01.jpg
-
-A name is identity, camera (c1..c6) and sequence, frame, and box. Identity 0000 is a distractor, in the gallery only; -1
-is junk, which the official evaluation ignores, and is dropped here.
+The variant "500k" has 500,000 further distractors in its gallery, of the archive ``distractors_500k.zip``. It holds a
+folder ``images``, which is unpacked into ``Market-1501-v15.09.15`` or beside it, or into a folder named as the archive.
+A name begins with 0000 and a camera, or with -1, which is junk here too. One that tells no camera has ``NO_CAMERA``: a
+table of records knows all cameras or none, and this one is no query's. Scores do not depend on it, because of a gallery
+only images of the query's own identity are left out for their camera.
 
 Source: L. Zheng et al., "Scalable Person Re-identification: A Benchmark", ICCV 2015.
 """
 
+import os
 import re
 from collections.abc import Mapping
 from os import PathLike
@@ -20,11 +20,23 @@ from pathlib import Path
 
 import pandas as pd
 
-from gaaplib.datasets.files import found_in, images_in
-from gaaplib.datasets.records import make_records, warn_if_counts_differ
+from gaaplib.datasets.files import named_images, one_home
+from gaaplib.datasets.records import DISTRACTOR, make_records, warn_if_counts_differ
+
+TREE = """
+Market-1501-v15.09.15/                            the root, or directly in it
+    bounding_box_train/0002_c1s1_000451_03.jpg
+    query/0001_c1s1_001051_00.jpg
+    bounding_box_test/0000_c1s1_000151_01.jpg
+"""
+DISTRACTORS_TREE = """
+images/0000_c1s1_000151_01.jpg                    directly in Market-1501-v15.09.15 or in the root;
+distractors_500k/images/0000_c1s1_000151_01.jpg   or this, with or without the folder images
+"""
 
 FOLDER = "Market-1501-v15.09.15"
 FOLDERS = {"train": "bounding_box_train", "query": "query", "gallery": "bounding_box_test"}
+IMAGES, ARCHIVE = "images", "distractors_500k"
 
 EXPECTED = {
     "train": {"images": 12_936, "identities": 751, "cameras": 6},
@@ -33,11 +45,27 @@ EXPECTED = {
 }
 """Counts of the published data set without junk; the gallery's include the distractor."""
 
-NAME = re.compile(r"(?P<pid>-1|\d{4})_c(?P<camid>[1-6])s\d+_\d+_\d+\.(?:jpg|jpeg|png)", re.ASCII | re.IGNORECASE)
+VARIANTS = ("500k",)
+DISTRACTORS = 500_000
+NO_CAMERA = 0
+
+NAME = re.compile(r"(?P<pid>-1|\d{4})_c(?P<camid>[1-6])s\d+_\d+_\d+\.(?i:jpg|jpeg|png)", re.ASCII)
+NAMING = "<4-digit identity or -1>_c<camera 1-6>s<sequence>_<frame>_<box>.jpg, such as 0002_c1s1_000451_03.jpg"
+DISTRACTOR_NAME = re.compile(
+    r"(?:(?P<pid>-1|0000)_c(?P<camid>[1-6])(?:\D.*)?|(?!.*_c\d).+)\.(?i:jpg|jpeg|png)", re.ASCII
+)
+DISTRACTOR_NAMING = (
+    "<0000 or -1>_c<camera 1-6><anything>.jpg, such as 0000_c1s1_000151_01.jpg, or a name without _c<digit>, which "
+    "tells no camera"
+)
 JUNK = -1
 
 
-def read(root: str | PathLike, expected: Mapping[str, Mapping[str, int]] | None = EXPECTED) -> pd.DataFrame:
+def read(
+    root: str | PathLike,
+    expected: Mapping[str, Mapping[str, int]] | None = EXPECTED,
+    variant: str | None = None,
+) -> pd.DataFrame:
     """Records of Market-1501; no image is opened.
 
     One UserWarning is given if the counts are not as expected.
@@ -45,19 +73,27 @@ def read(root: str | PathLike, expected: Mapping[str, Mapping[str, int]] | None 
     Args:
         root: the folder ``Market-1501-v15.09.15``, its parent, or any folder that directly has ``bounding_box_train``,
             ``query`` and ``bounding_box_test``.
-        expected: counts to compare with, as ``EXPECTED``; None compares with nothing.
+        expected: counts to compare with; ``EXPECTED`` stands for those of the variant, as :func:`published` answers
+            them; None compares with nothing.
+        variant: "500k" adds the distractors; None leaves them out, even if they are there.
 
     Returns:
-        Records as described in :mod:`gaaplib.datasets.records`; cameras are 1 to 6.
+        Records as described in :mod:`gaaplib.datasets.records`; cameras are 1 to 6, and ``NO_CAMERA`` for a distractor
+        of the variant whose name tells none.
 
     Raises:
-        FileNotFoundError: the three folders are not there.
-        ValueError: an image whose name does not match, an empty split, a distractor in training or among the queries,
-            fewer than two training identities.
+        FileNotFoundError: the three folders are not there, or the distractors' is not.
+        PermissionError: a folder may not be read.
+        ValueError: an unknown variant, two copies, an image whose name does not match, an empty split, a distractor in
+            training or among the queries, fewer than two training identities, a link that leads out of the root.
     """
     root = Path(root).expanduser()
+    counts = published(root, variant)
+    expected = counts if expected == EXPECTED else expected
     home = _find_home(root)
-    rows = [row for split in FOLDERS for row in _read_split(root, home, split)]
+    rows = [row for split, folder in FOLDERS.items() for row in _read_folder(home / folder, root, split)]
+    if variant is not None:
+        rows += _read_folder(_find_distractors(root, home), root, "gallery", DISTRACTOR_NAME, DISTRACTOR_NAMING)
     records = make_records(rows)
     train_pids = records.loc[records["split"] == "train", "pid"].unique()
     if len(train_pids) < 2:
@@ -66,37 +102,55 @@ def read(root: str | PathLike, expected: Mapping[str, Mapping[str, int]] | None 
             "least two identities"
         )
     if expected is not None:
-        warn_if_counts_differ(records, expected, "Market-1501")
+        warn_if_counts_differ(records, expected, "Market-1501" + (f" ({variant})" if variant else ""))
     return records
+
+
+def published(root: str | PathLike, variant: str | None = None) -> dict[str, dict[str, int]]:
+    """Counts of the published data set, as :func:`read` compares with.
+
+    Args:
+        root: as for :func:`read`; it does not matter, because no variant can be told from what is there.
+        variant: as for :func:`read`.
+
+    Raises:
+        ValueError: an unknown variant.
+    """
+    if variant is not None and variant not in VARIANTS:
+        raise ValueError(
+            f"variant is {variant!r}: it must be {' or '.join(VARIANTS)}, or None for Market-1501 without distractors"
+        )
+    counts = {split: dict(numbers) for split, numbers in EXPECTED.items()}
+    counts["gallery"]["images"] += DISTRACTORS if variant else 0
+    return counts
 
 
 def _find_home(root: Path) -> Path:
     """The folder that directly has the three splits' folders."""
-    for home in (root, root / FOLDER):
-        if all((home / folder).is_dir() for folder in FOLDERS.values()):
-            return home
-    raise FileNotFoundError(
-        f"no Market-1501 in {root}: looked for the folders {', '.join(FOLDERS.values())} there and in its subfolder "
-        f"{FOLDER}; found there: {found_in(root)}"
-    )
+    folders = FOLDERS.values()
+    found = [home for home in (root, root / FOLDER) if all(os.path.isdir(home / folder) for folder in folders)]
+    return one_home(found, root, "Market-1501", TREE, homes=[FOLDER], names=folders)
 
 
-def _read_split(root: Path, home: Path, split: str) -> list[tuple[str, int, int, str]]:
-    folder = home / FOLDERS[split]
-    images = images_in(folder)
-    names = [NAME.fullmatch(file.name) for file in images]
-    wrong = [file.name for file, name in zip(images, names, strict=True) if name is None]
-    if wrong:
-        raise ValueError(
-            f"{len(wrong)} of {len(images)} images in {folder} are not named as Market-1501's, first "
-            f"{', '.join(wrong[:3])}: expected <4-digit identity or -1>_c<camera 1-6>s<sequence>_<frame>_<box>.jpg, "
-            "such as 0002_c1s1_000451_03.jpg; move other images out of the folder, or unpack the data set anew"
-        )
+def _find_distractors(root: Path, home: Path) -> Path:
+    """The folder of the variant's distractors."""
+    bases = sorted({home, root})
+    # In a folder named as the archive, that of images is the one, if it is there.
+    inner = [base / ARCHIVE / IMAGES for base in bases]
+    archives = [folder if os.path.isdir(folder) else folder.parent for folder in inner]
+    found = [folder for folder in (*(base / IMAGES for base in bases), *archives) if os.path.isdir(folder)]
+    owner = "distractors of Market-1501"
+    return one_home(found, root, owner, DISTRACTORS_TREE, homes=[FOLDER, ARCHIVE], names=[IMAGES])
+
+
+def _read_folder(
+    folder: Path, root: Path, split: str, pattern: re.Pattern = NAME, naming: str = NAMING
+) -> list[tuple[str, int, int, str]]:
     rows = [
-        (file.relative_to(root).as_posix(), int(name["pid"]), int(name["camid"]), split)
-        for file, name in zip(images, names, strict=True)
-        if int(name["pid"]) != JUNK
+        (path, int(name["pid"] or DISTRACTOR), int(name["camid"] or NO_CAMERA), split)
+        for path, name in named_images(folder, root, pattern, "Market-1501", naming)
     ]
+    rows = [row for row in rows if row[1] != JUNK]
     if not rows:
         raise ValueError(f"{folder} has no image besides junk (identity -1): split {split!r} needs at least one")
     return rows

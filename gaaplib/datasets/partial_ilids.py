@@ -1,12 +1,8 @@
 """Partial-iLIDS: 119 identities of i-LIDS, each a photograph cut off as a query and a whole one as gallery.
 
-There is no training set: the field trains on Market-1501. Four layouts circulate::
-
-    PartialiLIDS/                 partial_ilids/             Partial_iLIDS/
-        query/001_1.jpg               Probe/001.jpg              partial_body_images/001.jpg
-        gallery/001_2.jpg             Gallery/001.jpg            whole_body_images/001.jpg
-
-and, fourth, two lists with one path a line, relative to their folder: ``Probe.txt`` (queries) and ``Gallery.txt``.
+There is no training set: the field trains on Market-1501. Four layouts circulate, which ``TREE`` shows: three of
+folders and, fourth, two lists with one path a line, relative to their folder, ``Probe.txt`` (queries) and
+``Gallery.txt``.
 
 A name is the identity, in the first layout with the camera (further characters are free); the others tell no camera, so
 all are unknown. The layout is recognised by its folders, not by the name of the data set's. Where both lists are, they
@@ -16,6 +12,7 @@ Source: W.-S. Zheng, S. Gong and T. Xiang, "Person Re-identification by Probabil
 CVPR 2011.
 """
 
+import os
 import re
 from collections.abc import Mapping
 from os import PathLike
@@ -23,16 +20,24 @@ from pathlib import Path
 
 import pandas as pd
 
-from gaaplib.datasets.files import found_in, listed_image, named_images, read_text, refuse
+from gaaplib.datasets.files import check_links, listed_image, named_images, names_in, one_home, read_text, refuse
 from gaaplib.datasets.records import UNKNOWN_CAMERA, make_records, warn_if_counts_differ
+
+TREE = """
+One of these, and the folder the root, or directly in it:
+PartialiLIDS/                 partial_ilids/             Partial_iLIDS/
+    query/001_1.jpg               Probe/001.jpg              partial_body_images/001.jpg
+    gallery/001_2.jpg             Gallery/001.jpg            whole_body_images/001.jpg
+or two lists in such a folder, of lines such as Probe/001.jpg:
+    Probe.txt
+    Gallery.txt
+"""
 
 HOMES = ("partialilids", "partial_ilids", "partial-ilids")
 """Names of the data set's folder, in lower case."""
 
-NAME = re.compile(r"(?P<pid>0*[1-9]\d{0,8})\.(?:jpg|jpeg|png)", re.ASCII | re.IGNORECASE)
-CAMERA_NAME = re.compile(
-    r"(?P<pid>0*[1-9]\d{0,8})_(?P<camid>\d{1,9})(?:\D.*)?\.(?:jpg|jpeg|png)", re.ASCII | re.IGNORECASE
-)
+NAME = re.compile(r"(?P<pid>0*[1-9]\d{0,8})\.(?i:jpg|jpeg|png)", re.ASCII)
+CAMERA_NAME = re.compile(r"(?P<pid>0*[1-9]\d{0,8})_(?P<camid>\d{1,9})(?:\D.*)?\.(?i:jpg|jpeg|png)", re.ASCII)
 NAMINGS = {
     NAME: "<identity from 1>.jpg, such as 001.jpg",
     CAMERA_NAME: "<identity from 1>_<camera>.jpg, such as 001_1.jpg",
@@ -66,16 +71,18 @@ def read(root: str | PathLike, expected: Mapping[str, Mapping[str, int]] | None 
 
     Raises:
         FileNotFoundError: none of the layouts is there.
-        ValueError: more than one layout, an image whose name does not match, a folder or list without images, a list
-            with a path that is missing, listed twice or outside the list's folder.
+        PermissionError: a folder or list may not be read.
+        ValueError: more than one layout, one list without the other, an image whose name does not match, a folder or
+            list without images, a list with a path that is missing, listed twice or outside the list's folder, a link
+            that leads out of the root.
     """
     root = Path(root).expanduser()
     home, layout = _find_layout(root)
     rows = []
     for split, part in zip(("query", "gallery"), layout, strict=True):
-        for file, name in _images_of(home / part, LAYOUTS[layout]):
+        for path, name in _images_of(home / part, root, LAYOUTS[layout]):
             camid = int(name.groupdict().get("camid", UNKNOWN_CAMERA))
-            rows.append((file.relative_to(root).as_posix(), int(name["pid"]), camid, split))
+            rows.append((path, int(name["pid"]), camid, split))
     records = make_records(rows)
     if expected is not None:
         warn_if_counts_differ(records, expected, "Partial-iLIDS")
@@ -84,36 +91,45 @@ def read(root: str | PathLike, expected: Mapping[str, Mapping[str, int]] | None 
 
 def _find_layout(root: Path) -> tuple[Path, tuple[str, str]]:
     """The data set's folder and which of ``LAYOUTS`` it has."""
-    found = []
-    children = sorted(root.iterdir()) if root.is_dir() else []
-    for home in (root, *(child for child in children if child.name.lower() in HOMES)):
-        if all((home / name).is_file() for name in LISTS):
-            found.append((home, LISTS))
-        else:
-            found += [(home, layout) for layout in LAYOUTS if all((home / name).is_dir() for name in layout)]
-    if len(found) == 1:
-        return found[0]
-    layouts = "\n  ".join(f"{query} and {gallery}: {NAMINGS[name]}" for (query, gallery), name in LAYOUTS.items())
-    expected = f"expected, there or in its subfolder PartialiLIDS, partial_ilids or Partial_iLIDS, one of\n  {layouts}"
-    if found:
-        both = "; ".join(f"{query} and {gallery} in {home}" for home, (query, gallery) in found)
+    parents = [name for name in names_in(root) if name.lower() in HOMES]
+    homes = [root, *(root / name for name in parents)]
+    found = [(home, layout) for home in homes for layout in _layouts(home)]
+    places = [home / f"{query} and {gallery}" for home, (query, gallery) in found]
+    # Gallery is right in one layout and wrong in another: only one that is whole but for the case can be meant.
+    lower = {name.lower() for home in homes for name in names_in(home)}
+    meant = [name for layout in LAYOUTS if lower.issuperset(map(str.lower, layout)) for name in layout]
+    one_home(places, root, "Partial-iLIDS", TREE, homes=parents, names=meant)
+    return found[0]
+
+
+def _layouts(home: Path) -> list[tuple[str, str]]:
+    """Those of ``LAYOUTS`` that a folder has; where the lists are, they alone.
+
+    Raises:
+        ValueError: one list without the other, or with another name but for upper and lower case.
+    """
+    lists = [name for name in names_in(home) if name.lower() in map(str.lower, LISTS)]
+    if sorted(lists) == sorted(LISTS):
+        return [LISTS]
+    if lists:
         raise ValueError(
-            f"more than one Partial-iLIDS in {root}: {both}; move all but one elsewhere, or give the folder of one\n"
-            f"{expected}"
+            f"{home} has {' and '.join(lists)}: the lists must be {' and '.join(LISTS)}, both; add or rename one, or "
+            "move what is there elsewhere to read the folders"
         )
-    raise FileNotFoundError(f"no Partial-iLIDS in {root}: {expected}\nfound there: {found_in(root)}")
+    return [layout for layout in LAYOUTS if all(os.path.isdir(home / name) for name in layout)]
 
 
-def _images_of(part: Path, pattern: re.Pattern) -> list[tuple[Path, re.Match]]:
-    """The images of a folder or list, each with the match of its file name."""
+def _images_of(part: Path, root: Path, pattern: re.Pattern) -> list[tuple[str, re.Match]]:
+    """The images of a folder or list, each with its path from the root and the match of its file name."""
     if part.is_dir():
-        return named_images(part, pattern, "Partial-iLIDS", NAMINGS[pattern])
+        return named_images(part, root, pattern, "Partial-iLIDS", NAMINGS[pattern])
+    check_links(part, root)
     images, line_of, problems = [], {}, []
     for line, text in enumerate(read_text(part).splitlines(), 1):
         if not text.strip():
             continue
         try:
-            path = listed_image(part.parent, text)
+            path = listed_image(part.parent, text, root)
         except ValueError as error:
             problems.append(f"line {line}: {error}")
             continue
@@ -122,7 +138,7 @@ def _images_of(part: Path, pattern: re.Pattern) -> list[tuple[Path, re.Match]]:
             problems.append(f"line {line}: {path!r} is not named as Partial-iLIDS's: expected {NAMINGS[pattern]}")
         elif path in line_of:
             problems.append(f"line {line}: {path!r} is in line {line_of[path]} too: remove one")
-        images.append((part.parent / path, name))
+        images.append(((part.parent / path).relative_to(root).as_posix(), name))
         line_of.setdefault(path, line)
     refuse(part, problems)
     if not images:

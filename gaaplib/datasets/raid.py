@@ -1,9 +1,5 @@
 """RAiD: 43 persons, two indoor and two outdoor cameras, all in one MATLAB file.
 
-On disk::
-
-    RAiD_4Cams.mat
-
 The file is of MATLAB's format v7.3, which is HDF5. Its struct ``dataset`` has ``images`` (128 x 64 x 3 x 6,920, uint8),
 ``masks`` (128 x 64 x 6,920, the person's foreground), ``cam`` (1 to 4) and ``personID``, one of each an image. HDF5 has
 the axes reversed: ``images`` is (6920, 3, 64, 128) there. Person 8 is not in camera 3, and person 34 not in camera 4.
@@ -13,6 +9,7 @@ The path of an image is that of the file, "#" and the image's number from 0, as 
 Source: A. Das et al., "Consistent Re-identification in a Camera Network", ECCV 2014.
 """
 
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -24,7 +21,12 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from gaaplib.datasets.files import check_links, is_archive, one_home, permitted
 from gaaplib.datasets.records import make_records, warn_if_counts_differ
+
+TREE = """
+RAiD_4Cams.mat                    the root, under whatever name, or directly in it
+"""
 
 FILE = "RAiD_4Cams.mat"
 
@@ -52,9 +54,10 @@ def read(root: str | PathLike, expected: Mapping[str, Mapping[str, int]] | None 
         image n of the file. A path is relative to the file's folder; :func:`image` opens it.
 
     Raises:
-        FileNotFoundError: the file is not there.
+        FileNotFoundError: the file is not there, or is still packed.
+        PermissionError: it may not be read.
         ValueError: a file of another format, fields missing or of another shape than RAiD's, a camera or a person that
-            RAiD cannot have, fewer than two identities.
+            RAiD cannot have, fewer than two identities, a link that leads out of the root.
     """
     with _open(root) as (file, dataset):
         camids, pids = (dataset[name][()].ravel() for name in ("cam", "personID"))
@@ -81,7 +84,7 @@ def image(root: str | PathLike, path: str) -> Image.Image:
         The image, RGB, 128 pixels high and 64 wide.
 
     Raises:
-        FileNotFoundError, ValueError: as :func:`read`, or the path is no image of this file.
+        FileNotFoundError, PermissionError, ValueError: as :func:`read`, or the path is no image of this file.
     """
     return next(images(root, [path]))
 
@@ -131,9 +134,9 @@ def _number(path: str, file: Path, images: int) -> int:
 def _open(root: str | PathLike) -> Iterator[tuple[Path, h5py.Group]]:
     """The file and its struct ``dataset``, whose fields are those of RAiD."""
     file = _find_file(Path(root).expanduser())
+    with permitted(file), file.open("rb") as opened:
+        start = opened.read(19)
     if not h5py.is_hdf5(file):
-        with file.open("rb") as opened:
-            start = opened.read(19)
         old = start.startswith(b"MATLAB 5.0")
         raise ValueError(
             f"{file} is no HDF5 file, as MATLAB's format v7.3 is, but begins with {start!r}: "
@@ -153,11 +156,10 @@ def _open(root: str | PathLike) -> Iterator[tuple[Path, h5py.Group]]:
 
 
 def _find_file(root: Path) -> Path:
-    for file in (root, root / FILE):
-        if file.is_file():
-            return file
-    found = _listed(entry.name for entry in root.iterdir()) if root.is_dir() else "no such file or folder"
-    raise FileNotFoundError(f"no RAiD in {root}: looked for the file {FILE} there; found there: {found}")
+    found = [file for file in (root, root / FILE) if os.path.isfile(file) and not is_archive(file.name)]
+    file = one_home(found, root, "RAiD", TREE, names=[FILE])
+    check_links(file, root)
+    return file
 
 
 def _check_fields(file: Path, dataset: h5py.Group) -> None:

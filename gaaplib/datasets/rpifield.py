@@ -1,18 +1,10 @@
 """RPIfield: 112 actors who came by again and again in a crowd, twelve outdoor cameras, boxes of a detector.
 
-On disk::
-
-    Data/
-        Cam_1/2/Cam_1f_44841.png
-        Cam_1/2_1/Cam_1f_67001.png
-        Cam_12/15107/Cam_12f_47445.png
-    Data_Info/
-        Cam_1.mat
-
-A folder is a label and, from the second time that the person is in this camera on, the number of the reappearance; a
-name is camera and frame. Labels 1 to 112 are actors; those from 10001 are passers-by, who are distractors. The
-annotation of each camera, a MATLAB file with ``allimagenames`` (with backslashes), ``ids`` (the folders) and
-``timestamps`` (frames), lies in ``Data_Info`` or beside the images' folders, and is not needed to read the images.
+On disk it is as ``TREE`` shows. A folder is a label and, from the second time that the person is in this camera on, the
+number of the reappearance; a name is camera and frame. Labels 1 to 112 are actors; those from 10001 are passers-by, who
+are distractors. The annotation of each camera, a MATLAB file with ``allimagenames`` (with backslashes), ``ids`` (the
+folders) and ``timestamps`` (frames), lies in ``Data_Info`` or beside the images' folders, and is not needed to read the
+images.
 
 Source: M. Zheng et al., "RPIfield: A New Dataset for Temporally Evaluating Person Re-Identification", CVPR Workshops
 2018.
@@ -24,7 +16,6 @@ import warnings
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from glob import glob
 from math import prod
 from os import PathLike
 from pathlib import Path
@@ -34,8 +25,17 @@ import pandas as pd
 from scipy.io import loadmat, whosmat
 from scipy.io.matlab import MatReadError
 
-from gaaplib.datasets.files import IMAGE_SUFFIXES, found_in
+from gaaplib.datasets.files import check_links, check_names, folders_in, found_in, images_in, one_home, permitted
 from gaaplib.datasets.records import DISTRACTOR, make_records, warn_if_counts_differ
+
+TREE = """
+Data/                             the root, or directly in it; each of the twelve cameras:
+    Cam_1/2/Cam_1f_44841.png
+    Cam_1/2_1/Cam_1f_67001.png
+    Cam_12/15107/Cam_12f_47445.png
+Data_Info/
+    Cam_1.mat                     may be missing
+"""
 
 FOLDER = "Data"
 ANNOTATION_FOLDER = "Data_Info"
@@ -46,8 +46,8 @@ EXPECTED = {"all": {"images": 601_581, "identities": 113, "cameras": 12}}
 
 LAST_ACTOR, FIRST_DISTRACTOR = 112, 10_001
 NAME = re.compile(
-    r"(?P<label>[1-9]\d*)(?:_(?P<reappearance>[1-9]\d*))?/Cam_(?P<camid>\d+)f_(?P<frame>\d+)\.(?:jpg|jpeg|png)",
-    re.ASCII | re.IGNORECASE,
+    r"(?P<label>[1-9]\d*)(?:_(?P<reappearance>[1-9]\d*))?/Cam_(?P<camid>\d+)f_(?P<frame>\d+)\.(?i:jpg|jpeg|png)",
+    re.ASCII,
 )
 RIGHT_NAME = (
     f"<label>[_<reappearance>]/Cam_<camera>f_<frame>.png with a label 1 to {LAST_ACTOR}, or from {FIRST_DISTRACTOR} on "
@@ -71,8 +71,9 @@ def read(root: str | PathLike, expected: Mapping[str, Mapping[str, int]] | None 
 
     Raises:
         FileNotFoundError: the twelve folders are not there.
-        ValueError: an image whose folder or name does not match, a camera without images, fewer than two actors, an
-            annotation file that cannot be read.
+        PermissionError: a folder or file may not be read.
+        ValueError: two copies, an image whose folder or name does not match, a camera without images, fewer than two
+            actors, an annotation file that cannot be read, a link that leads out of the root.
     """
     root = Path(root).expanduser()
     home = _find_home(root)
@@ -145,34 +146,23 @@ def _count(boxes: pd.DataFrame) -> dict[str, int]:
 
 def _find_home(root: Path) -> Path:
     """The folder that directly has the twelve cameras' folders."""
-    for home in (root, root / FOLDER):
-        if all((home / f"Cam_{camid}").is_dir() for camid in CAMERAS):
-            return home
-    raise FileNotFoundError(
-        f"no RPIfield in {root}: looked for the folders Cam_1 to Cam_{CAMERAS[-1]} there and in its subfolder "
-        f"{FOLDER}; found there: {found_in(root)}"
-    )
+    cameras = [f"Cam_{camid}" for camid in CAMERAS]
+    found = [home for home in (root, root / FOLDER) if all(os.path.isdir(home / camera) for camera in cameras)]
+    return one_home(found, root, "RPIfield", TREE, homes=[FOLDER], names=cameras)
 
 
 def _read_camera(root: Path, home: Path, camid: int) -> list[tuple[str, int, int, str]]:
     folder = home / f"Cam_{camid}"
-    # Not by pathlib: RPIfield has 600,000 images, and a Path for each is slow.
-    names = [*glob("*", root_dir=folder), *glob(os.path.join("*", "*"), root_dir=folder)]
-    images = sorted(name.replace(os.sep, "/") for name in names if os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES)
-    parts = [_parse(name, camid) for name in images]
-    wrong = [name for name, part in zip(images, parts, strict=True) if part is None and (folder / name).is_file()]
-    if wrong:
-        raise ValueError(
-            f"{len(wrong)} of {len(images)} images in {folder} are not named as RPIfield's, first "
-            f"{', '.join(wrong[:3])}: expected {RIGHT_NAME}; move other images out of the folder, or unpack the data "
-            "set anew"
-        )
+    labels = folders_in(folder, root)
+    names = [f"{label}/{image}" for label in labels for image in images_in(folder / label, root)]
+    names += images_in(folder, root)
+    parts = [_parse(name, camid) for name in names]
+    check_names(folder, names, parts, "RPIfield", RIGHT_NAME)
     start = folder.relative_to(root).as_posix()
-    named = [(name, part[0]) for name, part in zip(images, parts, strict=True) if part is not None]
-    rows = [(f"{start}/{name}", label if label <= LAST_ACTOR else DISTRACTOR, camid, "all") for name, label in named]
-    if not rows:
-        raise ValueError(f"{folder} has no image: each camera needs at least one; unpack the data set anew")
-    return rows
+    return [
+        (f"{start}/{name}", label if label <= LAST_ACTOR else DISTRACTOR, camid, "all")
+        for name, (label, _, _) in zip(names, parts, strict=True)
+    ]
 
 
 def _parse(name: str, camid: int) -> tuple[int, int, int] | None:
@@ -187,8 +177,11 @@ def _annotation_files(root: Path) -> dict[int, Path]:
     """The annotation that there is of each camera."""
     folders = (root, root / ANNOTATION_FOLDER, root / FOLDER, root.absolute().parent / ANNOTATION_FOLDER)
     files = {camid: [folder / f"Cam_{camid}.mat" for folder in folders] for camid in CAMERAS}
-    there = {camid: [file for file in files[camid] if file.is_file()] for camid in CAMERAS}
-    return {camid: files[0] for camid, files in there.items() if files}
+    there = {camid: [file for file in files[camid] if os.path.isfile(file)] for camid in CAMERAS}
+    used = {camid: files[0] for camid, files in there.items() if files}
+    for file in used.values():
+        check_links(file, root if file.is_relative_to(root) else file.parent)
+    return used
 
 
 def _warn_if_annotation_differs(records: pd.DataFrame, root: Path) -> None:
@@ -259,6 +252,9 @@ def _size(file: Path, variable: str) -> int:
 @contextmanager
 def _readable(file: Path) -> Iterator[None]:
     try:
-        yield
+        with permitted(file):
+            yield
+    except PermissionError:
+        raise
     except (MatReadError, NotImplementedError, ValueError, TypeError, LookupError, OSError, zlib.error) as error:
         raise ValueError(f"{file} is no whole MATLAB file of format v5 ({error}): download it anew") from error
