@@ -1,11 +1,14 @@
-"""Bootstrap intervals: coverage, agreement with SciPy, and what they refuse."""
+"""Intervals, sign flips and spread: coverage, agreement with SciPy and the oracle, and what they refuse."""
 
 import numpy as np
 import pytest
 import scipy.stats
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from gaaplib import statistics
-from gaaplib.statistics import Interval, bootstrap_mean, paired_difference
+from gaaplib.statistics import Interval, bootstrap_mean, mean_and_spread, paired_difference, sign_flip_test
+from tests.oracles import statistics as slow
 
 
 def binomial_range(trials, chance):
@@ -32,10 +35,24 @@ def test_coverage_of_clustered_values_needs_the_groups():
     covered = {"grouped": 0, "ungrouped": 0}
     for run in range(600):
         values, groups = clustered(rng)
-        for name, given in (("grouped", groups), ("ungrouped", None)):
-            interval = bootstrap_mean(values, given, resamples=499, seed=run, confidence=0.9)
+        for name, labels in (("grouped", groups), ("ungrouped", None)):
+            interval = bootstrap_mean(values, labels, resamples=499, seed=run, confidence=0.9)
             covered[name] += interval.low <= 0 <= interval.high
     low, high = binomial_range(600, 0.9)
+    assert low <= covered["grouped"] <= high
+    assert covered["ungrouped"] < low
+
+
+def test_coverage_of_clustered_differences_at_95_percent():
+    covered = {"grouped": 0, "ungrouped": 0}
+    for run in range(200):
+        rng = np.random.default_rng(run)
+        harder, groups = clustered(rng, identities=150)
+        same = rng.normal(size=len(groups))
+        for name, given_groups in (("grouped", groups), ("ungrouped", None)):
+            interval = paired_difference(same + harder, same, given_groups, resamples=499, seed=run)
+            covered[name] += interval.low <= 0 <= interval.high
+    low, high = binomial_range(200, 0.95)
     assert low <= covered["grouped"] <= high
     assert covered["ungrouped"] < low
 
@@ -115,6 +132,102 @@ def test_an_interval_prints_short():
     assert str(bootstrap_mean([True, False] * 50)).startswith("0.500 [0.4")
 
 
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 8), st.integers(0, 8), st.integers(0, 6)), min_size=2, max_size=20))
+def test_few_groups_are_flipped_in_every_way(rows):
+    a, b, groups = (list(column) for column in zip(*rows, strict=True))
+    if len(set(groups)) < 2:
+        groups[0] = 7
+        groups[1] = 8
+    found = sign_flip_test(a, b, groups)
+    assert found.exact
+    assert (found.num_groups, found.num_flips) == (len(set(groups)), 2 ** len(set(groups)))
+    assert found.p_value == slow.sign_flip_p_value(a, b, groups)
+    assert found.difference == pytest.approx(np.mean(a) - np.mean(b))
+
+
+def test_sign_flips_agree_with_scipy():
+    rng = np.random.default_rng(10)
+    for size in (9, 60):
+        a, b = rng.random((2, size)) + [[0.1], [0]]
+        theirs = scipy.stats.permutation_test(
+            (a, b), lambda x, y: np.mean(x - y), permutation_type="samples", n_resamples=20_000, rng=rng
+        )
+        found = sign_flip_test(a, b, resamples=20_000)
+        assert found.exact == (size == 9)
+        # Exact in both, or five standard errors of two simulations.
+        margin = 0 if found.exact else 5 * np.sqrt(2 * theirs.pvalue * (1 - theirs.pvalue) / 20_000)
+        assert 0.001 < found.p_value < 0.9
+        assert found.p_value == pytest.approx(theirs.pvalue, abs=margin + 1e-12)
+
+
+def test_sign_flips_by_random_and_by_all_choices_are_near():
+    values, groups = clustered(np.random.default_rng(11), identities=12)
+    zeros = np.zeros(len(values))
+    exact, drawn = (sign_flip_test(values, zeros, groups, resamples=resamples) for resamples in (4096, 4095))
+    assert (exact.exact, drawn.exact) == (True, False)
+    assert exact.num_flips == 4096
+    assert drawn.p_value == pytest.approx(exact.p_value, abs=5 * 0.5 / np.sqrt(4095))
+
+
+def test_equal_models_differ_at_the_level_of_the_test_only_with_the_groups():
+    rejected = {"grouped": 0, "ungrouped": 0}
+    for run in range(200):
+        values, groups = clustered(np.random.default_rng(run), identities=40)
+        for name, given_groups in (("grouped", groups), ("ungrouped", None)):
+            test = sign_flip_test(values, np.zeros(len(values)), given_groups, resamples=399, seed=run)
+            rejected[name] += test.p_value <= 0.05
+    low, high = binomial_range(200, 0.05)
+    assert low <= rejected["grouped"] <= high
+    assert rejected["ungrouped"] > high
+
+
+def test_a_p_value_is_never_zero_and_equal_models_have_one():
+    ones, zeros = np.ones(50), np.zeros(50)
+    assert sign_flip_test(ones, zeros, resamples=99).p_value == 1 / 100
+    assert sign_flip_test(ones, ones, resamples=99).p_value == 1
+    assert sign_flip_test([0.1, 0.2, 0.3], [0, 0, 0]).p_value == 2 / 8
+
+
+def test_sign_flips_do_not_depend_on_the_order_the_seed_alone_decides_in_any_chunks(monkeypatch):
+    values, groups = clustered(np.random.default_rng(12))
+    zeros = np.zeros(len(values))
+    found = sign_flip_test(values, zeros, groups, seed=3)
+    assert sign_flip_test(zeros, values, groups, seed=3).p_value == found.p_value
+    assert sign_flip_test(values, zeros, groups, seed=4) != found
+    monkeypatch.setattr(statistics, "CHUNK_ELEMENTS", 1000)
+    assert sign_flip_test(values, zeros, groups, seed=3) == found
+
+
+def test_spread_is_that_of_scipy():
+    values = np.random.default_rng(13).random(5)
+    found = mean_and_spread(values, confidence=0.9)
+    low, high = scipy.stats.t.interval(0.9, 4, loc=values.mean(), scale=scipy.stats.sem(values))
+    assert (found.mean, found.sd, found.n) == (values.mean(), pytest.approx(np.std(values, ddof=1)), 5)
+    assert (found.low, found.high) == pytest.approx((low, high))
+
+
+def test_spread_prints_what_it_is():
+    # t of one degree of freedom is 12.706; sd = 0.1 sqrt(2) / 2.
+    assert str(mean_and_spread([0.4, 0.5])) == "0.450 +- 0.071 (sd of 2 runs), 95 % t interval [-0.185, 1.085]"
+    one = mean_and_spread([0.4])
+    assert str(one) == "0.400 (one run: no spread)"
+    assert np.isnan([one.sd, one.low, one.high]).all()
+
+
+@pytest.mark.parametrize(
+    ("values", "options", "message"),
+    [
+        ([0.1, np.nan], {}, "values is nan at index 1 .*leave out the runs without a number"),
+        ([], {}, r"values has shape \(0,\)"),
+        ([0.1, 0.2], {"confidence": 95}, "confidence is 95"),
+    ],
+)
+def test_errors_of_spread(values, options, message):
+    with pytest.raises(ValueError, match=message):
+        mean_and_spread(values, **options)
+
+
 @pytest.mark.parametrize(
     ("values", "groups", "options", "message"),
     [
@@ -144,6 +257,20 @@ def test_errors(values, groups, options, message):
         ([1, 2], [np.nan, 2], "b is nan at index 0"),
     ],
 )
-def test_errors_of_pairs(a, b, message):
+@pytest.mark.parametrize("function", [paired_difference, sign_flip_test])
+def test_errors_of_pairs(function, a, b, message):
     with pytest.raises(ValueError, match=message):
-        paired_difference(a, b)
+        function(a, b)
+
+
+@pytest.mark.parametrize(
+    ("groups", "options", "message"),
+    [
+        ([1, 1, 1], {}, "all 3 values are of 1 group"),
+        ([1, 2], {}, r"groups has shape \(2,\)"),
+        (None, {"resamples": 0}, "resamples is 0"),
+    ],
+)
+def test_errors_of_sign_flips(groups, options, message):
+    with pytest.raises(ValueError, match=message):
+        sign_flip_test([1, 2, 3], [0, 0, 0], groups, **options)

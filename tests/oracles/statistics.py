@@ -1,0 +1,17 @@
+"""Sign flips one by one, with Python's loops and fractions; nothing shared with gaaplib."""
+
+from fractions import Fraction
+from itertools import product
+
+
+def sign_flip_p_value(a, b, groups):
+    """Share of all choices of a sign for each group with a mean difference at least as far from 0."""
+    names = sorted(set(groups))
+
+    def distance(signs):
+        sign = dict(zip(names, signs, strict=True))
+        return abs(sum(sign[group] * (Fraction(x) - Fraction(y)) for x, y, group in zip(a, b, groups, strict=True)))
+
+    seen = distance([1] * len(names))
+    choices = list(product((1, -1), repeat=len(names)))
+    return sum(distance(signs) >= seen for signs in choices) / len(choices)
