@@ -51,6 +51,14 @@ def test_equal_generators_give_equal_cameras_and_pixels():
         assert (pixels(first) != pixels(other)).mean() > 0.5
 
 
+def test_indoors_is_another_scene_with_weaker_shadows():
+    def made(indoor):
+        return make_camera(np.random.default_rng(0), 1, 6, HEIGHT, cast=1.0, quality=1.0, indoor=indoor)
+
+    assert made(True).sun < 0.5 * made(False).sun
+    assert (np.asarray(made(True).scene) != np.asarray(made(False).scene)).mean() > 0.5
+
+
 def test_each_image_has_its_own_place_and_grain(cameras):
     assert (behind_nobody(cameras[0], seed=1) != behind_nobody(cameras[0], seed=2)).mean() > 0.5
     assert (developed(cameras[0], grey(120), seed=1) != developed(cameras[0], grey(120), seed=2)).mean() > 0.5

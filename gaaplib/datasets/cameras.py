@@ -32,6 +32,12 @@ SCENES = (  # (wall, its colour, ground, its colour), one for each camera in tur
     ("panels", (158, 154, 146), "slabs", (128, 124, 118)),
     ("cars", (130, 134, 138), "road", (108, 110, 114)),
 )
+INDOOR_SCENES = (  # the same within buildings: walls with doors and posters, tiles
+    ("panels", (176, 160, 132), "slabs", (150, 136, 116)),
+    ("windows", (150, 156, 160), "slabs", (166, 166, 162)),
+    ("panels", (126, 138, 150), "slabs", (112, 116, 122)),
+    ("windows", (138, 122, 104), "slabs", (134, 122, 106)),
+)
 
 
 @dataclass(frozen=True)
@@ -51,19 +57,29 @@ class Camera:
     tilt: float
 
 
-def make_camera(rng: np.random.Generator, order: int, cameras: int, height: int, cast: float, quality: float) -> Camera:
+def make_camera(
+    rng: np.random.Generator,
+    order: int,
+    cameras: int,
+    height: int,
+    cast: float,
+    quality: float,
+    indoor: bool = False,
+) -> Camera:
     """Draw camera number `order` of `cameras`: it fixes the scene and the hue of the colour cast.
 
     `height` is that of its crops in pixels. `cast` scales how far its colours and exposure lie
-    from neutral (0: neutral), `quality` below 1 adds blur, grain and coarseness.
+    from neutral (0: neutral), `quality` below 1 adds blur, grain and coarseness. `indoor` puts it
+    before a scene within a building, where shadows are weak.
     """
+    scenes = INDOOR_SCENES if indoor else SCENES
     hue = 2 * pi * order / cameras + rng.uniform(-0.3, 0.3)
     gains = 1 + cast * rng.uniform(0.035, 0.065) * np.cos(hue + np.array([0, 2, 4]) * pi / 3)
     saturation = 1 + cast * rng.uniform(-0.3, 0.1)
     colour = gains[:, None] * (np.eye(3) * saturation + np.array([0.3, 0.59, 0.11]) * (1 - saturation))
     poor = 2 - quality
     return Camera(
-        scene=make_scene(rng, height, *SCENES[order % len(SCENES)]),
+        scene=make_scene(rng, height, *scenes[order % len(scenes)], indoor=indoor),
         matrix=tuple(np.hstack([colour, np.zeros((3, 1))]).ravel().tolist()),
         brightness=1 + cast * rng.uniform(-0.13, 0.13),
         contrast=1 + cast * rng.uniform(-0.12, 0.18),
@@ -72,7 +88,7 @@ def make_camera(rng: np.random.Generator, order: int, cameras: int, height: int,
         blur=rng.uniform(0.1, 0.5) * poor * height / 128,
         grain=rng.uniform(1.0, 4.5) * poor,
         light=float(rng.choice([-1, 1])) * rng.uniform(0.6, 1.2),
-        sun=rng.uniform(0.15, 0.6),
+        sun=rng.uniform(0.15, 0.6) * (0.4 if indoor else 1),
         tilt=rng.uniform(0.12, 0.38),
     )
 
@@ -96,8 +112,9 @@ def make_scene(
     wall_rgb: tuple,
     ground: str,
     ground_rgb: tuple,
+    indoor: bool = False,
 ) -> Image.Image:
-    """A camera's scene, 4 crop heights wide and 2 high: wall above `HORIZON`, ground below."""
+    """A camera's scene, 4 crop heights wide and 2 high: wall above `HORIZON`, ground below; no bicycles `indoor`."""
     wide, high = 8 * height, 4 * height  # drawn at twice the size
     base, unit = int(HORIZON * high), max(2, height // 16)
     picture = Image.new("RGB", (wide, high), ground_rgb)
@@ -107,7 +124,7 @@ def make_scene(
     _draw_ground(pen, rng, ground, ground_rgb, (wide, base, high), unit)
     for _ in range(9):
         foot = rng.uniform(base + unit, 0.6 * high)
-        _draw_furniture(pen, rng, rng.uniform(0, wide), foot, unit)
+        _draw_furniture(pen, rng, rng.uniform(0, wide), foot, unit, indoor)
     pixels = np.asarray(picture.filter(ImageFilter.GaussianBlur(height / 110)).reduce(2), np.float32)
     size = (wide // 2, high // 2)
     rough = {"lawn": 0.12, "leaves": 0.14}.get(ground, 0.035)
@@ -184,14 +201,14 @@ def _draw_ground(pen, rng, kind: str, rgb: tuple, extent: tuple[int, int, int], 
             pen.ellipse((x - r, y - r / 2, x + r, y + r / 2), fill=tone(leaf, rng.uniform(0.6, 1.35)))
 
 
-def _draw_furniture(pen, rng, x: float, foot: float, unit: int) -> None:
+def _draw_furniture(pen, rng, x: float, foot: float, unit: int, indoor: bool) -> None:
     ink, kind = _any_colour(rng, 0.9), rng.integers(4)
     if kind == 0:  # pole
         pen.rectangle((x, 0, x + unit, foot), fill=tone((110, 112, 112), rng.uniform(0.5, 1.3)))
     elif kind == 1:  # bin
         pen.rounded_rectangle((x, foot - 7 * unit, x + 4 * unit, foot), unit, fill=ink)
         pen.rectangle((x - 3, foot - 7 * unit, x + 4 * unit + 3, foot - 6 * unit), fill=tone(ink, 0.6))
-    elif kind == 2:  # bicycle
+    elif kind == 2 and not indoor:  # bicycle
         for wheel in (x, x + 7 * unit):
             pen.ellipse((wheel, foot - 5 * unit, wheel + 5 * unit, foot), outline=(30, 30, 32), width=3)
         frame = ((2.5, 2.5), (4, 6), (9, 6), (9.5, 2.5))

@@ -470,7 +470,7 @@ def _image(table: np.ndarray, parts: np.ndarray) -> Image.Image:
 def _folds(height: int) -> np.ndarray:
     """Creases of cloth (3 h, 3 h), deviation about 1, of which each image takes a piece."""
     rng, side = np.random.default_rng(0), (3 * height, 3 * height)
-    unit = max(1, height // 64)
+    unit = max(1, round(height / 64))
     creases = smooth_noise(rng, side, (5 * unit, 3 * unit)) + smooth_noise(rng, side, (4 * unit, 9 * unit))
     return np.roll(creases, 1, axis=1) * 0.7
 
