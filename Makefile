@@ -12,7 +12,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install reproduce test lint notebooks lab results lock clean
+.PHONY: help install reproduce test lint notebooks benchmark lab results lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -56,6 +56,11 @@ lint: install ## Check style and format, notebooks too
 
 notebooks: install ## Execute the notebooks in place, as they are committed
 	$(BIN)/python notebooks/refresh.py
+
+benchmark: install ## Measure beside the peers named: TORCHREID, FASTREID (source trees), RERANKING (a file)
+	$(BIN)/python benchmarks/evaluation.py $(if $(TORCHREID),--torchreid "$(TORCHREID)") $(if $(FASTREID),--fastreid "$(FASTREID)")
+	$(BIN)/python benchmarks/reranking.py $(if $(RERANKING),--reference "$(RERANKING)")
+	$(BIN)/python benchmarks/synthetic.py
 
 lab: install ## Open JupyterLab on the notebooks
 	$(BIN)/jupyter lab --notebook-dir=notebooks
