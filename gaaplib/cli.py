@@ -44,6 +44,8 @@ def run(notebook, given, output):
             progress_bar=False,
             # What the notebook prints, as it prints it: the epochs and the sentences.
             stdout_file=sys.stdout,
+            # A progress bar is one line in the executed notebook, not one for each of its steps.
+            coalesce_streams=True,
         )
     except papermill.PapermillExecutionError as error:
         message = f"cell {error.exec_count} failed: {error.ename}: {error.evalue}"

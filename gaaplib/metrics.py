@@ -3,7 +3,8 @@
 Two protocols, never mixed in one number:
 
 - *retrieval*: the gallery is ranked by its distance to each query, of identities never trained on.
-  :func:`evaluate_distances`, :func:`evaluate_embeddings`; by luck alone :func:`expected_by_chance`.
+  :func:`evaluate_distances`, :func:`evaluate_embeddings`; by luck alone :func:`expected_by_chance`; with one gallery
+  image of each identity :func:`evaluate_single_shot`; accepted or rejected by a threshold: ``gaaplib.verification``.
 - *closed*: softmax scores over the identities trained on.
   :func:`evaluate_classification`; by luck alone :func:`expected_classification_by_chance`.
 
@@ -27,9 +28,19 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
+from tqdm import tqdm
+
+BLOCK_BYTES = 2**29
+"""Distances computed at once from embeddings. Fewer make the matrix product slower."""
 
 CHUNK_ELEMENTS = 2**22
-"""Queries x gallery entries worked on at once, at some 30 bytes each."""
+"""Distances checked and ranked at once, and numbers of the gallery's embeddings converted and multiplied at once."""
+
+CACHE_ELEMENTS = 2**18
+"""Distances that fit into the cache of one processor core."""
+
+MANY_HITS = 48
+"""From so many hits on it is faster to sort a row than to compare it with each of its hits."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +68,27 @@ class RetrievalScores:
     inp: np.ndarray = field(repr=False)
     first_hit: np.ndarray = field(repr=False)
     valid: np.ndarray = field(repr=False)
+
+
+@dataclass(frozen=True, eq=False)
+class SingleShotScores:
+    """Scores of galleries with one image of each identity, all as fractions.
+
+    Attributes:
+        cmc, cmc_std: (max_rank,), mean over the repeats of the share of valid queries whose match has rank k or better,
+            and its standard deviation between repeats (with repeats - 1 in the denominator; NaN for one repeat).
+        mAP, mAP_std: the same of the mean of 1 / rank: the AP of a ranking with one right answer.
+        num_queries, num_valid_queries: all queries, and those with a match in the gallery once the junk is left out.
+        rank: (repeats, num_queries), the rank of each query's one match, from 1; NaN for a query without a match.
+    """
+
+    cmc: np.ndarray
+    cmc_std: np.ndarray
+    mAP: float
+    mAP_std: float
+    num_queries: int
+    num_valid_queries: int
+    rank: np.ndarray = field(repr=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +133,8 @@ def evaluate_distances(
     ``num_queries`` and left out of every mean. If no query has one, the scores are NaN and there is one UserWarning.
 
     Args:
-        distances: (num_queries, num_gallery), any real dtype, any memory layout; smaller is more alike.
+        distances: (num_queries, num_gallery), any real dtype, any memory layout, or :class:`EmbeddingDistances`;
+            smaller is more alike.
         query_pids, gallery_pids: identities, (num_queries,) and (num_gallery,).
         query_camids, gallery_camids: cameras, as many, both or neither. Where cameras are unknown give neither: a
             placeholder shared by all images would make every match junk.
@@ -113,15 +146,8 @@ def evaluate_distances(
         ValueError: lengths that do not agree, an empty gallery, one camera array missing, a distance that is NaN or
             infinite, an unknown ``ap``, ``max_rank`` below 1.
     """
-    distances = np.asarray(distances)
-    labels = _checked_labels(query_pids, gallery_pids, query_camids, gallery_camids)
-    expected = (len(labels[0]), len(labels[1]))
-    if distances.shape != expected:
-        raise ValueError(
-            f"distances has shape {distances.shape}: with {expected[0]} query_pids and {expected[1]} gallery_pids "
-            f"it must be a matrix of shape {expected}"
-        )
-    return _summarise(*_score_queries(lambda rows: distances[rows], labels, ap, max_rank), ap)
+    identities = Identities(query_pids, gallery_pids, query_camids, gallery_camids)
+    return _summarise(*_score_queries(distances, identities, ap, max_rank), ap)
 
 
 def evaluate_embeddings(
@@ -135,25 +161,81 @@ def evaluate_embeddings(
     metric: str = "cosine",
     ap: str = "step",
     max_rank: int = 50,
+    progress: bool = False,
 ) -> RetrievalScores:
-    """Score the rankings that embeddings give.
+    """Score the rankings that embeddings give: those of :func:`evaluate_distances` on their pairwise distances.
 
-    The distances are computed for a chunk of queries at a time, so that memory stays bounded by ``CHUNK_ELEMENTS``
-    (some 130 MB) plus a copy of the embeddings, however many queries there are.
+    Neither the matrix of distances is held nor a converted or normalised copy of the gallery, which may be mapped from
+    a file (``np.load(..., mmap_mode="r")``). What is held besides is bounded by ``BLOCK_BYTES``, some 600 MB, and
+    the time grows linearly with the gallery.
 
     Args:
         query, gallery: (num_queries, dim) and (num_gallery, dim).
         metric: ``"cosine"`` or ``"euclidean"``; see :func:`pairwise_distances`.
+        progress: show a bar that counts the queries.
 
     The other arguments, the errors and the warning are those of :func:`evaluate_distances`; the embeddings' errors are
     those of :func:`pairwise_distances`, and numbers of embeddings and identities that do not agree.
     """
-    labels = _checked_labels(query_pids, gallery_pids, query_camids, gallery_camids)
-    distance_rows = _prepare_distances(query, gallery, metric)
-    for name, rows, pids in (("query", query, labels[0]), ("gallery", gallery, labels[1])):
-        if len(rows) != len(pids):
-            raise ValueError(f"{name} has {len(rows)} embeddings but {name}_pids has {len(pids)} entries: give as many")
-    return _summarise(*_score_queries(distance_rows, labels, ap, max_rank), ap)
+    identities = Identities(query_pids, gallery_pids, query_camids, gallery_camids)
+    query, gallery = _real_matrix(query, "query"), _real_matrix(gallery, "gallery")
+    for name, rows, number in zip(("query", "gallery"), (query, gallery), identities.shape, strict=True):
+        if len(rows) != number:
+            raise ValueError(f"{name} has {len(rows)} embeddings but {name}_pids has {number} entries: give as many")
+    distances = EmbeddingDistances(query, gallery, metric, progress=progress)
+    return _summarise(*_score_queries(distances, identities, ap, max_rank), ap)
+
+
+def evaluate_single_shot(
+    distances,
+    query_pids,
+    gallery_pids,
+    query_camids=None,
+    gallery_camids=None,
+    *,
+    repeats: int = 10,
+    seed: int = 0,
+    max_rank: int = 50,
+) -> SingleShotScores:
+    """Score galleries with one random image of each identity: CUHK03's first protocol.
+
+    For each repeat the gallery images are numbered by the next ``permutation(num_gallery)`` of
+    ``numpy.random.default_rng(seed)``, and the image with the lowest number stands for its identity in the galleries of
+    all queries. Where it is junk to a query, the query ranks the lowest of its matches instead. So where queries and
+    gallery have no camera in common, as in CUHK03, one gallery is shared by all queries; and everywhere the match is
+    drawn uniformly. All distractors of one pid (Market-1501's 0) count as one identity, and give one image.
+
+    The rank of a query's one match is 1 + the number of other identities whose image is nearer, ties in gallery order.
+
+    Args:
+        repeats: how many galleries are drawn.
+        seed: equal arguments give equal scores.
+
+    The other arguments, the errors and the warning are those of :func:`evaluate_distances`.
+
+    Source: W. Li et al., "DeepReID: Deep Filter Pairing Neural Network for Person Re-Identification", CVPR 2014. There
+    each of 20 splits draws the gallery; torchreid and FastReID draw 10 galleries for each query.
+    """
+    identities = Identities(query_pids, gallery_pids, query_camids, gallery_camids)
+    _check_count(repeats, "repeats")
+    _check_count(max_rank, "max_rank")
+    number, identity, drawn = _draw_galleries(identities.gallery, repeats, seed)
+    rank = np.full((repeats, identities.shape[0]), np.nan)
+    for first_row, chunk in chunks(distances, identities):
+        for query, row in enumerate(chunk, first_row):
+            own, junk = identities.of(query)
+            if not junk.all():
+                rank[:, query] = _single_shot_ranks(row, own[~junk], number, drawn, identity[own[0]])
+    valid = ~np.isnan(rank[0])
+    if not valid.any():
+        warnings.warn(_no_match(len(valid)), stacklevel=2)
+    cmc, mAP = np.full((repeats, max_rank), np.nan), np.full(repeats, np.nan)
+    for repeat, found in enumerate(rank[:, valid] if valid.any() else ()):
+        cmc[repeat], mAP[repeat] = _cmc(found, max_rank), np.mean(1 / found)
+    cmc_std, mAP_std = (_spread(values) for values in (cmc, mAP))
+    return SingleShotScores(
+        cmc.mean(axis=0), cmc_std, float(mAP.mean()), float(mAP_std), len(valid), int(valid.sum()), rank
+    )
 
 
 def expected_by_chance(
@@ -173,14 +255,13 @@ def expected_by_chance(
     Arguments, errors and the warning are those of :func:`evaluate_distances`; ``ap``, ``inp`` and ``first_hit`` of the
     answer hold each query's expectation.
     """
-    labels = _checked_labels(query_pids, gallery_pids, query_camids, gallery_camids)
+    identities = Identities(query_pids, gallery_pids, query_camids, gallery_camids)
     _check_choice(ap, AP_CONVENTIONS, "ap")
-    _check_max_rank(max_rank)
-    ranked, hits = np.empty((2, len(labels[0])), np.int64)
-    for rows, good, junk in _chunks(*labels):
-        ranked[rows] = (~junk).sum(axis=1)
-        hits[rows] = good.sum(axis=1)
-
+    _check_count(max_rank, "max_rank")
+    junk_of_query = [identities.of(query)[1] for query in range(identities.shape[0])]
+    num_junk = np.array([junk.sum() for junk in junk_of_query], np.int64)
+    hits = np.array([len(junk) for junk in junk_of_query], np.int64) - num_junk
+    ranked = identities.shape[1] - num_junk
     valid = hits > 0
     # Equal (N, R) have equal expectations: compute each pair once.
     pairs, pair_of_query, queries = np.unique(
@@ -206,9 +287,82 @@ def pairwise_distances(query, gallery, metric: str = "cosine") -> np.ndarray:
 
     Raises:
         ValueError: dimensions that differ, a value that is NaN or infinite, an unknown metric or, for ``"cosine"``, an
-            embedding of zeros, which has no direction.
+            embedding of zeros, which has no direction; an embedding of numbers out of the range that can be squared.
     """
-    return _prepare_distances(query, gallery, metric)(slice(None))
+    distances = EmbeddingDistances(query, gallery, metric)
+    matrix = np.empty(distances.shape, distances.dtype)
+    for rows in distances.row_blocks():
+        distances.fill(rows, matrix[rows])
+    return matrix
+
+
+class EmbeddingDistances:
+    """What :func:`pairwise_distances` answers, bit for bit, but a block of rows at a time, as they are asked for.
+
+    It takes the place of a matrix of distances that would not fit into memory, in :func:`evaluate_distances`,
+    :func:`evaluate_single_shot` and ``gaaplib.verification``. The embeddings are read in parts, so they may be mapped
+    from a file.
+
+    Args:
+        query, gallery, metric: as in :func:`pairwise_distances`, with the same errors.
+        progress: show a bar that counts the queries whenever the distances are computed.
+
+    Attributes:
+        shape, dtype: those of the matrix.
+    """
+
+    def __init__(self, query, gallery, metric: str = "cosine", *, progress: bool = False):
+        self._metric = _check_choice(metric, METRICS, "metric")
+        self._query, self._gallery = _real_matrix(query, "query"), _real_matrix(gallery, "gallery")
+        if self._query.shape[1] != self._gallery.shape[1]:
+            raise ValueError(
+                f"query has {self._query.shape[1]} columns and gallery {self._gallery.shape[1]}: they must be as many"
+            )
+        self.shape = (len(self._query), len(self._gallery))
+        self.dtype = np.result_type(self._query, self._gallery, np.float32)
+        self._progress = progress
+        self._query_sizes = self._sizes(self._query, "query")
+        self._gallery_sizes = self._sizes(self._gallery, "gallery")
+
+    def row_blocks(self) -> Iterator[slice]:
+        """The rows of each product. They depend on the shape alone, as the rounding depends on them."""
+        return _spans(self.shape[0], BLOCK_BYTES // (self.dtype.itemsize * max(1, self.shape[1], self._query.shape[1])))
+
+    def blocks(self) -> Iterator[tuple[int, np.ndarray]]:
+        """First row and distances (rows, num_gallery) of each block, which the next one overwrites."""
+        rows = list(self.row_blocks())
+        buffer = np.empty((max((part.stop - part.start for part in rows), default=0), self.shape[1]), self.dtype)
+        with tqdm(total=self.shape[0], desc="distances", unit="query", disable=not self._progress) as bar:
+            for part in rows:
+                block = buffer[: part.stop - part.start]
+                self.fill(part, block)
+                yield part.start, block
+                bar.update(len(block))
+
+    def fill(self, rows: slice, out: np.ndarray) -> None:
+        """Write the distances of these rows into ``out``, (rows, num_gallery)."""
+        sizes = self._query_sizes[rows, np.newaxis]
+        query = self._metric.left(self._converted(self._query[rows]), sizes)
+        for columns in self._parts(self._gallery):
+            np.matmul(query, self._converted(self._gallery[columns]).T, out=out[:, columns])
+        # A few rows at a time, which stay in the processor's cache meanwhile.
+        for part in _spans(len(out), CACHE_ELEMENTS // max(1, self.shape[1])):
+            self._metric.finish(out[part], sizes[part], self._gallery_sizes)
+
+    def _sizes(self, embeddings, name: str) -> np.ndarray:
+        sizes = np.empty(len(embeddings), self.dtype)
+        for part in self._parts(embeddings):
+            rows = self._converted(embeddings[part])
+            _check_finite(rows, name, part.start)
+            sizes[part] = self._metric.sizes(rows, name, part.start)
+        return sizes
+
+    def _parts(self, embeddings) -> Iterator[slice]:
+        return _spans(len(embeddings), CHUNK_ELEMENTS // max(1, embeddings.shape[1]))
+
+    def _converted(self, rows) -> np.ndarray:
+        # Without a copy where there is nothing to convert.
+        return np.ascontiguousarray(rows, self.dtype)
 
 
 # -- classification ----------------------------------------------------------------------------------------------------
@@ -229,10 +383,11 @@ def evaluate_classification(scores, labels, *, max_rank: int = 50) -> Classifica
         ValueError: no image, a score that is NaN or infinite, lengths that do not agree, a label that is no integer or
             not a column of ``scores``, ``max_rank`` below 1.
     """
-    scores = _finite_matrix(scores, "scores")
+    scores = _real_matrix(scores, "scores")
+    _check_finite(scores, "scores")
     num_images, num_classes = scores.shape
     labels = _checked_classes(labels, num_classes)
-    _check_max_rank(max_rank)
+    _check_count(max_rank, "max_rank")
     if len(labels) != num_images:
         raise ValueError(f"labels has {len(labels)} entries but scores has {num_images} rows: give one for each row")
     right = scores[np.arange(num_images), labels][:, np.newaxis]
@@ -260,7 +415,7 @@ def expected_classification_by_chance(labels, num_classes: int, *, max_rank: int
     :func:`evaluate_classification`.
     """
     labels = _checked_classes(labels, num_classes)
-    _check_max_rank(max_rank)
+    _check_count(max_rank, "max_rank")
     return ClassificationScores(
         mRA=1 / num_classes,
         micro_accuracy=1 / num_classes,
@@ -276,47 +431,132 @@ def expected_classification_by_chance(labels, num_classes: int, *, max_rank: int
 # -- from distances to scores ------------------------------------------------------------------------------------------
 
 
-def _score_queries(distance_rows, labels, ap: str, max_rank: int) -> tuple[np.ndarray, np.ndarray]:
-    """AP, INP and first hit of each query, (3, num_queries), and CMC; ``distance_rows`` answers for a chunk of rows."""
+class Identities:
+    """Who is who: the gallery images of each query's identity, and which of them are junk.
+
+    Args:
+        query_pids, gallery_pids, query_camids, gallery_camids: as in :func:`evaluate_distances`, with its errors.
+
+    Attributes:
+        shape: (num_queries, num_gallery).
+        gallery: (num_gallery,) the identity of each gallery image as a number from 0, those of queries included.
+    """
+
+    def __init__(self, query_pids, gallery_pids, query_camids=None, gallery_camids=None):
+        pids, camids = _checked_labels(query_pids, gallery_pids, query_camids, gallery_camids)
+        self.shape = (len(pids[0]), len(pids[1]))
+        query, self.gallery = _codes(*pids, "pids")
+        self._cameras = None if camids is None else _codes(*camids, "camids")
+        # Sorted by identity, and within it in gallery order.
+        self._order = np.argsort(self.gallery, kind="stable")
+        by_identity = self.gallery[self._order]
+        self._start, self._stop = (np.searchsorted(by_identity, query, side) for side in ("left", "right"))
+
+    def of(self, query: int) -> tuple[np.ndarray, np.ndarray]:
+        """Columns of the gallery images of the query's identity, ascending, and booleans: which of them are junk."""
+        own = self._order[self._start[query] : self._stop[query]]
+        if self._cameras is None:
+            return own, np.zeros(len(own), bool)
+        of_query, of_gallery = self._cameras
+        return own, of_gallery[own] == of_query[query]
+
+
+def chunks(distances, identities: Identities) -> Iterator[tuple[int, np.ndarray]]:
+    """The rows of a matrix or of :class:`EmbeddingDistances`, some at a time, checked, contiguous and finite.
+
+    Args:
+        distances: as in :func:`evaluate_distances`, with its errors.
+        identities: of the same shape.
+
+    Yields:
+        The first row's number and the distances, (rows, num_gallery); the next rows may overwrite them.
+    """
+    embedded = isinstance(distances, EmbeddingDistances)
+    distances = distances if embedded else np.asarray(distances)
+    if distances.shape != identities.shape:
+        num_queries, num_gallery = identities.shape
+        raise ValueError(
+            f"distances has shape {distances.shape}: with {num_queries} query_pids and {num_gallery} gallery_pids it "
+            f"must be a matrix of shape {identities.shape}"
+        )
+    for first_row, block in distances.blocks() if embedded else [(0, _real_matrix(distances, "distances"))]:
+        # Half precision is exact in single, and slow by itself.
+        dtype = np.float32 if block.dtype == np.float16 else block.dtype
+        step = max(1, CHUNK_ELEMENTS // identities.shape[1])
+        for start in range(0, len(block), step):
+            chunk = np.ascontiguousarray(block[start : start + step], dtype)
+            if not embedded:
+                _check_finite(chunk, "distances", start)
+            yield first_row + start, chunk
+
+
+def places(row, columns) -> np.ndarray:
+    """How many entries of a row come before each of these columns: smaller ones, and equal ones further left.
+
+    Args:
+        row: (num_gallery,), contiguous and finite.
+        columns: integers (n,).
+    """
+    values = row[columns]
+    if len(columns) < MANY_HITS:
+        # Row by row, as count_nonzero with an axis is several times slower.
+        before = np.array([np.count_nonzero(smaller) for smaller in row < values[:, np.newaxis]], np.int64)
+        # Each column equals itself; the rest is rarely needed.
+        alone = np.count_nonzero(row == values[:, np.newaxis]) == len(columns)
+        tied = () if alone else range(len(columns))
+    else:
+        ordered = np.sort(row)
+        before = np.searchsorted(ordered, values)
+        tied = np.flatnonzero(np.searchsorted(ordered, values, side="right") > before + 1)
+    for hit in tied:
+        before[hit] += np.count_nonzero(row[: columns[hit]] == values[hit])
+    return before
+
+
+def _score_queries(distances, identities, ap: str, max_rank: int) -> tuple[np.ndarray, np.ndarray]:
+    """AP, INP and first hit of each query, (3, num_queries), and CMC."""
     precision = _check_choice(ap, AP_CONVENTIONS, "ap")
-    _check_max_rank(max_rank)
-    per_query = np.empty((3, len(labels[0])))
-    for rows, good, junk in _chunks(*labels):
-        distances = _finite_matrix(distance_rows(rows), "distances", first_row=rows.start)
-        per_query[:, rows] = _score_rows(distances, good, junk, precision)
+    _check_count(max_rank, "max_rank")
+    per_query = np.empty((3, identities.shape[0]))
+    for first_row, chunk in chunks(distances, identities):
+        for query, row in enumerate(chunk, first_row):
+            per_query[:, query] = _score_row(row, *identities.of(query), precision)
     first_hit = per_query[2]
     return per_query, _cmc(first_hit[~np.isnan(first_hit)], max_rank)
 
 
-def _chunks(query_pids, gallery_pids, query_camids, gallery_camids) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
-    """Rows of at most about CHUNK_ELEMENTS entries; which gallery images are good matches of theirs, and which junk."""
-    step = max(1, CHUNK_ELEMENTS // len(gallery_pids))
-    for start in range(0, len(query_pids), step):
-        rows = slice(start, min(start + step, len(query_pids)))
-        same_identity = query_pids[rows, np.newaxis] == gallery_pids
-        same_camera = query_camids[rows, np.newaxis] == gallery_camids
-        yield rows, same_identity & ~same_camera, same_identity & same_camera
+def _score_row(row, own, junk, precision) -> tuple[float, float, float]:
+    """AP, INP and rank of the first hit of one query; NaN without a hit."""
+    order = np.argsort(row[own], kind="stable")
+    own, hit = own[order], ~junk[order]
+    hits = own[hit]
+    if len(hits) == 0:
+        return np.nan, np.nan, np.nan
+    rank = 1 + places(row, hits) - np.cumsum(~hit)[hit]
+    return precision(np.arange(1, len(hits) + 1), rank).sum() / len(hits), len(hits) / rank[-1], rank[0]
 
 
-def _score_rows(distances, good, junk, precision) -> np.ndarray:
-    """AP, INP and rank of the first hit of each row: (3, rows), NaN where nothing is good.
+def _draw_galleries(gallery_pids, repeats: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The images' numbers in each repeat, their identity as an index, and the columns drawn, (repeats, identities)."""
+    rng = np.random.default_rng(seed)
+    number = np.stack([rng.permutation(len(gallery_pids)) for _ in range(repeats)])
+    identity = np.unique(gallery_pids, return_inverse=True)[1]
+    by_number = np.argsort(number, axis=1)
+    first = [np.unique(identity[order], return_index=True)[1] for order in by_number]
+    return number, identity, np.take_along_axis(by_number, np.stack(first), axis=1)
 
-    Rows have unequally many hits, so the hits of all rows stand in one flat array, row by row.
-    """
-    order = np.argsort(distances, axis=1, kind="stable")
-    good = np.take_along_axis(good, order, axis=1)
-    rank_in_row = np.cumsum(~np.take_along_axis(junk, order, axis=1), axis=1)
 
-    rank = rank_in_row[good]
-    num_hits = good.sum(axis=1)
-    valid = num_hits > 0
-    num_hits = num_hits[valid]
-    end = np.cumsum(num_hits)
-    start = end - num_hits
-    hit = np.arange(1, len(rank) + 1) - np.repeat(start, num_hits)
-    scores = np.full((3, len(distances)), np.nan)
-    scores[:, valid] = np.add.reduceat(precision(hit, rank), start) / num_hits, num_hits / rank[end - 1], rank[start]
-    return scores
+def _single_shot_ranks(row, hits, number, drawn, identity) -> np.ndarray:
+    """Rank of one query's match in each repeat's gallery, (repeats,); ``identity`` is its column of ``drawn``."""
+    match = hits[np.argmin(number[:, hits], axis=1)][:, np.newaxis]
+    before = (row[drawn] < row[match]) | ((row[drawn] == row[match]) & (drawn < match))
+    before[:, identity] = False
+    return 1 + before.sum(axis=1)
+
+
+def _spread(values) -> np.ndarray:
+    """Standard deviation along the first axis; of one value it is unknown."""
+    return values.std(axis=0, ddof=1) if len(values) > 1 else np.full(values.shape[1:], np.nan)
 
 
 def _summarise(per_query, cmc, ap_convention: str) -> RetrievalScores:
@@ -326,13 +566,16 @@ def _summarise(per_query, cmc, ap_convention: str) -> RetrievalScores:
         mAP, mINP = (float(values[valid].mean()) for values in per_query[:2])
     else:
         mAP, mINP, cmc = np.nan, np.nan, np.full(len(cmc), np.nan)
-        warnings.warn(
-            f"none of the {len(valid)} queries has a match in the gallery (images with the query's identity and camera "
-            "are left out), so the scores are NaN; check that pids and camids belong to these images, and give no "
-            "camids where cameras are unknown",
-            stacklevel=3,
-        )
+        warnings.warn(_no_match(len(valid)), stacklevel=3)
     return RetrievalScores(mAP, mINP, cmc, len(valid), int(valid.sum()), ap_convention, *per_query, valid)
+
+
+def _no_match(num_queries: int) -> str:
+    return (
+        f"none of the {num_queries} queries has a match in the gallery (images with the query's identity and camera "
+        "are left out), so the scores are NaN; check that pids and camids belong to these images, and give no "
+        "camids where cameras are unknown"
+    )
 
 
 def _cmc(rank, max_rank: int) -> np.ndarray:
@@ -367,65 +610,117 @@ def _chance(n: int, r: int, ap: str, max_rank: int) -> tuple[tuple[float, float,
 # -- distances ---------------------------------------------------------------------------------------------------------
 
 
-def _prepare_distances(query, gallery, metric: str) -> Callable[[slice], np.ndarray]:
-    """Check the embeddings and do the work of one side only once; the answer maps rows of queries to distances."""
-    prepare = _check_choice(metric, METRICS, "metric")
-    query, gallery = _finite_matrix(query, "query"), _finite_matrix(gallery, "gallery")
-    if query.shape[1] != gallery.shape[1]:
-        raise ValueError(f"query has {query.shape[1]} columns and gallery {gallery.shape[1]}: they must be as many")
-    dtype = np.result_type(query, gallery, np.float32)
-    return prepare(query.astype(dtype, copy=False), gallery.astype(dtype, copy=False))
+class _Cosine:
+    """1 - q.g / (|q| |g|); the size of an embedding is its norm."""
+
+    @staticmethod
+    def sizes(rows, name: str, first_row: int) -> np.ndarray:
+        # Dividing by the largest entry first keeps the squares of tiny and huge rows in range.
+        largest = np.abs(rows).max(axis=1, initial=0)
+        limits = np.finfo(rows.dtype)
+        wrong = np.flatnonzero((largest < limits.tiny / limits.eps) | (largest > limits.max * limits.eps))
+        if wrong.size:
+            found = largest[wrong[0]]
+            what = f"has entries of up to {found:.3g}, out of {rows.dtype}'s range" if found else "is all zeros"
+            raise ValueError(
+                f"{name} embedding at row {first_row + wrong[0]} {what} ({wrong.size} such rows here): it has no "
+                "direction, so no cosine distance; leave it out or scale it, or take metric='euclidean'"
+            )
+        scaled = rows / largest[:, np.newaxis]
+        return largest * np.sqrt(np.vecdot(scaled, scaled))
+
+    @staticmethod
+    def left(query, sizes) -> np.ndarray:
+        return query / -sizes
+
+    @staticmethod
+    def finish(products, query_sizes, gallery_sizes) -> None:
+        products /= gallery_sizes
+        products += 1
 
 
-def _cosine(query, gallery) -> Callable[[slice], np.ndarray]:
-    query, gallery = _unit_rows(query, "query"), _unit_rows(gallery, "gallery")
-    return lambda rows: 1 - query[rows] @ gallery.T
+class _Euclidean:
+    """sqrt(|q|^2 + |g|^2 - 2 q.g); the size of an embedding is its squared norm."""
+
+    @staticmethod
+    def sizes(rows, name: str, first_row: int) -> np.ndarray:
+        with np.errstate(over="ignore"):
+            squares = np.vecdot(rows, rows)
+        # A quarter, so that the sum of three such terms is in range too.
+        wrong = np.flatnonzero(~(squares <= np.finfo(rows.dtype).max / 4))
+        if wrong.size:
+            largest = np.abs(rows[wrong[0]]).max()
+            raise ValueError(
+                f"{name} embedding at row {first_row + wrong[0]} has entries of up to {largest:.3g}, "
+                f"whose squares are out of {rows.dtype}'s range ({wrong.size} such rows here): scale all embeddings"
+            )
+        return squares
+
+    @staticmethod
+    def left(query, sizes) -> np.ndarray:
+        return -2 * query
+
+    @staticmethod
+    def finish(products, query_sizes, gallery_sizes) -> None:
+        products += query_sizes
+        products += gallery_sizes
+        np.sqrt(np.maximum(products, 0, out=products), out=products)
 
 
-def _euclidean(query, gallery) -> Callable[[slice], np.ndarray]:
-    query_squares = np.einsum("ij,ij->i", query, query)[:, np.newaxis]
-    gallery_squares = np.einsum("ij,ij->i", gallery, gallery)
+def _spans(total: int, longest: int) -> Iterator[slice]:
+    """Consecutive slices that cover ``total``, as few as possible and of even lengths.
 
-    def distances(rows):
-        squares = query_squares[rows] + gallery_squares - 2 * (query[rows] @ gallery.T)
-        return np.sqrt(np.maximum(squares, 0))
-
-    return distances
-
-
-def _unit_rows(embeddings, name: str) -> np.ndarray:
-    # Dividing by the largest entry first keeps the squares of tiny and huge rows in range.
-    largest = np.abs(embeddings).max(axis=1, initial=0, keepdims=True)
-    zero = np.flatnonzero(largest == 0)
-    if zero.size:
-        raise ValueError(
-            f"{name} embedding at row {zero[0]} is all zeros ({zero.size} such rows): it has no direction, so no "
-            "cosine distance; leave it out, or take metric='euclidean'"
-        )
-    scaled = embeddings / largest
-    return scaled / np.linalg.norm(scaled, axis=1, keepdims=True)
+    Not with a short one at the end: BLAS multiplies matrices of few rows by other routines, whose rounding is another,
+    and equal embeddings would get distances that differ in the last bit.
+    """
+    number = -(-total // max(1, longest))
+    return (slice(total * part // number, total * (part + 1) // number) for part in range(number))
 
 
 # -- checks ------------------------------------------------------------------------------------------------------------
 
 
-def _checked_labels(query_pids, gallery_pids, query_camids, gallery_camids) -> tuple[np.ndarray, ...]:
-    """The four as arrays; where cameras are unknown, such that the sides have none in common and nothing is junk."""
+def _checked_labels(query_pids, gallery_pids, query_camids, gallery_camids) -> tuple[tuple, tuple | None]:
+    """The identities of both sides and the cameras of both, or None, as arrays of one axis."""
     if (query_camids is None) != (gallery_camids is None):
         missing = "query_camids" if query_camids is None else "gallery_camids"
         raise ValueError(f"{missing} is missing: give the cameras of both sides, or of neither")
-    if query_camids is None:
-        query_camids, gallery_camids = np.zeros(np.shape(query_pids)), np.ones(np.shape(gallery_pids))
-    names = ("query_pids", "gallery_pids", "query_camids", "gallery_camids")
-    labels = tuple(map(np.asarray, (query_pids, gallery_pids, query_camids, gallery_camids)))
-    for name, values, side, pids in zip(names, labels, ("query", "gallery") * 2, labels[:2] * 2, strict=True):
-        if values.ndim != 1:
-            raise ValueError(f"{name} has shape {values.shape}: it must have one axis")
-        if len(values) != len(pids):
-            raise ValueError(f"{side}_pids has {len(pids)} entries and {name} {len(values)}: they must be as many")
-    if len(labels[1]) == 0:
+    pids = np.asarray(query_pids), np.asarray(gallery_pids)
+    camids = None if query_camids is None else (np.asarray(query_camids), np.asarray(gallery_camids))
+    for kind, sides in (("pids", pids), ("camids", camids or pids)):
+        for side, values, own_pids in zip(("query", "gallery"), sides, pids, strict=True):
+            if values.ndim != 1:
+                raise ValueError(f"{side}_{kind} has shape {values.shape}: it must have one axis")
+            if len(values) != len(own_pids):
+                raise ValueError(
+                    f"{side}_pids has {len(own_pids)} entries and {side}_{kind} {len(values)}: they must be as many"
+                )
+    if len(pids[1]) == 0:
         raise ValueError("gallery_pids is empty: give at least one gallery image to rank")
-    return labels
+    return pids, camids
+
+
+def _codes(query, gallery, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Labels of both sides as integers from 0, equal where the labels are equal."""
+    for side, values in (("query", query), ("gallery", gallery)):
+        if values.dtype.kind == "f" and np.isnan(values).any():
+            raise ValueError(f"{side}_{name} is nan at index {np.flatnonzero(np.isnan(values))[0]}: give a label")
+    numbers = [values.dtype.kind in "biuf" for values in (query, gallery)]
+    if len(query) and numbers[0] != numbers[1]:
+        raise ValueError(
+            f"query_{name} has dtype {query.dtype} and gallery_{name} {gallery.dtype}: give numbers on both sides, or "
+            "text on both"
+        )
+    try:
+        if np.result_type(query, gallery).kind == "f" and query.dtype.kind != "f" != gallery.dtype.kind:
+            # Signed and unsigned 64-bit integers have floats in common only, which large ones do not fit.
+            query, gallery = query.astype(object), gallery.astype(object)
+        codes = np.unique(np.concatenate([query, gallery]), return_inverse=True)[1]
+    except TypeError as error:
+        raise ValueError(
+            f"{name} cannot be compared with each other ({error}): give all as numbers or as text"
+        ) from error
+    return codes[: len(query)], codes[len(query) :]
 
 
 def _checked_classes(labels, num_classes: int) -> np.ndarray:
@@ -443,24 +738,26 @@ def _checked_classes(labels, num_classes: int) -> np.ndarray:
     return labels
 
 
-def _finite_matrix(values, name: str, first_row: int = 0) -> np.ndarray:
+def _real_matrix(values, name: str) -> np.ndarray:
     values = np.asarray(values)
     if values.ndim != 2 or values.dtype.kind not in "fiu":
         raise ValueError(
             f"{name} has shape {values.shape} and dtype {values.dtype}: it must be a matrix of real numbers, with one "
             "row for each image"
         )
-    finite = np.isfinite(values)
-    if not finite.all():
-        row, column = np.argwhere(~finite)[0]
-        where = f"row {first_row + row}, column {column}"
-        raise ValueError(f"{name} is {values[row, column]} at {where}: every value must be finite")
     return values
 
 
-def _check_max_rank(max_rank: int) -> None:
-    if not isinstance(max_rank, int | np.integer) or max_rank < 1:
-        raise ValueError(f"max_rank is {max_rank!r}: it must be an integer of at least 1")
+def _check_finite(values, name: str, first_row: int = 0) -> None:
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        row, column = np.argwhere(~np.isfinite(values))[0]
+        where = f"row {first_row + row}, column {column}"
+        raise ValueError(f"{name} is {values[row, column]} at {where}: every value must be finite")
+
+
+def _check_count(value: int, name: str) -> None:
+    if not isinstance(value, int | np.integer) or value < 1:
+        raise ValueError(f"{name} is {value!r}: it must be an integer of at least 1")
 
 
 def _check_choice(name: str, choices: dict[str, Callable], argument: str) -> Callable:
@@ -472,4 +769,4 @@ def _check_choice(name: str, choices: dict[str, Callable], argument: str) -> Cal
 AP_CONVENTIONS = {"step": lambda hit, rank: hit / rank, "trapezoid": _precision_trapezoid}
 """What AP averages over the hits: the precision of the hit-th one, at this rank; both count from 1."""
 
-METRICS = {"cosine": _cosine, "euclidean": _euclidean}
+METRICS = {"cosine": _Cosine, "euclidean": _Euclidean}

@@ -100,3 +100,22 @@ def distance(a, b, metric):
     if metric == "cosine":
         return 1 - dot / sqrt(sum(x * x for x in a) * sum(y * y for y in b))
     return sqrt(sum((x - y) ** 2 for x, y in zip(a, b, strict=True)))
+
+
+def single_shot_ranks(distances, query_pids, gallery_pids, query_camids, gallery_camids, draw_orders):
+    """Ranks of each query's one match, by repeat; ``draw_orders`` has the number of each gallery image by repeat."""
+    repeats = []
+    for number in draw_orders:
+        ranks = []
+        for query, row in enumerate(distances):
+            left = {}
+            for column, pid in enumerate(gallery_pids):
+                same = pid == query_pids[query]
+                if same and query_camids is not None and gallery_camids[column] == query_camids[query]:
+                    continue
+                left.setdefault(pid, []).append((number[column], column))
+            gallery = [(row[min(images)[1]], min(images)[1], pid) for pid, images in left.items()]
+            place = [pid == query_pids[query] for _, _, pid in sorted(gallery)]
+            ranks.append(place.index(True) + 1 if any(place) else nan)
+        repeats.append(ranks)
+    return repeats

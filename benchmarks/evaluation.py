@@ -1,0 +1,254 @@
+"""Evaluation beside its peers at Market-1501's size, and its time and memory as the gallery grows.
+
+    python benchmarks/evaluation.py --torchreid PATH --fastreid PATH [--part distances --part embeddings --part gallery]
+
+PATH is a source tree of https://github.com/KaiyangZhou/deep-person-reid or https://github.com/JDAI-CV/fast-reid; an
+installed package is found without. Their Cython evaluators are built in a temporary folder, which takes Cython,
+setuptools and a compiler; nothing else of theirs is imported.
+
+- distances: CMC, mAP and mINP from a matrix of distances, ours and each peer's in turn, and whether they agree.
+- embeddings: the same from embeddings of 2,048 numbers, beside the bare matrix product.
+- gallery: 2,000 queries against galleries of up to 601,581 embeddings of 512 numbers, each in a process of its own. The
+  memory is the peak above the loaded embeddings; where these are mapped from a file, the pages of the file that have
+  been read are part of it.
+"""
+
+import csv
+import importlib.util
+import multiprocessing
+import os
+import platform
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import click
+import numpy as np
+
+from gaaplib.folders import outputs_folder
+from gaaplib.metrics import evaluate_distances, evaluate_embeddings
+
+QUERIES, GALLERY, IDENTITIES, DISTRACTORS, CAMERAS = 3368, 15913, 750, 2793, 6
+GALLERY_SIZES = (10_000, 50_000, 200_000, 601_581)
+BUILD = """
+import numpy
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+extension = Extension("rank_cy", ["rank_cy.pyx"], include_dirs=[numpy.get_include()])
+setup(name="rank_cy", script_args=["-q", "build_ext", "--inplace"], ext_modules=cythonize([extension], quiet=True))
+"""
+
+
+@click.command()
+@click.option("--part", "chosen", type=click.Choice(("gallery", "distances", "embeddings")), multiple=True)
+@click.option("--torchreid", type=click.Path(exists=True, file_okay=False))
+@click.option("--fastreid", type=click.Path(exists=True, file_okay=False))
+@click.option("--rounds", default=5, show_default=True)
+def main(chosen, torchreid, fastreid, rounds):
+    """Print the figures and write them to outputs/benchmarks/evaluation.csv."""
+    print(f"load of the machine {os.getloadavg()[0]:.2f}", flush=True)
+    rows = []
+    # The gallery first: a new process inherits the peak memory of the one that starts it, which is small as yet.
+    if not chosen or "gallery" in chosen:
+        rows += gallery()
+    if not chosen or "distances" in chosen:
+        rows += distances({"torchreid": torchreid, "fastreid": fastreid}, rounds)
+    if not chosen or "embeddings" in chosen:
+        rows += embeddings(rounds)
+    print(f"load of the machine {os.getloadavg()[0]:.2f}")
+    write(rows)
+
+
+def distances(trees, rounds):
+    """Seconds of ours and of each peer, and the peers' over ours in the same round."""
+    rng = np.random.default_rng(0)
+    query_pids, gallery_pids, query_camids, gallery_camids = labels = market_labels(rng)
+    matrix = rng.random((QUERIES, GALLERY), np.float32)
+    matrix[query_pids[:, np.newaxis] == gallery_pids] *= 0.5
+    codes = {"gaaplib": lambda: evaluate_distances(matrix, *labels)}
+    with tempfile.TemporaryDirectory() as folder:
+        for name, tree in trees.items():
+            evaluate = peer(name, tree, Path(folder) / name)
+            if evaluate:
+                codes[name] = lambda evaluate=evaluate: evaluate(matrix, *labels, 50)
+        seconds, answers = in_turn(codes, rounds)
+    for name, (cmc, ap, *_) in ((name, answers[name]) for name in codes if name != "gaaplib"):
+        ours = answers["gaaplib"]
+        differences = np.abs(cmc - ours.cmc).max(), abs(np.mean(ap) - ours.mAP)
+        print(f"  {name}: greatest difference of CMC {differences[0]:.1e}, of mAP {differences[1]:.1e}")
+    return report("distances", seconds, "gaaplib")
+
+
+def embeddings(rounds):
+    """Seconds from embeddings, and over those of the matrix product in the same round."""
+    rng = np.random.default_rng(0)
+    labels = market_labels(rng)
+    query, images = (rng.standard_normal((size, 2048), np.float32) for size in (QUERIES, GALLERY))
+    codes = {
+        "matrix product": lambda: query @ images.T,
+        "gaaplib, cosine": lambda: evaluate_embeddings(query, images, *labels),
+        "gaaplib, euclidean": lambda: evaluate_embeddings(query, images, *labels, metric="euclidean"),
+    }
+    return report("embeddings", in_turn(codes, rounds)[0], "matrix product")
+
+
+def gallery():
+    """Seconds and memory by size of the gallery; the largest also mapped from a file."""
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        for size, file in [(size, None) for size in GALLERY_SIZES] + [(GALLERY_SIZES[-1], f"{folder}/gallery.npy")]:
+            # A process for each, started afresh.
+            if file:
+                run_alone(save_gallery, size, file)
+            measured = run_alone(measure_gallery, size, file)
+            name = "gaaplib, mapped" if file else "gaaplib, in memory"
+            rows.append({"part": "gallery", "code": name, "gallery": size, **measured})
+            print(
+                f"{name}, gallery of {size}: {measured['seconds']:.2f} s, {measured['cpu_seconds']:.2f} s of processor "
+                f"time or {measured['cpu_seconds'] / size * 1e6:.1f} us an image, {measured['peak_mib']:.0f} MiB above "
+                "the embeddings",
+                flush=True,
+            )
+    return rows
+
+
+def run_alone(function, *arguments):
+    """What the function answers in a process of its own."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(function, *arguments).result()
+
+
+def gallery_embeddings(size):
+    """(size, 512), the same in each process."""
+    return np.random.default_rng(1).standard_normal((size, 512), np.float32)
+
+
+def save_gallery(size, file):
+    """Write the gallery to a file."""
+    np.save(file, gallery_embeddings(size))
+
+
+def measure_gallery(size, file):
+    """Time and peak memory (MiB) above the loaded embeddings, of 2,000 queries of 500 identities, 17 images each.
+
+    The processor time of all threads stands beside the time by the clock: other work on the machine disturbs it less.
+    """
+    rng = np.random.default_rng(0)
+    query = rng.standard_normal((2000, 512), np.float32)
+    images = np.load(file, mmap_mode="r") if file else gallery_embeddings(size)
+    pids = np.zeros(size, int)
+    pids[: 500 * 17] = np.repeat(np.arange(1, 501), 17)
+    labels = (
+        np.repeat(np.arange(1, 501), 4),
+        rng.permutation(pids),
+        rng.integers(6, size=2000),
+        rng.integers(6, size=size),
+    )
+    # The routines of BLAS have their own memory, which the first product takes.
+    evaluate_embeddings(query[:50], images[:1000], np.zeros(50), np.zeros(1000))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    start, cpu_start = time.perf_counter(), time.process_time()
+    evaluate_embeddings(query, images, *labels)
+    return {
+        "seconds": time.perf_counter() - start,
+        "cpu_seconds": time.process_time() - cpu_start,
+        "peak_mib": (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024,
+    }
+
+
+def market_labels(rng):
+    """Identities and cameras of queries and gallery as Market-1501 has them, in number."""
+    people = np.concatenate([rng.integers(1, IDENTITIES + 1, GALLERY - DISTRACTORS), np.zeros(DISTRACTORS, int)])
+    query_pids = np.sort(1 + np.arange(QUERIES) % IDENTITIES)
+    return query_pids, people, rng.integers(1, CAMERAS + 1, QUERIES), rng.integers(1, CAMERAS + 1, GALLERY)
+
+
+def peer(name, tree, folder):
+    """The peer's Cython evaluator, built from its source tree or installed package; None, and why, without."""
+    if tree is None:
+        package = importlib.util.find_spec(name)
+        if package is None:
+            print(f"{name} left out: it is not installed, and --{name} names no source tree")
+            return None
+        tree = package.submodule_search_locations[0]
+    source = sorted(Path(tree).rglob("rank_cylib/rank_cy.pyx"))
+    if not source:
+        print(f"{name} left out: there is no rank_cylib/rank_cy.pyx in {tree}")
+        return None
+    folder.mkdir()
+    shutil.copy(source[0], folder)
+    built = subprocess.run([sys.executable, "-c", BUILD], cwd=folder, capture_output=True, text=True)
+    if built.returncode:
+        print(f"{name} left out: its evaluator could not be built ({built.stderr.strip().splitlines()[-1]})")
+        return None
+    # Both are called rank_cy: loaded from the file, not by name.
+    spec = importlib.util.spec_from_file_location("rank_cy", next(folder.glob("rank_cy*.so")))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.evaluate_cy
+
+
+def in_turn(codes, rounds):
+    """Seconds of each code by round, one after the other within a round, and their last answers."""
+    seconds, answers = {name: [] for name in codes}, {}
+    for _ in range(rounds):
+        for name, run in codes.items():
+            start = time.perf_counter()
+            answers[name] = run()
+            seconds[name].append(time.perf_counter() - start)
+    return seconds, answers
+
+
+def report(part, seconds, base):
+    """Print each code's seconds, and its time over that of ``base`` in the same round; answer them as rows."""
+    rows = []
+    for name, values in seconds.items():
+        ratios = [value / other for value, other in zip(values, seconds[base], strict=True)]
+        row = {"part": part, "code": name, "gallery": GALLERY, "base": base}
+        for key, numbers in (("seconds", values), ("ratio", ratios)):
+            row |= {key: statistics.median(numbers), f"{key}_min": min(numbers), f"{key}_max": max(numbers)}
+        rows.append(row)
+        print(
+            "{part}, {code}: {seconds:.3f} s ({seconds_min:.3f} to {seconds_max:.3f}), {ratio:.2f} times {base} "
+            "({ratio_min:.2f} to {ratio_max:.2f})".format(**row),
+            flush=True,
+        )
+    return rows
+
+
+def write(rows):
+    """The CSV file, a row a measurement, with the machine in each."""
+    machine = {
+        "processor": processor(),
+        "cores": os.cpu_count(),
+        "blas_threads": os.environ.get("OPENBLAS_NUM_THREADS", "all"),
+        "load": round(os.getloadavg()[0], 2),
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+    }
+    names = dict.fromkeys(name for row in rows for name in row)
+    target = outputs_folder() / "benchmarks" / "evaluation.csv"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with open(target, "w", newline="") as file:
+        writer = csv.DictWriter(file, [*names, *machine])
+        writer.writeheader()
+        writer.writerows({**row, **machine} for row in rows)
+    print(target)
+
+
+def processor():
+    """The processor's name."""
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+if __name__ == "__main__":
+    main()
