@@ -37,7 +37,7 @@ SCALES = {
         "raid": 0.2,
         "partial_ilids": 1.0,
         "ilids": 1.0,
-        "rpifield": 0.003,
+        "rpifield": 0.005,
         "cuhk03": 0.12,
     },
 }

@@ -96,7 +96,10 @@ def code_lines(path):
 
 def test_the_library_is_thin():
     thin = [path for path in FILES if module_of(path) not in ("methods", "datasets")]
-    assert sum(code_lines(path) for path in thin) < 3000
+    assert sum(code_lines(path) for path in thin) < 4000
+    # The heart is to be read as a whole.
+    heart = [path for path in thin if module_of(path) in ("attention", "pooling", "metrics")]
+    assert sum(code_lines(path) for path in heart) < 700
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(LIBRARY)))

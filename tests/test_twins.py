@@ -248,7 +248,7 @@ def test_rpifield_has_its_annotation(tmp_path_factory):
     found = records_of("rpifield", root, expected=None)
     assert ("Data/" + boxes["path"]).tolist() == found["path"].tolist()
     assert (boxes["frame"] == boxes["timestamp"]).all() and (boxes["pid"] == found["pid"]).all()
-    assert boxes["label"].nunique() == 25 and boxes["reappearance"].max() > 0
+    assert boxes["label"].nunique() == 45 and boxes["reappearance"].max() > 0
     assert boxes["reappearance"].tolist() == [item.visit for item in plan(spec_for("rpifield", SCALE), 0)]
     stamps = [re.match(rb"[^,]*, synthetic +\x00", (root / f"Data_Info/Cam_{c}.mat").read_bytes()) for c in (1, 12)]
     assert all(stamps), "no date"

@@ -157,10 +157,10 @@ def spec_for(dataset: str, scale: float) -> SyntheticSpec:
             if name in full:
                 scaled[name] = round(scaled[ids] * (full[name] / full[ids]))
     else:
-        two_each = round(2 * scaled["train_ids"] * full["cameras_per_id"])
+        two_each = 2 * round(scaled["train_ids"] * full["cameras_per_id"])
         scaled["train_images"] = max(two_each, round(full["train_images"] * scale))
     if "passers_by" in full:
-        two_each = round(2 * scaled["passers_by"] * PASSER_BY_CAMERAS)
+        two_each = 2 * round(scaled["passers_by"] * PASSER_BY_CAMERAS)
         scaled["distractors"] = max(two_each, scaled["distractors"])
     return SyntheticSpec(dataset=dataset, **full | scaled)
 
@@ -364,10 +364,10 @@ WHOLE = (
 )  # fmt: skip
 FLOORS = {
     "market1501": {"train_ids": 2, "test_ids": 2},
-    "raid": {"train_ids": 20},
+    "raid": {"train_ids": 43},
     "partial_ilids": {"test_ids": 60},
     "ilids": {"train_ids": 60},
-    "rpifield": {"train_ids": 20, "passers_by": 5},
+    "rpifield": {"train_ids": 40, "passers_by": 5},
     "cuhk03": {"train_ids": 2, "test_ids": 2},
 }
 """The fewest identities at any scale: with fewer, nothing can be learned or compared."""
