@@ -12,7 +12,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install reproduce test lint notebooks benchmark lab results lock clean
+.PHONY: help install reproduce test soak lint notebooks benchmark lab results lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -49,6 +49,9 @@ reproduce: install ## Execute the notebooks on DATA (synthetic: drawn here) in P
 
 test: install ## The whole test suite, nbval over every notebook included
 	$(BIN)/python -m pytest -n 2 --dist loadfile --nbval --nbval-sanitize-with tests/nbval_sanitize.cfg $(PYTEST_ARGS)
+
+soak: install ## Kill a training twenty times at random, and see that it ends the same
+	GAAP_SOAK=20 $(BIN)/python -m pytest tests/test_resume.py
 
 lint: install ## Check style and format, notebooks too
 	$(BIN)/ruff check .

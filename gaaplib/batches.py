@@ -171,10 +171,11 @@ class Batches(keras.utils.PyDataset):
         self.augmentation = augmentation
         self.batch_inputs = batch_inputs
         self.seed = seed
-        self.epoch = epoch
-        self._draw_epoch()
+        self.start(epoch)
 
-    def _draw_epoch(self):
+    def start(self, epoch):
+        """Go to the beginning of an epoch, counted from 0."""
+        self.epoch = epoch
         if self.sampler is None:
             starts = range(0, len(self.rows), self.batch_size)
             self.batches = [np.arange(s, min(s + self.batch_size, len(self.rows))) for s in starts]
@@ -193,8 +194,7 @@ class Batches(keras.utils.PyDataset):
         return partnered / total
 
     def on_epoch_end(self):
-        self.epoch += 1
-        self._draw_epoch()
+        self.start(self.epoch + 1)
 
     def __len__(self):
         return len(self.batches)

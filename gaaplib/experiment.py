@@ -1,5 +1,6 @@
 """One run from configuration to run folder: draw or read the data, train, embed, evaluate both protocols."""
 
+import hashlib
 import time
 import warnings
 from dataclasses import dataclass
@@ -12,7 +13,8 @@ import pandas as pd
 
 from gaaplib import layers, metrics, runs, training
 from gaaplib.config import SYNTHETIC
-from gaaplib.datasets import DATASETS, duplicates, splits, synthetic
+from gaaplib.datasets import DATASETS, duplicates, published, splits, synthetic
+from gaaplib.datasets.records import beside_expected
 from gaaplib.folders import outputs_folder
 from gaaplib.images import ImageStore, open_store
 from gaaplib.methods import METHODS
@@ -29,6 +31,7 @@ class Data:
         store: the decoded images.
         table: the store's records with their ``role`` (train, val, test, query, gallery) and, for the roles of the
             closed protocol, their ``label`` (from 0, in the order of the identities; -1 elsewhere).
+        as_published: whether the images were not drawn and their counts are those of the published data set.
         copies: queries that are the same file, byte for byte, as a gallery image of their identity; see
             :func:`gaaplib.datasets.duplicates.same_bytes`.
     """
@@ -36,6 +39,7 @@ class Data:
     root: Path
     store: ImageStore
     table: pd.DataFrame
+    as_published: bool
     copies: pd.DataFrame
 
     def part(self, role):
@@ -51,7 +55,9 @@ class Data:
 def run(config, *, outputs=None, rerun=False, verbose=0):
     """Train, embed and evaluate what ``config`` describes, and leave a complete run folder.
 
-    A run that is there already is answered as it is. One that fails leaves no ``metrics.json``; one whose loss or
+    A run that is there already is answered as it is. One that was interrupted, by whatever, goes on after the last
+    whole epoch of its training and ends with the same weights, bit for bit, as if nothing had happened; on another
+    processor, as far as its arithmetic is the same. One that fails leaves no ``metrics.json``; one whose loss or
     whose embeddings leave the numbers that can be scored leaves one that says ``"diverged"``, why, and no scores.
 
     Where the configuration trains on another data set, its model is that of ``config.training()``, which is run first
@@ -60,7 +66,7 @@ def run(config, *, outputs=None, rerun=False, verbose=0):
     Args:
         config: a :class:`gaaplib.config.RunConfig`.
         outputs: folder for runs and caches; None: :func:`gaaplib.folders.outputs_folder`.
-        rerun: train again even if the run is there.
+        rerun: train again, from the beginning, even if the run is there.
         verbose: 0 silent, 1 bars, 2 a line an epoch.
 
     Returns:
@@ -71,15 +77,18 @@ def run(config, *, outputs=None, rerun=False, verbose=0):
     if existing.is_done() and not rerun:
         return existing
     source = _source(config, outputs, verbose)
-    result = runs.begin(config, outputs)
+    result = runs.begin(config, outputs, fresh=rerun)
     clock = _Clock()
     data = load_data(config, outputs=outputs, progress=verbose > 0)
     clock.stop("data")
     keras.backend.clear_session()
     _make_deterministic(config)
-    method, history = _trained(config, data, source, verbose)
+    method, history = _trained(config, data, source, result, verbose)
     history.to_csv(result.folder / "history.csv", index=False)
     clock.stop("training")
+    if not source and len(history):
+        # The history counts what was spent before an interruption, too.
+        clock.seconds["training"] = max(clock.seconds["training"], round(history.seconds.iloc[-1], 3))
     method.model.save(result.folder / "model.keras")
     trouble, closed, retrieval = training.trouble(history), None, None
     if not trouble:
@@ -100,6 +109,7 @@ def run(config, *, outputs=None, rerun=False, verbose=0):
             "fingerprint": data.store.fingerprint,
             "undecodable": len(data.store.undecodable),
             "copies": len(data.copies),
+            "as_published": data.as_published,
         },
         partnered=None if history.empty else float(history.partnered_share.mean()),
         seconds=clock.seconds,
@@ -129,7 +139,7 @@ def load_data(config, *, outputs=None, progress=False):
     table = splits.protocol_split(store.records, fold=config.fold, folds=FOLDS, seed=config.seed)
     copies = duplicates.same_bytes(folder, table)
     _warn_of_copies(copies, folder)
-    return Data(folder, store, _with_labels(table), copies)
+    return Data(folder, store, _with_labels(table), _is_as_published(config, root, found), copies)
 
 
 def outputs_of(method, data, roles, verbose=0):
@@ -192,6 +202,14 @@ def _draw(config, cache, progress):
     return synthetic.write(cache / name, synthetic.spec_for(config.dataset, config.scale), progress=progress)
 
 
+def _is_as_published(config, root, found):
+    expected = published(config.dataset, root, config.variant)
+    if config.data == SYNTHETIC or expected is None:
+        return False
+    both = beside_expected(found, expected)
+    return both["found"].equals(both["expected"])
+
+
 def _warn_of_copies(copies, folder):
     if len(copies):
         queries, (query, gallery, pid) = copies["query"].nunique(), copies.iloc[0]
@@ -216,7 +234,7 @@ def _make_deterministic(config):
     layers.make_deterministic()
 
 
-def _trained(config, data, source, verbose):
+def _trained(config, data, source, result, verbose):
     """The method with its weights, learnt here or by the run ``source``, and the history of that."""
     if source is not None:
         classes = source.metrics["counts"]["train"]["identities"]
@@ -230,14 +248,28 @@ def _trained(config, data, source, verbose):
             "some, or give train_dataset and train_data to train on another data set"
         )
     method = METHODS[config.method](config, data.num_classes)
-    return method, _fit(method, data, verbose) if learns else pd.DataFrame({"epoch": []})
+    return method, _fit(method, data, result, verbose) if learns else pd.DataFrame({"epoch": []})
 
 
-def _fit(method, data, verbose):
-    """Train on the data; answer the history."""
+def _fit(method, data, result, verbose):
+    """Train on the data, from the checkpoint of the run if it has one; answer the history."""
     parts = {role: data.part(role) for role in ("train", "val")}
     train, validation = ((part.row.to_numpy(), part.label.to_numpy()) for part in (parts["train"], parts["val"]))
-    return training.fit(method, data.store.images, train, validation, verbose=verbose)
+    checkpoint = training.Checkpoint(result.checkpoint, _key(method.config, data))
+    return training.fit(method, data.store.images, train, validation, checkpoint=checkpoint, verbose=verbose)
+
+
+def _key(config, data):
+    """What decides the weights, bit for bit, on one processor; not that itself, as a queue may choose another node."""
+    sources = sorted(Path(__file__).parent.rglob("*.py"))
+    origin = runs.provenance()
+    return {
+        "configuration": config.to_dict(),
+        "images": data.store.fingerprint,
+        "code": hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest(),
+        "backend": [origin["backend"], layers.fast()],
+        "versions": origin["versions"],
+    }
 
 
 def _trouble(outputs_by_role, config):

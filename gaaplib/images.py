@@ -5,13 +5,16 @@ once for all runs and never has to fit in memory.
 """
 
 import hashlib
+import io
 import json
 import os
 import shutil
-import tempfile
 import warnings
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +22,10 @@ import pandas as pd
 from PIL import Image, ImageOps, UnidentifiedImageError
 from tqdm import tqdm
 
-STORE_VERSION = 1
+STORE_VERSION = 2
+# Images in decoding at a time, and between two notes of how far the store is.
+AHEAD = 8 * (os.cpu_count() or 1)
+SAVE_EVERY = 4096
 MAX_UNDECODABLE = 0.01
 # The ImageNet mean in 0..255: what fills a border is then zero for the network.
 BORDER = (124, 116, 104)
@@ -81,11 +87,12 @@ class ImageStore:
     fingerprint: str
 
 
-def open_store(root, records, height, width, cache, *, read_members=None, progress=True):
+def open_store(root, records, height, width, cache, *, read_members=None, verify=False, progress=True):
     """Open the image store of these records, decoding them first if need be.
 
     The store lies in a folder of ``cache`` named after the paths, sizes and modification times of the files and the
-    size of the images, so that a change of any file is noticed. It appears there whole or not at all.
+    size of the images, so that a change of any file is noticed. What an interruption left of it is checked and gone on
+    with; a store that is damaged is decoded anew, with a warning. Where another process is decoding it, this one waits.
 
     Args:
         root: folder that ``records.path`` is relative to.
@@ -94,18 +101,24 @@ def open_store(root, records, height, width, cache, *, read_members=None, progre
         cache: folder for stores, made when missing.
         read_members: function from paths of the records to an iterator of Pillow images, where images lie within
             one file and their paths are "file#member"; None: every path is a file.
+        verify: read the whole store and compare its checksum, as is done once when it has been decoded; without it a
+            complete store is opened by its size alone.
         progress: show a bar while decoding.
 
     Raises:
         ValueError: more than 1 % of the images cannot be decoded; the first of them are listed.
         FileNotFoundError: a file of the records is missing.
+        OSError: the disk is full, or gives back something else than was written.
     """
     root, paths = Path(root), records.path.tolist()
-    files = [path.rpartition("#")[0] for path in paths] if read_members else paths
-    folder = Path(cache) / f"images-{height}x{width}-{_files_key(root, paths, files)[:16]}"
-    if not (folder / "store.json").exists():
-        _decode_all(root, paths, height, width, read_members, folder, progress)
-    store = json.loads((folder / "store.json").read_text())
+    key = _files_key(root, paths, [path.rpartition("#")[0] for path in paths] if read_members else paths)
+    folder = Path(cache) / f"images-{height}x{width}-{key[:16]}"
+    decoded = partial(_decoded, root, height, width, read_members)
+    files = _StoreFiles(folder, paths, height, width)
+    store, _ = files.recorded()
+    if verify or store["rows"] < len(paths):
+        with files.locked():
+            store = files.complete(decoded, progress)
     undecodable = tuple(store["undecodable"].values())
     if undecodable:
         _report_undecodable(undecodable, len(records))
@@ -113,7 +126,7 @@ def open_store(root, records, height, width, cache, *, read_members=None, progre
     kept = kept[~kept.path.isin(list(store["undecodable"]))].reset_index(drop=True)
     table = kept.drop(columns="row").to_csv(index=False, lineterminator="\n")
     fingerprint = hashlib.sha256((table + store["pixels"]).encode()).hexdigest()
-    return ImageStore(np.load(folder / "images.npy", mmap_mode="r"), kept, undecodable, fingerprint)
+    return ImageStore(np.load(files.array, mmap_mode="r"), kept, undecodable, fingerprint)
 
 
 def _files_key(root, paths, files):
@@ -128,41 +141,150 @@ def _files_key(root, paths, files):
     return digest.hexdigest()
 
 
-def _decode_all(root, paths, height, width, read_members, folder, progress):
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(prefix=folder.name + ".part-", dir=folder.parent))
-    shape = (len(paths), height, width, 3)
-    images = np.lib.format.open_memmap(part / "images.npy", mode="w+", dtype=np.uint8, shape=shape)
-    digest, undecodable = hashlib.sha256(), {}
+def _decoded(root, height, width, read_members, paths):
+    """For each path, in order, an array, or a sentence where it cannot be decoded; a few ahead of what is asked for."""
+    if read_members:
+        yield from (_pixels(image, height, width) for image in read_members(paths))
+        return
 
-    def decode(path):
+    def read(path):
         try:
             return read_image(root / path, height, width)
         except ValueError as error:
             return str(error).replace(str(root / path), path)
 
-    try:
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            bar = tqdm(paths, desc="decoding images", unit="image", disable=not progress)
-            # In the order of the records; Pillow decodes outside Python's lock, so threads do work side by side.
-            images_of_paths = (
-                (_pixels(image, height, width) for image in read_members(paths))
-                if read_members
-                else pool.map(decode, paths)
-            )
-            for row, (path, decoded) in enumerate(zip(bar, images_of_paths, strict=True)):
-                if isinstance(decoded, str):
-                    undecodable[path] = decoded
-                else:
-                    images[row] = decoded
-                    digest.update(decoded.tobytes())
-        images.flush()
-        store = {"version": STORE_VERSION, "pixels": digest.hexdigest(), "undecodable": undecodable}
-        (part / "store.json").write_text(json.dumps(store, indent=1))
-        if not folder.exists():
-            os.replace(part, folder)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+    # Pillow decodes outside Python's lock, so threads do work side by side.
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        waiting = deque()
+        for path in paths:
+            waiting.append(pool.submit(read, path))
+            if len(waiting) == AHEAD:
+                yield waiting.popleft().result()
+        yield from (future.result() for future in waiting)
+
+
+class _StoreFiles:
+    """The folder of a store: ``images.npy`` grows image by image, ``store.json`` says how much of it counts.
+
+    That is ``rows``, their checksum ``pixels``, a SHA-256 over the images that could be decoded, and why the others
+    could not. The file is written, not mapped: pages of a map would pile up in memory, and a full disk would kill.
+    """
+
+    def __init__(self, folder, paths, height, width):
+        self.folder, self.paths = folder, paths
+        self.array, self.note = folder / "images.npy", folder / "store.json"
+        shape = (len(paths), height, width, 3)
+        header = io.BytesIO()
+        np.lib.format.write_array_header_1_0(header, {"descr": "|u1", "fortran_order": False, "shape": shape})
+        self.header = header.getvalue()
+        self.image_bytes = height * width * 3
+
+    def recorded(self):
+        """What ``store.json`` says, and None; where the array does not agree, an empty store and why."""
+        if not self.array.exists() and not self.note.exists():
+            return _empty(), None
+        try:
+            store = json.loads(self.note.read_text())
+            if not store["rows"]:
+                return _empty(), None
+            size, expected = self.array.stat().st_size, self._size(store["rows"])
+            with open(self.array, "rb") as file:
+                whole = file.read(len(self.header)) == self.header
+            whole &= store["version"] == STORE_VERSION and isinstance(store["undecodable"], dict)
+            # An interruption leaves rows that nothing tells of; a complete store has none.
+            if whole and (size == expected or (size > expected and store["rows"] < len(self.paths))):
+                return store, None
+            reason = f"images.npy has {size} bytes, expected {expected}" if whole else "it is none of this version"
+        except (OSError, ValueError, LookupError, TypeError) as error:
+            reason = error
+        return _empty(), reason
+
+    def complete(self, decoded, progress):
+        """Check what is there, decode the rest, check the whole; answer what ``store.json`` says then."""
+        store, digest = self._verified()
+        if store["rows"] == len(self.paths):
+            return store
+        missing, free = self.image_bytes * (len(self.paths) - store["rows"]), shutil.disk_usage(self.folder).free
+        if missing > free:
+            raise OSError(f"{self.folder} needs {missing / 1e9:.1f} GB, but its disk has {free / 1e9:.1f} GB left")
+        if not store["rows"]:
+            self._save(store)
+            # Not overwritten: another process may still have a damaged one mapped.
+            self.array.unlink(missing_ok=True)
+            self.array.write_bytes(self.header)
+        with open(self.array, "ab") as file:
+            file.truncate(self._size(store["rows"]))
+            self._append(file, store, digest, decoded(self.paths[store["rows"] :]), progress)
+        store, _ = self._verified()
+        if store["rows"] < len(self.paths):
+            raise OSError(f"{self.folder}: the disk gives back something else than was written; use another one")
+        return store
+
+    @contextmanager
+    def locked(self):
+        """Keep other processes out, until the end of this one at the latest."""
+        import fcntl  # Here, as Windows has none, where opening a store needs no lock.
+
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with open(self.folder / "lock", "w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                warnings.warn(f"another process is decoding {self.folder}: this one waits for it", stacklevel=4)
+                fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    def _size(self, rows):
+        return len(self.header) + rows * self.image_bytes
+
+    def _verified(self):
+        """What is recorded and its running checksum, where that is right; else, with a warning, an empty store."""
+        (store, damage), digest = self.recorded(), hashlib.sha256()
+        if store["rows"]:
+            with open(self.array, "rb") as file:
+                file.seek(len(self.header))
+                for path in self.paths[: store["rows"]]:
+                    pixels = file.read(self.image_bytes)
+                    if path not in store["undecodable"]:
+                        digest.update(pixels)
+            if digest.hexdigest() != store["pixels"]:
+                damage = "its checksum differs"
+        if damage is None:
+            return store, digest
+        warnings.warn(f"the image store {self.folder} is damaged ({damage}): it is decoded anew", stacklevel=4)
+        return _empty(), hashlib.sha256()
+
+    def _append(self, file, store, digest, images, progress):
+        """Write the images that are missing, and every some thousand how many are safely on disk."""
+        total, paths = len(self.paths), self.paths[store["rows"] :]
+        bar = tqdm(
+            paths, desc="decoding images", initial=store["rows"], total=total, unit="image", disable=not progress
+        )
+        for path, image in zip(bar, images, strict=True):
+            if isinstance(image, str):
+                store["undecodable"][path] = image
+                file.write(bytes(self.image_bytes))
+            else:
+                digest.update(image)
+                file.write(image)
+            store["rows"] += 1
+            if store["rows"] % SAVE_EVERY == 0 or store["rows"] == total:
+                file.flush()
+                os.fsync(file.fileno())
+                self._save({**store, "pixels": digest.hexdigest()})
+
+    def _save(self, store):
+        """At one stroke: a reader sees the old content or the new."""
+        part = self.note.with_name("store.json.part")
+        with open(part, "w") as file:
+            file.write(json.dumps(store, indent=1))
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, self.note)
+
+
+def _empty():
+    return {"version": STORE_VERSION, "rows": 0, "pixels": hashlib.sha256().hexdigest(), "undecodable": {}}
 
 
 def _report_undecodable(reasons, total):

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from gaaplib.datasets import DATASETS, published
 from gaaplib.datasets.duplicates import same_bytes
-from gaaplib.datasets.records import DISTRACTOR, UNKNOWN_CAMERA, counts, sample
+from gaaplib.datasets.records import DISTRACTOR, UNKNOWN_CAMERA, beside_expected, counts, sample
 from gaaplib.images import MAX_UNDECODABLE, read_image
 
 SHOWN = 20
@@ -48,12 +48,9 @@ class Inspection:
     @property
     def counts(self):
         """Images, identities and cameras of each split: found, and expected where that is known."""
-        found = counts(self.records)
         if self.expected is None:
-            return pd.concat({"found": found}, axis=1)
-        expected = pd.DataFrame.from_dict(self.expected, orient="index")
-        both = pd.concat({"found": found[list(expected.columns)], "expected": expected}, axis=1)
-        return both.reindex(dict.fromkeys([*found.index, *expected.index])).fillna(0).astype("int64")
+            return pd.concat({"found": counts(self.records)}, axis=1)
+        return beside_expected(self.records, self.expected)
 
     @property
     def is_usable(self):

@@ -9,6 +9,7 @@ import json
 import math
 import os
 import platform
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -70,24 +71,35 @@ class Run:
 
         return keras.saving.load_model(self.folder / "model.keras", compile=False, safe_mode=True)
 
+    @property
+    def checkpoint(self):
+        """Where training keeps what it needs to go on after an interruption; gone when the run is done."""
+        return self.folder / "checkpoint" / "last_epoch.zip"
+
     def is_done(self):
         """Whether the run came to its end."""
         return (self.folder / "metrics.json").exists()
 
 
-def begin(config, outputs):
-    """The run's folder, emptied of what an earlier, unfinished attempt left."""
+def begin(config, outputs, *, fresh=False):
+    """The run's folder, emptied of what an earlier, unfinished attempt left, but for its checkpoint.
+
+    Args:
+        fresh: the checkpoint goes too.
+    """
     run = Run(Path(outputs) / "runs" / config.run_id)
     run.folder.mkdir(parents=True, exist_ok=True)
     # First the mark of completeness, then the rest.
-    for name in ("metrics.json", "history.csv", "per_query.npz", "model.keras"):
+    for name in ("metrics.json", "history.csv", "per_query.npz", "per_image.npz", "model.keras"):
         (run.folder / name).unlink(missing_ok=True)
+    if fresh:
+        _remove_checkpoint(run)
     _write_whole(run.folder / "config.json", json.dumps(config.to_dict(), indent=1))
     return run
 
 
 def finish(run, *, status, reason, counts, closed, retrieval, data, partnered, seconds):
-    """Write ``metrics.json``, whole and last.
+    """Write ``metrics.json``, whole and last; the checkpoint has done its work then.
 
     Args:
         status: ``"done"`` or ``"diverged"``.
@@ -113,6 +125,11 @@ def finish(run, *, status, reason, counts, closed, retrieval, data, partnered, s
         "provenance": {**provenance(), "seconds": seconds},
     }
     _write_whole(run.folder / "metrics.json", json.dumps(_without_nan(content), indent=1))
+    _remove_checkpoint(run)
+
+
+def _remove_checkpoint(run):
+    shutil.rmtree(run.checkpoint.parent, ignore_errors=True)
 
 
 def provenance():

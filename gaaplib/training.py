@@ -1,6 +1,12 @@
 """Fitting a method to training images, and embedding images with the result."""
 
+import json
+import os
+import tempfile
 import time
+import warnings
+import zipfile
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -10,8 +16,10 @@ from tqdm import tqdm
 from gaaplib import layers
 from gaaplib.batches import Augmentation, Batches
 
+WEIGHTS = "model.weights.h5"
 
-def fit(method, images, train, validation, *, verbose=0):
+
+def fit(method, images, train, validation, *, checkpoint=None, verbose=0):
     """Train a method in place, round after round.
 
     Args:
@@ -19,45 +27,45 @@ def fit(method, images, train, validation, *, verbose=0):
         images: uint8 (n, height, width, 3).
         train, validation: pairs ``(rows, labels)`` of rows in ``images`` and integer labels from 0. An empty
             validation set is allowed; the schedule then watches the training loss.
+        checkpoint: a :class:`Checkpoint`, to go on from where it stands; None: begin, and keep nothing. It covers the
+            first round, the only one of supervised methods. What a later round's labels came from is known to the
+            method alone, so that such a round is taken up at the end of the first one.
         verbose: as in ``keras.Model.fit``.
 
     Returns:
-        The history, a DataFrame with a row an epoch: losses, accuracies, learning rate, seconds since the start.
+        The history, a DataFrame with a row an epoch: losses, accuracies, learning rate, seconds since the start,
+        without those between an interruption and its end.
         Training stops early when the loss is not finite; see :func:`trouble`.
     """
-    config = method.config
     rows, labels = train
-    logs, start = [], time.perf_counter()
-    outputs = tuple(method.losses)
-    watched = _validation_batches(method, images, validation, outputs)
+    logs, start, stopped = [], time.perf_counter(), False
+    watched = _validation_batches(method, images, validation)
     for round_ in method.rounds(labels, lambda: embed(method.model, images, rows)):
-        kept = round_.labels >= 0
-        batches = Batches(
-            images,
-            rows[kept],
-            round_.labels[kept],
-            outputs,
-            config.batch_size,
-            batch_inputs=method.batch_inputs,
-            sampler=config.sampler,
-            images_per_identity=config.images_per_identity,
-            augmentation=augmentation_of(config),
-            seed=config.seed,
-            epoch=len(logs),
-        )
-        if not logs:
+        begun = len(logs)
+        batches = _training_batches(method, images, rows, round_.labels, begun)
+        schedule = [PlateauSchedule()] if method.config.schedule == "plateau" else []
+        keeper = []
+        if not begun:
             _compile(method, len(batches))
-        recorder = _Recorder(logs, start, batches)
-        schedule = [PlateauSchedule()] if config.schedule == "plateau" else []
-        method.training_model.fit(
-            batches,
-            validation_data=watched,
-            initial_epoch=len(logs),
-            epochs=len(logs) + round_.epochs,
-            callbacks=[keras.callbacks.TerminateOnNaN(), *schedule, recorder],
-            verbose=verbose,
-            shuffle=False,
-        )
+            if checkpoint is not None:
+                # Not before: the labels of the first round may come from the network as it began.
+                stopped = checkpoint.restore(method.training_model, logs, *schedule)
+                keeper = [checkpoint]
+                batches.start(len(logs))
+                start -= logs[-1]["seconds"] if logs else 0
+        if not stopped:
+            recorder = _Recorder(logs, start, batches)
+            method.training_model.fit(
+                batches,
+                validation_data=watched,
+                initial_epoch=len(logs),
+                epochs=begun + round_.epochs,
+                # The recorder sees what the schedule did; what is kept has both.
+                callbacks=[keras.callbacks.TerminateOnNaN(), *schedule, recorder, *keeper],
+                verbose=verbose,
+                shuffle=False,
+            )
+        stopped = False
         if trouble(logs):
             break
     return pd.DataFrame(logs, columns=None if logs else ["epoch"])
@@ -96,10 +104,28 @@ def augmentation_of(config):
     return Augmentation(config.shift_x, config.shift_y, config.zoom, config.crop, config.flip, config.erase)
 
 
-def _validation_batches(method, images, validation, outputs):
+def _training_batches(method, images, rows, labels, epoch):
+    config, kept = method.config, labels >= 0
+    return Batches(
+        images,
+        rows[kept],
+        labels[kept],
+        tuple(method.losses),
+        config.batch_size,
+        batch_inputs=method.batch_inputs,
+        sampler=config.sampler,
+        images_per_identity=config.images_per_identity,
+        augmentation=augmentation_of(config),
+        seed=config.seed,
+        epoch=epoch,
+    )
+
+
+def _validation_batches(method, images, validation):
     rows, labels = validation
     if not len(rows):
         return None
+    outputs = tuple(method.losses)
     return Batches(images, rows, labels, outputs, method.config.batch_size, batch_inputs=method.batch_inputs)
 
 
@@ -157,6 +183,93 @@ class PlateauSchedule(keras.callbacks.Callback):
             optimizer = self.model.optimizer
             optimizer.learning_rate = float(optimizer.learning_rate) * self.factor
             self.flat, self.decreases = 0, self.decreases + 1
+
+    @property
+    def state(self):
+        """What the schedule has counted so far, ready for JSON."""
+        return {name: getattr(self, name) for name in ("lowest", "flat", "flat_at_end", "decreases")}
+
+
+class Checkpoint(keras.callbacks.Callback):
+    """All that training needs to go on after its last whole epoch, in one file that is replaced at one stroke.
+
+    The file is a zip, whose checksums tell damage, of two: Keras' own ``.weights.h5`` with the weights, the moving
+    statistics and the optimiser's slots, rate and iterations; and a JSON with what
+    :class:`keras.callbacks.BackupAndRestore` forgets, the history, the schedule's counts and whether it ended the
+    training. Batches follow from their seed and epoch. Nothing is kept within an epoch: the running means of its
+    metrics and the place in its batches would be needed too.
+
+    Args:
+        path: of the file; its folder is made.
+        key: ``{name: value}``, ready for JSON: what has to be equal for a checkpoint to be taken up.
+    """
+
+    def __init__(self, path, key):
+        super().__init__()
+        self.path = Path(path)
+        self.key = json.loads(json.dumps(key))
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+
+    def restore(self, model, rows, schedule=None):
+        """Take up what the file holds, and remember what later ones have to hold.
+
+        A file that is damaged, or of another key, changes nothing but for a warning.
+
+        Args:
+            model: the compiled model; gets its weights and those of its optimiser.
+            rows: empty list for the rows of the history; gets those of the epochs so far.
+            schedule: a :class:`PlateauSchedule` or None; gets its counts.
+
+        Returns:
+            Whether training had ended before its last epoch.
+        """
+        self.rows, self.schedule = rows, schedule
+        with tempfile.TemporaryDirectory(dir=self.path.parent) as folder:
+            state = self._unpack(folder)
+            if state is None:
+                return False
+            model.optimizer.build(model.trainable_variables)
+            model.load_weights(Path(folder) / WEIGHTS)
+        rows.extend(state["history"])
+        if schedule:
+            vars(schedule).update(state["schedule"])
+        return state["stopped"]
+
+    def _unpack(self, folder):
+        """The content of the JSON, with the weights unpacked into a folder; None where nothing can be taken up."""
+        if not self.path.exists():
+            return None
+        try:
+            with zipfile.ZipFile(self.path) as archive:
+                state = json.loads(archive.read("state.json"))
+                archive.extract(WEIGHTS, folder)
+        except Exception as error:  # A damaged zip answers with a dozen kinds of error.
+            warnings.warn(f"{self.path} is damaged ({error}): training starts anew", stacklevel=4)
+            return None
+        different = [name for name in {**state["key"], **self.key} if state["key"].get(name) != self.key.get(name)]
+        if different:
+            names = ", ".join(different)
+            warnings.warn(f"{self.path} was left by a training with other {names}: it starts anew", stacklevel=4)
+            return None
+        return state
+
+    def on_epoch_end(self, epoch, logs=None):
+        state = {
+            "key": self.key,
+            "history": self.rows,
+            "schedule": self.schedule.state if self.schedule else {},
+            "stopped": self.model.stop_training,
+        }
+        with tempfile.TemporaryDirectory(dir=self.path.parent) as folder:
+            weights, whole = Path(folder) / WEIGHTS, Path(folder) / self.path.name
+            self.model.save_weights(weights)
+            with open(whole, "wb") as file:
+                with zipfile.ZipFile(file, "w") as archive:
+                    archive.write(weights, WEIGHTS)
+                    archive.writestr("state.json", json.dumps(state))
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(whole, self.path)
 
 
 class _Recorder(keras.callbacks.Callback):

@@ -31,7 +31,7 @@ FLOORS = (
     ),
     ("images", "batches", "inspection", "methods", "config"),
     ("training", "runs"),
-    ("experiment", "audit"),
+    ("experiment", "audit", "verdicts", "comparison"),
     ("cli",),
 )
 ORDER = [module for floor in FLOORS for module in floor]

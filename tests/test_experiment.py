@@ -121,8 +121,20 @@ def test_a_run_that_fails_leaves_no_metrics(cache, monkeypatch):
     folder = runs.Run(cache / "runs" / smoke(seed=7).run_id)
     assert folder.folder.exists()
     assert not folder.is_done()
+    assert folder.checkpoint.exists()
     monkeypatch.undo()
+    # The training had come to its end: nothing of it is done again.
+    monkeypatch.setattr(experiment.training.Checkpoint, "on_epoch_end", fail)
     assert experiment.run(smoke(seed=7), outputs=cache).is_done()
+    assert not folder.checkpoint.parent.exists()
+
+
+def test_a_checkpoint_outlasts_a_new_beginning_unless_that_is_fresh(tmp_path):
+    path = runs.begin(smoke(), tmp_path).checkpoint
+    path.parent.mkdir()
+    path.write_bytes(b"weights")
+    assert runs.begin(smoke(), tmp_path).checkpoint.exists()
+    assert not runs.begin(smoke(), tmp_path, fresh=True).checkpoint.exists()
 
 
 @pytest.mark.parametrize("profile", ["paper", "modern"])
@@ -143,6 +155,7 @@ def test_photographs_in_the_market_layout_run_to_the_end_with_a_warning(tmp_path
         "fingerprint": run.metrics["data"]["fingerprint"],
         "undecodable": 0,
         "copies": 0,
+        "as_published": False,
     }
     assert run.metrics["retrieval"]["num_valid_queries"] == 4
 

@@ -1,8 +1,14 @@
+import multiprocessing
+import os
+import signal
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 
+from gaaplib import images
 from gaaplib.images import open_store, read_image
 
 
@@ -128,3 +134,159 @@ def test_a_missing_file_is_named(tmp_path):
     (tmp_path / "data/0001.png").unlink()
     with pytest.raises(FileNotFoundError, match="0001.png"):
         open_store(tmp_path / "data", records, 32, 16, tmp_path / "cache", progress=False)
+
+
+def opened(folder, records, **options):
+    return open_store(folder / "data", records, 32, 16, folder / "cache", progress=False, **options)
+
+
+def store_file(folder, name):
+    (path,) = (folder / "cache").glob(f"*/{name}")
+    return path
+
+
+def build_and_die(folder, records, count, done=None):
+    """Build the store, noting it every ten images; die when asked for an image of that number."""
+    images.SAVE_EVERY = 10
+
+    def deadly(path, height, width):
+        if path.name == f"{count:04d}.png":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return read_image(path, height, width)
+
+    images.read_image = deadly
+    store = opened(folder, records)
+    done.put((store.fingerprint, store.images.sum(dtype=int)))
+
+
+def test_a_store_whose_process_was_killed_is_gone_on_with(tmp_path, monkeypatch):
+    records = folder_of_images(tmp_path / "data", 120)
+    (tmp_path / "data/0007.png").write_bytes(b"")
+    process = multiprocessing.get_context("spawn").Process(target=build_and_die, args=(tmp_path, records, 97))
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    read = []
+    monkeypatch.setattr(images, "read_image", lambda path, *size: read.append(path.name) or read_image(path, *size))
+    with pytest.warns(UserWarning, match="1 of 120"):
+        store = opened(tmp_path, records)
+    # At most what is decoded ahead, and nine images behind the last note, is decoded again.
+    assert 24 <= len(read) < 24 + images.AHEAD + 10
+    assert sorted(read)[-1] == "0119.png"
+    (tmp_path / "cache").rename(tmp_path / "killed")
+    with pytest.warns(UserWarning, match="1 of 120"):
+        whole = opened(tmp_path, records)
+    assert np.array_equal(store.images, whole.images)
+    assert store.fingerprint == whole.fingerprint
+    assert store.undecodable == whole.undecodable
+
+
+def test_two_processes_build_one_store(tmp_path):
+    records = folder_of_images(tmp_path / "data", 300)
+    context = multiprocessing.get_context("spawn")
+    done = context.SimpleQueue()
+    processes = [context.Process(target=build_and_die, args=(tmp_path, records, 999, done)) for _ in range(2)]
+    for process in processes:
+        process.start()
+    found = [done.get() for _ in processes]
+    for process in processes:
+        process.join()
+    store = opened(tmp_path, records, verify=True)
+    assert found == [(store.fingerprint, store.images.sum(dtype=int))] * 2
+
+
+def test_another_process_is_waited_for(tmp_path, monkeypatch):
+    fcntl = pytest.importorskip("fcntl")
+    flock, asked = fcntl.flock, []
+
+    def taken_once(file, operation):
+        asked.append(operation)
+        if operation & fcntl.LOCK_NB:
+            raise BlockingIOError
+        flock(file, operation)
+
+    monkeypatch.setattr(fcntl, "flock", taken_once)
+    with pytest.warns(UserWarning, match="another process is decoding"):
+        opened(tmp_path, folder_of_images(tmp_path / "data", 3))
+    assert asked == [fcntl.LOCK_EX | fcntl.LOCK_NB, fcntl.LOCK_EX]
+
+
+def flip(path, place):
+    content = bytearray(path.read_bytes())
+    content[place] ^= 1
+    path.write_bytes(content)
+
+
+DAMAGE = {
+    "short": lambda folder: os.truncate(store_file(folder, "images.npy"), 5000),
+    "long": lambda folder: store_file(folder, "images.npy").open("ab").write(b"more"),
+    "no array": lambda folder: store_file(folder, "images.npy").unlink(),
+    "another head": lambda folder: flip(store_file(folder, "images.npy"), 70),
+    "no note": lambda folder: store_file(folder, "store.json").unlink(),
+    "half a note": lambda folder: os.truncate(store_file(folder, "store.json"), 30),
+    "no object": lambda folder: store_file(folder, "store.json").write_text("[]"),
+    "a pixel": lambda folder: flip(store_file(folder, "images.npy"), 9000),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGE)
+def test_a_damaged_store_is_decoded_anew_with_a_warning(tmp_path, name):
+    records = folder_of_images(tmp_path / "data", 12)
+    before = opened(tmp_path, records)
+    pixels = np.array(before.images)
+    DAMAGE[name](tmp_path)
+    # A flipped pixel shows when the checksum is asked for.
+    with pytest.warns(UserWarning, match="damaged .* decoded anew") as warned:
+        after = opened(tmp_path, records, verify=name == "a pixel")
+    assert len(warned) == 1
+    assert np.array_equal(after.images, pixels)
+    assert after.fingerprint == before.fingerprint
+
+
+def members(asked, fail_at=None):
+    """A reader of images within one file, which notes what it is asked for."""
+
+    def read(paths):
+        asked.append(len(paths))
+        for place, path in enumerate(paths):
+            if place == fail_at:
+                raise OSError("the cable was pulled")
+            yield Image.fromarray(picture(seed=int(path.rpartition("#")[2])))
+
+    return read
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_images_within_one_file_are_gone_on_with_unless_what_is_there_is_damaged(tmp_path, monkeypatch, damaged):
+    monkeypatch.setattr(images, "SAVE_EVERY", 10)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/all.mat").write_bytes(b"images")
+    paths = [f"all.mat#{place}" for place in range(40)]
+    records = pd.DataFrame({"path": paths, "pid": 1, "camid": 1, "split": "train"})
+    asked = []
+    with pytest.raises(OSError, match="cable"):
+        opened(tmp_path, records, read_members=members(asked, fail_at=25))
+    if damaged:
+        flip(store_file(tmp_path, "images.npy"), 9000)
+        with pytest.warns(UserWarning, match="checksum differs"):
+            store = opened(tmp_path, records, read_members=members(asked))
+    else:
+        store = opened(tmp_path, records, read_members=members(asked))
+    assert asked == [40, 40 if damaged else 20]
+    assert all(np.array_equal(store.images[place], picture(seed=place)) for place in range(40))
+
+
+def test_a_full_disk_is_told_before_anything_is_decoded(tmp_path, monkeypatch):
+    monkeypatch.setattr(images.shutil, "disk_usage", lambda folder: SimpleNamespace(free=1000))
+    with pytest.raises(OSError, match=r"needs 0.0 GB, but its disk has 0.0 GB left"):
+        opened(tmp_path, folder_of_images(tmp_path / "data", 3))
+
+
+def test_a_disk_that_loses_what_was_written_is_told(tmp_path, monkeypatch):
+    saved = images._StoreFiles._save
+    monkeypatch.setattr(images._StoreFiles, "_save", lambda self, store: saved(self, {**store, "pixels": "0" * 64}))
+    with (
+        pytest.warns(UserWarning, match="checksum differs"),
+        pytest.raises(OSError, match="something else than was written"),
+    ):
+        opened(tmp_path, folder_of_images(tmp_path / "data", 3))

@@ -6,8 +6,10 @@ import statistics
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import papermill
 import pytest
+from test_runs import write_run
 
 from gaaplib.cli import TYPES, parse_parameters
 from gaaplib.config import RunConfig
@@ -24,8 +26,23 @@ def code_cells(name):
     return [cell for cell in read(name).cells if cell.cell_type == "code"]
 
 
+def describes_a_run(name):
+    """Whether the parameters are those of a configuration; other notebooks read what runs left."""
+    return "RunConfig.from_notebook(" in "".join(cell.source for cell in code_cells(name))
+
+
 @pytest.fixture(params=NOTEBOOKS)
 def name(request):
+    return request.param
+
+
+@pytest.fixture(params=[name for name in NOTEBOOKS if describes_a_run(name)])
+def run_name(request):
+    return request.param
+
+
+@pytest.fixture(params=[name for name in NOTEBOOKS if not describes_a_run(name)])
+def reader_name(request):
     return request.param
 
 
@@ -41,23 +58,23 @@ def test_the_first_code_cell_holds_annotated_literals_with_help(name):
         assert kind.removeprefix("Optional[").removesuffix("]") in TYPES, parameter
 
 
-def test_the_defaults_make_a_valid_demo_configuration(name):
+def test_the_defaults_make_a_valid_demo_configuration(run_name):
     namespace = {}
-    exec(code_cells(name)[0].source, namespace)
+    exec(code_cells(run_name)[0].source, namespace)
     assert RunConfig.from_notebook(namespace) == RunConfig()
 
 
-def test_annotations_and_the_configuration_agree(name):
+def test_annotations_and_the_configuration_agree(run_name):
     # `gaap run` parses by the annotation; what it lets through, the configuration has to take.
-    known = papermill.inspect_notebook(str(FOLDER / f"{name}.ipynb"))
+    known = papermill.inspect_notebook(str(FOLDER / f"{run_name}.ipynb"))
     for parameter, described in known.items():
         value = getattr(RunConfig(), parameter)
         kind = described["inferred_type_name"]
         if value is not None:
             text = str(value).lower() if isinstance(value, bool) else str(value)
-            assert parse_parameters([(parameter, text)], known, name) == {parameter: value}
+            assert parse_parameters([(parameter, text)], known, run_name) == {parameter: value}
         if kind.startswith("Optional["):
-            assert parse_parameters([(parameter, "None")], known, name) == {parameter: None}
+            assert parse_parameters([(parameter, "None")], known, run_name) == {parameter: None}
 
 
 def test_it_reads_as_prose_and_has_no_trick(name):
@@ -96,3 +113,31 @@ def test_plain_papermill_stops_in_the_first_cells(tmp_path, parameters, message)
             progress_bar=False,
         )
     assert caught.value.exec_count <= 3
+
+
+def write_runs(outputs, **changes):
+    """A run with attention and one without, with made-up scores on the same queries."""
+    for attention, share in (("class", 0.8), ("none", 0.5)):
+        first_hit = np.where(np.arange(40) < 40 * share, 1, 5)
+        write_run(outputs, np.full(40, share), first_hit=first_hit, attention=attention, **changes)
+
+
+def printed(notebook):
+    return "\n".join(str(output.get("text", "")) for cell in notebook.cells for output in cell.get("outputs", []))
+
+
+def test_notebooks_that_read_runs_take_real_and_synthetic_ones(reader_name, tmp_path):
+    for source in ("synthetic", "somewhere"):
+        write_runs(tmp_path / "outputs", data=source)
+    executed = papermill.execute_notebook(
+        str(FOLDER / f"{reader_name}.ipynb"),
+        None,
+        parameters={"runs_folder": str(tmp_path / "outputs")},
+        cwd=str(FOLDER),
+        progress_bar=False,
+    )
+    words = printed(executed)
+    assert "no finished runs" not in words.lower()
+    if reader_name == "10_paper_audit":
+        assert "4 runs, 2 of them on synthetic data" in words
+        assert "supported: 2 of" in words

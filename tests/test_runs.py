@@ -36,7 +36,7 @@ def finish(run, **changes):
         "counts": {},
         "closed": None,
         "retrieval": None,
-        "data": {"fingerprint": "f", "undecodable": 0},
+        "data": {"fingerprint": "f", "undecodable": 0, "as_published": True},
         "partnered": float("nan"),
         "seconds": {"training": 2.0},
     }

@@ -122,15 +122,30 @@ def warn_if_counts_differ(records: pd.DataFrame, expected: Mapping[str, Mapping[
             ...}``; a split that is not named is expected to have no records.
         name: the data set's, for the message.
     """
-    expected = pd.DataFrame.from_dict(expected, orient="index")
-    found = counts(records)[list(expected.columns)]
-    both = pd.concat({"found": found, "expected": expected}, axis=1).fillna(0).astype("int64")
+    both = beside_expected(records, expected)
     if not both["found"].equals(both["expected"]):
         warnings.warn(
             f"{name} on disk differs from the published data set; results will not compare with published ones\n"
             f"{both.to_string()}",
             stacklevel=3,
         )
+
+
+def beside_expected(records: pd.DataFrame, expected: Mapping[str, Mapping[str, int]]) -> pd.DataFrame:
+    """Numbers found and expected, side by side.
+
+    Args:
+        records: the table of records.
+        expected: as for :func:`warn_if_counts_differ`.
+
+    Returns:
+        A row for each split of either; for "found" and "expected" the columns that ``expected`` names, 0 where there
+        is nothing.
+    """
+    expected = pd.DataFrame.from_dict(expected, orient="index")
+    found = counts(records)[list(expected.columns)]
+    both = pd.concat({"found": found, "expected": expected}, axis=1)
+    return both.reindex([split for split in SPLITS if split in both.index]).fillna(0).astype("int64")
 
 
 def _check_rows(records: pd.DataFrame) -> None:

@@ -1,0 +1,107 @@
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from oracles import audit as oracle
+from test_verdicts import pair
+
+from gaaplib import audit, comparison, runs
+
+TABLE_4 = audit.read("paper_table_4")
+
+
+def test_results_of_runs_have_intervals_over_queries_or_over_runs(tmp_path):
+    pair(tmp_path, 0.8, 0.5, data="somewhere")
+    one = comparison.measured(runs.finished(tmp_path)).set_index("method")
+    assert tuple(one.reset_index().columns) == tuple(comparison.RESULTS)
+    row = one.loc["gaap resnet18 class avg"]
+    assert row.rank1 == 0.8
+    assert row.rank1_low < 0.8 < row.rank1_high
+    assert (row.dataset, row.height, row.width, row.pretraining, row.ap) == (
+        "market1501",
+        64,
+        32,
+        "from scratch",
+        "step",
+    )
+    assert not row.synthetic
+    pair(tmp_path, 0.8, 0.5, data="somewhere", seed=1)
+    two = comparison.measured(runs.finished(tmp_path)).set_index("method")
+    assert "ablation resnet18 none avg" in two.index
+    assert two.loc["gaap resnet18 class avg", "source"] == "2 runs"
+    assert two.loc["gaap resnet18 class avg", "rank1"] == pytest.approx(0.6)
+
+
+def test_three_ways_side_by_side(tmp_path):
+    published = audit.read("published_methods")
+    results = comparison.measured(pair(tmp_path, 0.8, 0.5))
+    row = dict.fromkeys(comparison.RESULTS) | {
+        "method": "PCB mine",
+        "dataset": "market1501",
+        "rank1": 0.7,
+        "height": 384,
+    }
+    results = pd.concat(
+        [results, pd.DataFrame([row | {"height": 384, "width": 128, "synthetic": False}])], ignore_index=True
+    )
+    found = comparison.three_ways("market1501", "rank1", TABLE_4, published, results)
+    table = comparison.side_by_side(found)
+    assert table.index.tolist() == [*TABLE_4.method.drop_duplicates(), "ablation"]
+    assert table.loc["PCB", [comparison.PRINTED, comparison.OWN, comparison.HERE]].tolist() == [0.808, 0.923, 0.7]
+    assert np.isnan(table.loc["HAN", comparison.OWN])
+    assert np.isnan(table.loc["GAAP", comparison.HERE])
+    assert table.loc[["GAAP", "ablation"], comparison.DRAWN].tolist() == [0.8, 0.5]
+    protocols = found[found.method == "PCB"].protocol.tolist()
+    assert protocols[-1] == "mine, 384 x 128, pre-training unknown, AP convention unknown"
+    unmarked = pd.DataFrame([row | {"dataset": "synthetic-raid", "synthetic": None}])
+    assert comparison.three_ways("raid", "rank1", TABLE_4, published, unmarked).way.iloc[1] == comparison.DRAWN
+    precision = comparison.three_ways("market1501", "mAP", TABLE_4, published, results)
+    assert comparison.PRINTED not in set(precision.way)
+    assert set(comparison.three_ways("raid", "rank1", TABLE_4, published, results).way) == {comparison.PRINTED}
+
+
+def test_own_results_are_checked(tmp_path):
+    assert comparison.own_results().columns.tolist() == comparison.RESULTS
+    path = tmp_path / "mine.csv"
+    row = dict.fromkeys(comparison.RESULTS) | {"method": "mine", "dataset": "raid", "rank1": 0.9}
+    pd.DataFrame([row]).to_csv(path, index=False)
+    assert comparison.own_results(path).rank1.tolist() == [0.9]
+    pd.DataFrame([row, row | {"rank1": 94.5}]).to_csv(path, index=False)
+    with pytest.raises(ValueError, match=r"mine\.csv, line 3: rank1 is 94\.5; expected a fraction"):
+        comparison.own_results(path)
+    pd.DataFrame([row | {"dataset": None}]).to_csv(path, index=False)
+    with pytest.raises(ValueError, match=r"mine\.csv, line 2: method or dataset is empty"):
+        comparison.own_results(path)
+    path.write_text("method,dataset\n")
+    with pytest.raises(ValueError, match="lacks the column rank1, rank1_low"):
+        comparison.own_results(path)
+
+
+def test_few_data_sets_give_a_sentence_and_no_test():
+    found = comparison.compare_methods(audit.methods_by_column(TABLE_4).xs("CMC", axis=1, level="metric") / 1000)
+    assert "no p-value below 0.125" in found.sentence
+    assert found.pairs.empty
+    assert found.ranks.index[0] in ("HOReID", "GAAP")
+    assert "at least 3 methods" in comparison.compare_methods(pd.DataFrame(np.eye(2, 9))).sentence
+    assert comparison.compare_methods(pd.DataFrame(columns=["one"], dtype=float)).pairs.empty
+
+
+def test_methods_that_differ_on_every_data_set_are_told_apart():
+    rng = np.random.default_rng(0)
+    base = rng.random(12)
+    scores = pd.DataFrame({"best": base + 0.3, "good": base + 0.1, "same": base + 0.1 + rng.normal(0, 1e-3, 12)}).T
+    found = comparison.compare_methods(scores)
+    p = {frozenset((row.one, row.two)): row.p for row in found.pairs.itertuples()}
+    assert found.ranks["best"] == 1
+    assert p[frozenset(("best", "good"))] < 0.05
+    assert p[frozenset(("good", "same"))] > 0.05
+    assert "2 of 3 pairs differ" in found.sentence
+    gone = scores.copy()
+    gone.loc["good", 3] = np.nan
+    assert "2 methods" in comparison.compare_methods(gone).sentence
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
+def test_holm_is_that_of_the_oracle(p_values):
+    assert comparison._holm(p_values) == pytest.approx(oracle.holm(p_values))

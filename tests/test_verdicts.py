@@ -1,0 +1,163 @@
+import json
+
+import numpy as np
+import pytest
+from test_runs import finish, write_run
+
+from gaaplib import audit, runs, verdicts
+from gaaplib.config import RunConfig
+
+CLAIMS = audit.read("claims")
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "arguments", "expected"),
+    [
+        (0.01, 0.05, {}, verdicts.SUPPORTED),
+        (-0.05, -0.01, {}, verdicts.CONTRADICTED),
+        (-0.01, 0.05, {}, verdicts.NOT_DISTINGUISHABLE),
+        (np.nan, np.nan, {}, verdicts.NOT_DISTINGUISHABLE),
+        (0.2, 0.4, {"test": "size", "figure": 0.3}, verdicts.SUPPORTED),
+        (0.1, 0.2, {"test": "size", "figure": 0.3}, verdicts.CONTRADICTED),
+        (0.4, 0.5, {"test": "size", "figure": 0.3}, verdicts.CONTRADICTED),
+        (-0.1, 0.4, {"test": "size", "figure": 0.3}, verdicts.NOT_DISTINGUISHABLE),
+        (0.05, 0.085, {"test": "size", "figure": 0.1, "tolerance": 0.02}, verdicts.SUPPORTED),
+        (0.05, 0.075, {"test": "size", "figure": 0.1, "tolerance": 0.02}, verdicts.CONTRADICTED),
+    ],
+)
+def test_verdicts(low, high, arguments, expected):
+    assert verdicts.verdict(low, high, **arguments) == expected
+
+
+def test_half_the_effect_needs_four_times_the_queries():
+    assert verdicts.queries_needed(-0.1, 0.1, 100, 0.1) == 100
+    assert verdicts.queries_needed(-0.1, 0.1, 100, 0.05) == 400
+    assert verdicts.queries_needed(-0.1, 0.1, 100, -0.05) == 400
+    assert verdicts.queries_needed(0.1, 0.1, 100, 0.05) is None
+    assert verdicts.queries_needed(-0.1, 0.1, 100, 0) is None
+
+
+def test_terms_choose_configurations():
+    config = RunConfig("smoke", backbone="resnet34").to_dict()
+    assert verdicts.matches(config, "method=gaap backbone=resnet18|resnet34 train_dataset=None")
+    assert not verdicts.matches(config, "backbone=resnet18")
+    assert not verdicts.matches(config, "method!=gaap|triplet")
+    assert verdicts.matches(config, "method!=triplet")
+
+
+def hits(share, count=60):
+    """First hits of which this share is 1, the same queries in each call."""
+    return np.where(np.arange(count) < share * count, 1, 5)
+
+
+def pair(outputs, ours, theirs, **changes):
+    """A run with attention and one without, on the same 60 queries of 60 identities."""
+    for attention, share in (("class", ours), ("none", theirs)):
+        write_run(outputs, np.full(60, share), first_hit=hits(share), pid=np.arange(60), attention=attention, **changes)
+    return runs.finished(outputs)
+
+
+def judged(found):
+    return verdicts.judged(CLAIMS, verdicts.evidence(CLAIMS, found), {})
+
+
+def test_real_runs_decide_a_claim(tmp_path):
+    table = judged(pair(tmp_path, 0.8, 0.5, data="somewhere"))
+    assert table.loc["attention helps", "verdict"] == verdicts.SUPPORTED
+    assert table.loc["attention helps", "measured"].startswith("market1501: +0.300 [")
+    assert table.loc["attention adds 30 %", "verdict"] == verdicts.SUPPORTED
+    assert table.loc["average beats maximum", "verdict"] == verdicts.NOT_TESTED
+    assert int(table.loc["attention helps", "queries to settle it"]) < 60
+
+
+def test_a_copy_that_is_not_the_published_one_does_not_decide(tmp_path):
+    found = pair(tmp_path, 0.8, 0.5, data="somewhere")
+    for run in found:
+        content = run.metrics
+        content["data"]["as_published"] = False
+        (run.folder / "metrics.json").write_text(json.dumps(content))
+    table = judged(found)
+    assert set(table.verdict) == {verdicts.NOT_TESTED}
+    assert table.loc["attention helps", "synthetic or other data"].startswith("market1501: +0.300 [")
+
+
+def test_synthetic_runs_have_their_column_and_never_decide(tmp_path):
+    table = judged(pair(tmp_path, 0.8, 0.5))
+    assert set(table.verdict) == {verdicts.NOT_TESTED}
+    assert table.loc["attention helps", "synthetic or other data"].startswith("synthetic-market1501: +0.300 [")
+    assert table.loc["attention helps", "measured"] == "none"
+
+
+def test_other_data_sets_do_not_decide(tmp_path):
+    table = judged(pair(tmp_path, 0.8, 0.5, dataset="cuhk03", data="somewhere"))
+    assert set(table.verdict) == {verdicts.NOT_TESTED}
+    assert table.loc["attention helps", "synthetic or other data"].startswith("cuhk03: +0.300 [")
+
+
+def test_a_model_trained_on_drawn_images_does_not_decide(tmp_path):
+    found = pair(tmp_path, 0.8, 0.5, data="somewhere", train_dataset="raid", train_data="synthetic")
+    table = judged(found)
+    assert set(table.verdict) == {verdicts.NOT_TESTED}
+    assert table.loc["attention helps", "synthetic or other data"].startswith("market1501-from-synthetic-raid: +0.300")
+
+
+def test_runs_on_both_sides_are_told_apart(tmp_path):
+    pair(tmp_path, 0.9, 0.3)
+    table = judged(pair(tmp_path, 0.3, 0.6, data="somewhere"))
+    assert table.loc["attention helps", "verdict"] == verdicts.CONTRADICTED
+    assert "+0.600" in table.loc["attention helps", "synthetic or other data"]
+
+
+def test_pairs_that_disagree_do_not_decide(tmp_path):
+    pair(tmp_path, 0.8, 0.5, data="somewhere", seed=1)
+    table = judged(pair(tmp_path, 0.5, 0.8, data="somewhere", seed=2))
+    assert table.loc["attention helps", "verdict"] == verdicts.NOT_DISTINGUISHABLE
+    assert table.loc["attention helps", "measured"] == "market1501: 2 pairs, -0.300 to +0.300"
+
+
+def test_only_runs_that_differ_in_the_claim_are_a_pair(tmp_path):
+    write_run(tmp_path, np.full(4, 0.9), attention="class", backbone="resnet50", data="somewhere")
+    write_run(tmp_path, np.full(4, 0.5), attention="none", data="somewhere")
+    diverged = runs.begin(RunConfig("smoke", attention="none", backbone="resnet50", data="somewhere"), tmp_path)
+    finish(diverged, status="diverged")
+    assert verdicts.evidence(CLAIMS, runs.finished(tmp_path)).empty
+
+
+def test_without_runs_nothing_is_tested(tmp_path):
+    assert runs.finished(tmp_path / "missing") == []
+    assert set(judged([]).verdict) == {verdicts.NOT_TESTED}
+
+
+def test_seconds_need_several_pairs(tmp_path):
+    claims = CLAIMS[CLAIMS.measure == "seconds"]
+    for seed, (ours, theirs) in enumerate([(10, 20), (12, 21), (11, 22)]):
+        for seconds, changes in ((ours, {"attention": "class"}), (theirs, {"attention": "none", "method": "triplet"})):
+            config = RunConfig("smoke", backbone="resnet50", data="somewhere", seed=seed, **changes)
+            run = runs.begin(config, tmp_path)
+            finish(run, retrieval={"mAP": 0.5}, seconds={"training": seconds})
+        found = verdicts.evidence(claims, runs.finished(tmp_path))
+        table = verdicts.judged(claims, found, {})
+        expected = verdicts.NOT_DISTINGUISHABLE if seed == 0 else verdicts.SUPPORTED
+        if seed != 1:
+            assert table.verdict.tolist() == [expected]
+    assert found.difference.tolist() == [10.0]
+    assert found.run.tolist() == ["3 pairs of runs"]
+
+
+def test_parameters_are_counted_by_part():
+    # Query and key have C // 8 channels, value and output C // 2, without bias: C * C * (1/8 + 1/8 + 1/2 + 1/2).
+    parts = verdicts.parameters(RunConfig("smoke", backbone="resnet18"))
+    assert parts["attention"] == 512 * 512 * 5 // 4
+    none = verdicts.parameters(RunConfig("smoke", backbone="resnet18", attention="none"))
+    assert none == {"backbone": parts["backbone"]}
+
+
+def test_counted_claims_need_no_data():
+    claims = CLAIMS[CLAIMS.measure == "parameters"].replace("backbone=resnet50", "backbone=resnet18", regex=True)
+    found = verdicts.counted(claims)
+    assert found.difference.tolist() == [-512 * 512 * 5 // 4] * 2
+    table = verdicts.judged(claims, found, {})
+    assert table.verdict.to_dict() == {
+        "the block adds little": verdicts.NOT_TESTED,
+        "it is lighter than metric learning": verdicts.CONTRADICTED,
+    }
