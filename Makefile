@@ -12,7 +12,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install reproduce test soak lint notebooks benchmark lab results lock clean
+.PHONY: help install reproduce test soak lint notebooks benchmark reference lab results lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -64,6 +64,19 @@ benchmark: install ## Measure beside the peers named: TORCHREID, FASTREID (sourc
 	$(BIN)/python benchmarks/evaluation.py $(if $(TORCHREID),--torchreid "$(TORCHREID)") $(if $(FASTREID),--fastreid "$(FASTREID)")
 	$(BIN)/python benchmarks/reranking.py $(if $(RERANKING),--reference "$(RERANKING)")
 	$(BIN)/python benchmarks/synthetic.py
+
+REFERENCE := outputs/reference/runs
+
+reference: install ## Run what notebooks 08 and 10 read, and copy its small files to outputs/reference
+	$(BIN)/gaap run 02_train -p attention none
+	$(BIN)/gaap run 02_train -p attention class
+	$(BIN)/gaap run 02_train -p attention class -p pooling max
+	$(BIN)/gaap run 02_train -p attention none -p method triplet
+	rm -rf $(REFERENCE)
+	for run in outputs/runs/synthetic-market1501_resnet18_*_fold0_seed0_*; do \
+		mkdir -p $(REFERENCE)/$${run##*/}; \
+		cp $$run/metrics.json $$run/config.json $$run/history.csv $$run/per_*.npz $(REFERENCE)/$${run##*/}/; \
+	done
 
 lab: install ## Open JupyterLab on the notebooks
 	$(BIN)/jupyter lab --notebook-dir=notebooks

@@ -148,7 +148,7 @@ def test_a_sample_is_a_row_of_images_of_each_of_some_identities():
 
 def test_totals_count_each_identity_once():
     found = totals(counts(make_records(ROWS)))
-    assert found.to_dict() == {"images": 4, "identities": 2, "cameras": 2}
+    assert found.to_dict() == {"images": 4, "identities": 2, "cameras": 1}
     unsplit = totals(counts(make_records([("a.jpg", 1, -1, "all"), ("b.jpg", 2, -1, "all")])))
     assert unsplit.to_dict() == {"images": 2, "identities": 2, "cameras": 0}
     test_only = pd.DataFrame({"query": {"images": 3, "identities": 2}, "gallery": {"images": 4, "identities": 2}}).T

@@ -77,7 +77,8 @@ def totals(table: pd.DataFrame) -> pd.Series:
 
     Args:
         table: as :func:`counts` answers it, or published counts in that form. Identities are those of training and
-            query together, where there is a split: those of the gallery are the queries' and the distractor.
+            query together, where there is a split: those of the gallery are the queries' and the distractor. Cameras
+            are those of the split that has most.
     """
     has_split = "all" not in table.index
     people = table.reindex([split for split in ("train", "query") if split in table.index]) if has_split else table
