@@ -1,6 +1,7 @@
-"""Execute notebooks in place, as they are committed: `python notebooks/refresh.py 01_data 02_train`, or all of them.
+"""Execute notebooks in place, as they are committed.
 
-What only tells of the machine is left out: standard error (TensorFlow greets there) and the times of the cells.
+`python notebooks/refresh.py 01_data 02_train` executes these two, without names all of them. What only
+tells of the machine is left out: standard error (TensorFlow greets there) and the times of the cells.
 """
 
 import sys
@@ -15,7 +16,9 @@ FOLDER = Path(__file__).parent
 def refresh(path):
     """Execute one notebook and write it back."""
     notebook = nbformat.read(path, as_version=4)
-    NotebookClient(notebook, timeout=None, record_timing=False, resources={"metadata": {"path": FOLDER}}).execute()
+    NotebookClient(
+        notebook, timeout=None, record_timing=False, resources={"metadata": {"path": FOLDER}}
+    ).execute()
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
