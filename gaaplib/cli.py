@@ -29,8 +29,9 @@ def run(notebook, given, output):
 
     path = _find_notebook(notebook)
     try:
-        values = _with_whole_paths(parse_parameters(given, papermill.inspect_notebook(str(path)), path.name))
-        target = Path(output) if output else _default_output(path, values)
+        known = papermill.inspect_notebook(str(path))
+        values = _with_whole_paths(parse_parameters(given, known, path.name))
+        target = Path(output) if output else _default_output(path, values, known)
     except (TypeError, ValueError) as error:
         raise click.ClickException(str(error)) from error
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -186,11 +187,13 @@ def _find_notebook(notebook):
     raise click.ClickException(f"no notebook {notebook!r}; known: {', '.join(known) or 'none'}")
 
 
-def _default_output(path, values):
-    """A training notebook is kept with its run, another under ``outputs/notebooks``, by data."""
+def _default_output(path, values, known):
+    """A training notebook is kept with its run, another under ``outputs/notebooks``, by its data if it has any."""
     from gaaplib.config import RunConfig
     from gaaplib.folders import outputs_folder
 
+    if "profile" not in known:
+        return outputs_folder() / "notebooks" / path.name
     fields = {field.name for field in dataclasses.fields(RunConfig)}
     config = RunConfig(**{k: v for k, v in values.items() if k in fields})
     if path.stem == "02_train":

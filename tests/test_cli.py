@@ -123,8 +123,10 @@ def test_a_training_notebook_is_kept_with_its_run(monkeypatch, outputs):
     monkeypatch.setattr(papermill, "execute_notebook", lambda source, target, **k: targets.append(target))
     monkeypatch.setattr("gaaplib.cli._find_notebook", lambda name: __import__("pathlib").Path("notebooks") / name)
     assert run("02_train.ipynb", "-p", "profile", "smoke", "-p", "seed", "3").exit_code == 0
+    assert run("10_paper_audit.ipynb").exit_code == 0
     config = RunConfig("smoke", seed=3)
-    assert targets == [str(outputs / "runs" / config.run_id / "notebook.ipynb")]
+    kept = outputs / "runs" / config.run_id / "notebook.ipynb"
+    assert targets == [str(kept), str(outputs / "notebooks" / "10_paper_audit.ipynb")]
 
 
 def test_a_folder_is_meant_from_where_the_command_is_given(tmp_path, outputs, monkeypatch):
