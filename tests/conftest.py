@@ -1,10 +1,10 @@
 """Shared by all tests: one seed, no screen, results in a folder that goes away."""
 
-import os
-
-os.environ.setdefault("MPLBACKEND", "agg")
-
+import matplotlib
 import pytest
+
+# Here, not in the environment: the kernels of the notebooks show their figures inline.
+matplotlib.use("agg")
 
 
 @pytest.fixture(autouse=True)
