@@ -11,6 +11,9 @@ import os
 import keras
 from keras import ops
 
+# Positions of a map up to which a convolution larger than 1 x 1 is a product: 8 x 4.
+FEW_POSITIONS = 32
+
 
 def on_tensorflow():
     """The one check of the backend: only where it holds may TensorFlow be imported."""
@@ -63,28 +66,117 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
 @keras.saving.register_keras_serializable(package="gaaplib")
 class Conv2D(keras.layers.Conv2D):
-    """2D convolution, (batch, h, w, c) to (batch, h', w', filters); 1 x 1 as a product in bfloat16.
+    """2D convolution, (batch, h, w, c) to (batch, h', w', filters); in bfloat16 as a matrix product where that is fast.
 
-    A 1 x 1 convolution is a dense layer at every position that the stride keeps (Lin et al.,
-    "Network in Network", ICLR 2014). As one matrix product it was 1.14 times as fast in a training
-    step of ResNet-50 in bfloat16 on two cores, and not faster in float32, which is left to Keras.
+    A 1 x 1 convolution is a dense layer at every position that the stride keeps (Lin et al., "Network in Network",
+    ICLR 2014); a larger one, and the gradient of its kernel, are products with the patches that the kernel sees
+    (Chellapilla et al., "High Performance Convolutional Neural Networks for Document Processing", 2006). oneDNN is
+    slow with these gradients where a map has few positions or the stride leaves some out; the rest is left to it.
     """
 
     def convolution_op(self, inputs, kernel):
-        pointwise = self.kernel_size == (1, 1) and self.groups == 1
-        suits = pointwise and self.data_format == "channels_last"
-        if not (fast() and suits and self.compute_dtype == "bfloat16"):
+        plain = self.groups == 1 and self.dilation_rate == (1, 1) and self.data_format == "channels_last"
+        if not (fast() and plain and self.compute_dtype == "bfloat16"):
             return super().convolution_op(inputs, kernel)
-        return self._product(inputs, kernel)
+        if self.kernel_size == (1, 1):
+            return self._product(inputs, kernel)
+        if self._suits_patches(inputs.shape):
+            return self._with_patches(inputs, kernel)
+        return super().convolution_op(inputs, kernel)
+
+    def _suits_patches(self, shape):
+        """Whether products with patches are fast; those of a large kernel, as in a stem, take long to copy."""
+        height, width = self.compute_output_shape(shape)[1:3]
+        if None in (height, width) or max(self.kernel_size) > 3:
+            return False
+        # "same" at a stride pads more at the end; `_patches` does not know of that.
+        thinned = self.strides == (2, 2) and self.padding == "valid"
+        return thinned or self.strides == (1, 1) and height * width <= FEW_POSITIONS
 
     def _product(self, inputs, kernel):
         """(batch, h, w, c) times a kernel (1, 1, c, filters)."""
-        rows, columns = self.strides
-        inputs = inputs[:, ::rows, ::columns]
+        inputs = _thinned(inputs, self.strides)
         batch, height, width, channels = ops.shape(inputs)
         # One product of two matrices: a stack of them would sum the kernel's gradient over copies.
-        outputs = ops.matmul(ops.reshape(inputs, (-1, channels)), kernel[0, 0])
+        kernel = ops.reshape(kernel, (channels, self.filters))
+        outputs = ops.matmul(ops.reshape(inputs, (-1, channels)), kernel)
         return ops.reshape(outputs, (batch, height, width, self.filters))
+
+    def _with_patches(self, inputs, kernel):
+        """The product of what the kernel sees at each position with the kernel, and likewise for its gradient."""
+        import tensorflow as tf
+
+        strides, padding = [1, *self.strides, 1], self.padding.upper()
+        positions = self.compute_output_shape(inputs.shape)[1:3]
+
+        @tf.custom_gradient
+        def convolve(x, weights):
+            patches = _patches(x, self.kernel_size, self.strides[0], positions, padding)
+            outputs = tf.matmul(patches, tf.reshape(weights, (-1, self.filters)))
+
+            def gradients(upstream):
+                of_inputs = tf.raw_ops.Conv2DBackpropInput(
+                    input_sizes=tf.shape(x), filter=weights, out_backprop=upstream, strides=strides, padding=padding
+                )
+                of_weights = tf.matmul(patches, tf.reshape(upstream, (-1, self.filters)), transpose_a=True)
+                return of_inputs, tf.reshape(of_weights, weights.shape)
+
+            return tf.reshape(outputs, (-1, *positions, self.filters)), gradients
+
+        return convolve(inputs, tf.cast(kernel, inputs.dtype))
+
+
+def _thinned(inputs, strides):
+    """Every second row and column of (batch, h, w, c); TensorFlow's own gradient of a strided slice is slow."""
+    if strides != (2, 2) or None in inputs.shape[1:3]:
+        return inputs[:, :: strides[0], :: strides[1]]
+    import tensorflow as tf
+
+    @tf.custom_gradient
+    def thin(x):
+        height, width = x.shape[1:3]
+
+        def gradients(upstream):
+            spread = upstream[:, :, None, :, None]
+            spread = tf.pad(spread, [[0, 0], [0, 0], [0, 1], [0, 0], [0, 1], [0, 0]])
+            shape = (-1, 2 * upstream.shape[1], 2 * upstream.shape[2], upstream.shape[3])
+            return tf.reshape(spread, shape)[:, :height, :width]
+
+        return _phase(_even(x), 0, 0, (height + 1) // 2, (width + 1) // 2), gradients
+
+    return thin(inputs)
+
+
+def _patches(x, size, stride, positions, padding):
+    """What a kernel sees at each position: (batch, h, w, c) to (batch * positions, rows * columns * c)."""
+    import tensorflow as tf
+
+    if padding == "SAME":
+        x = tf.pad(x, [[0, 0], *([(side - 1) // 2, side // 2] for side in size), [0, 0]])
+    if stride == 2:
+        x = _even(x)
+        seen = [_phase(x, i, j, *positions) for i in range(size[0]) for j in range(size[1])]
+    else:
+        height, width = positions
+        seen = [x[:, i : i + height, j : j + width] for i in range(size[0]) for j in range(size[1])]
+    return tf.reshape(tf.concat(seen, axis=-1), (-1, size[0] * size[1] * x.shape[-1]))
+
+
+def _even(x):
+    """(batch, h, w, c) with a row and a column of zeros more where their count is odd."""
+    import tensorflow as tf
+
+    height, width = x.shape[1:3]
+    return tf.pad(x, [[0, 0], [0, height % 2], [0, width % 2], [0, 0]]) if height % 2 or width % 2 else x
+
+
+def _phase(x, row, column, height, width):
+    """``x[:, row::2, column::2]``, its first height and width, in slices without a stride, which are fast."""
+    import tensorflow as tf
+
+    pairs = tf.reshape(x, (-1, x.shape[1] // 2, 2, x.shape[2] // 2, 2, x.shape[3]))
+    top, left = row // 2, column // 2
+    return pairs[:, top : top + height, row % 2, left : left + width, column % 2]
 
 
 @keras.saving.register_keras_serializable(package="gaaplib")
@@ -130,3 +222,31 @@ def make_deterministic():
         import tensorflow as tf
 
         tf.config.experimental.enable_op_determinism()
+
+
+def gradient(function, inputs):
+    """The gradient of the sum of a function's values, on whichever backend runs.
+
+    Args:
+        function: made of `keras.ops` and layers, from a float tensor (batch, ...) to one of any shape.
+        inputs: floats (batch, ...), where the gradient is taken.
+
+    Returns:
+        A tensor of the backend, (batch, ...).
+    """
+    inputs = ops.convert_to_tensor(inputs)
+    if on_tensorflow():
+        import tensorflow as tf
+
+        with tf.GradientTape() as tape:
+            tape.watch(inputs)
+            total = ops.sum(function(inputs))
+        return tape.gradient(total, inputs)
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return jax.grad(lambda tensor: ops.sum(function(tensor)))(inputs)
+    import torch
+
+    inputs = inputs.detach().requires_grad_()
+    return torch.autograd.grad(ops.sum(function(inputs)), inputs)[0]

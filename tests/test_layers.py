@@ -81,7 +81,8 @@ def network(module, optimizer):
         ]
     )
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(optimizer, loss, jit_compile=False)
+    # What JAX does not compile it runs operation by operation, slowly.
+    model.compile(optimizer, loss, jit_compile=False if layers.on_tensorflow() else "auto")
     return model
 
 
@@ -173,18 +174,63 @@ def test_pointwise_convolution_in_bfloat16_is_a_product():
     assert ours.kernel.dtype == "float32"
 
 
+class OfPatches(layers.Conv2D):
+    """Takes the product with patches in float32 too, where it can be compared closely."""
+
+    convolution_op = layers.Conv2D._with_patches
+
+
+@tensorflow_only
+@pytest.mark.parametrize("use_bias", [True, False])
+@pytest.mark.parametrize(
+    ("size", "strides", "padding"),
+    [(3, 1, "same"), (3, 1, "valid"), (2, 1, "same"), ((3, 2), 1, "same"), (3, 2, "valid"), (2, 2, "valid")],
+)
+@pytest.mark.parametrize("shape", [(4, 7, 5, 6), (4, 8, 6, 6), (3, 3, 4, 2)])
+def test_convolution_of_patches_equals_keras(shape, size, strides, padding, use_bias):
+    options = {"strides": strides, "use_bias": use_bias, "padding": padding}
+    _, stock = pair("Conv2D", 9, size, shape=shape, **options)
+    ours = OfPatches(9, size, **options)
+    ours.build(shape)
+    ours.set_weights(stock.get_weights())
+    assert_alike(ours, stock, maps(*shape))
+
+
+@tensorflow_only
+@pytest.mark.parametrize("options", [{"padding": "same"}, {"strides": 2}], ids=str)
+def test_small_maps_are_convolved_as_patches_in_bfloat16(options):
+    ours, stock = pair("Conv2D", 9, 3, dtype="mixed_bfloat16", **options)
+    inputs = maps(4, 7, 5, 6) if "strides" in options else maps(4, 4, 5, 6)
+    assert "MatMul" in operations(ours, inputs)
+    got, expected = (keras.ops.cast(layer(inputs), "float32") for layer in (ours, stock))
+    np.testing.assert_allclose(got.numpy(), expected.numpy(), rtol=2e-2, atol=2e-1)
+
+
 @tensorflow_only
 @pytest.mark.parametrize(
     "options",
     [
         {"kernel_size": 1},
+        {"kernel_size": 3},
         {"kernel_size": 3, "dtype": "mixed_bfloat16"},
+        {"kernel_size": 3, "strides": 2, "padding": "same", "dtype": "mixed_bfloat16"},
+        {"kernel_size": 3, "dilation_rate": 2, "dtype": "mixed_bfloat16"},
+        {"kernel_size": 5, "strides": 2, "dtype": "mixed_bfloat16"},
         {"kernel_size": 1, "groups": 3, "dtype": "mixed_bfloat16"},
+        {"kernel_size": 3, "groups": 3, "dtype": "mixed_bfloat16"},
     ],
+    ids=str,
 )
 def test_other_convolutions_are_those_of_keras(options):
     layer = layers.Conv2D(9, **options)
-    assert "MatMul" not in operations(layer, maps(4, 7, 5, 6))
+    assert "MatMul" not in operations(layer, maps(4, 9, 8, 6))
+
+
+@tensorflow_only
+def test_patches_of_a_map_of_open_size_are_left_to_keras():
+    inputs = keras.Input((None, None, 6))
+    layer = layers.Conv2D(9, 3, strides=2, dtype="mixed_bfloat16")
+    assert keras.Model(inputs, layer(inputs))(maps(2, 7, 6, 6)).shape == (2, 3, 2, 9)
 
 
 @tensorflow_only
@@ -247,6 +293,7 @@ def test_adam_leaves_sparse_gradients_to_keras():
 # All of it together
 
 
+@tensorflow_only
 @pytest.mark.parametrize("jit_compile", [False, True])
 def test_training_equals_keras(jit_compile):
     models = [
@@ -286,6 +333,7 @@ def test_weights_go_to_stock_layers_and_back(tmp_path):
         np.testing.assert_array_equal(got, expected)
 
 
+@tensorflow_only
 def test_the_switch_gives_the_numbers_of_keras(monkeypatch):
     monkeypatch.setenv(SWITCH, "1")
     assert not layers.fast()
@@ -333,3 +381,33 @@ def test_training_repeats_to_the_bit_under_op_determinism():
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
     )
     assert done.stdout.strip().endswith("equal"), done.stderr
+
+
+# Gradients
+
+
+def test_the_gradient_is_that_of_the_sum():
+    """Of x^2 times a fixed slope, through a layer: 2 x (kernel's row), and nothing from other images of the batch."""
+    dense = keras.layers.Dense(3)
+    inputs = maps(4, 5)
+    dense.build(inputs.shape)
+    found = layers.gradient(lambda x: dense(keras.ops.square(x)), inputs)
+    expected = 2.0 * inputs * keras.ops.convert_to_numpy(dense.kernel).sum(axis=1)
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(found), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_the_gradient_equals_finite_differences():
+    inputs = maps(2, 3, 2, 4).astype("float32") / 10.0
+    slopes = maps(2, 4, seed=1)
+
+    def function(x):
+        return keras.ops.multiply(keras.ops.tanh(keras.ops.mean(x, axis=(1, 2))), slopes)
+
+    found = keras.ops.convert_to_numpy(layers.gradient(function, inputs))
+    for place in np.ndindex(inputs.shape):
+        values = []
+        for step in (1e-2, -1e-2):
+            moved = inputs.copy()
+            moved[place] += step
+            values.append((np.tanh(moved.astype("float64").mean(axis=(1, 2))) * slopes).sum())
+        assert np.isclose(found[place], (values[0] - values[1]) / 2e-2, rtol=1e-2, atol=1e-4)
