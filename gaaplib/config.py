@@ -7,6 +7,7 @@ import types
 import typing
 from dataclasses import dataclass
 
+from gaaplib import devices
 from gaaplib.attention import ATTENTION
 from gaaplib.backbones import BACKBONES
 from gaaplib.batches import SAMPLERS
@@ -56,7 +57,7 @@ CHOICES = {
     "ap": ("step", "trapezoid"),
     "last_stride": (1, 2),
     "initializer": ("he", "gaussian0.1", "gaussian0.01"),
-    "precision": ("float32", "mixed_bfloat16"),
+    "precision": (None, "float32", "mixed_bfloat16"),
 }
 
 # name: (lowest, highest), both allowed.
@@ -124,7 +125,8 @@ class RunConfig:
     pool_over: str = "positions"
     neck: str = "none"
     initializer: str = "he"
-    precision: str = "float32"
+    # None: what suits the devices of this machine; see gaaplib.devices.precision.
+    precision: str | None = None
     # Training.
     epochs: int = 5
     batch_size: int = 32
@@ -169,6 +171,7 @@ class RunConfig:
         """What follows from other values where nothing was given."""
         source = self.train_dataset or NO_TRAINING_SET.get(self.dataset)
         found = {
+            "precision": devices.precision(),
             "learning_rate": LEARNING_RATES.get(self.backbone, LEARNING_RATE),
             "scale": SCALES.get(self.profile, {}).get(self.dataset, 1.0),
             "train_dataset": source,

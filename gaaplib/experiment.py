@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import pandas as pd
 
-from gaaplib import layers, metrics, runs, training
+from gaaplib import devices, layers, metrics, runs, training
 from gaaplib.config import SYNTHETIC
 from gaaplib.datasets import DATASETS, duplicates, published, splits, synthetic
 from gaaplib.datasets.records import beside_expected
@@ -83,6 +83,7 @@ def run(config, *, outputs=None, rerun=False, verbose=0):
     clock.stop("data")
     keras.backend.clear_session()
     _make_deterministic(config)
+    devices.use_all(config.batch_size if METHODS[config.method].learns else None, config.images_per_identity)
     method, history = _trained(config, data, source, result, verbose)
     history.to_csv(result.folder / "history.csv", index=False)
     clock.stop("training")

@@ -20,7 +20,7 @@ import keras
 import numpy as np
 import pandas as pd
 
-from gaaplib import statistics
+from gaaplib import devices, statistics
 from gaaplib.config import RunConfig
 from gaaplib.folders import outputs_folder
 
@@ -142,7 +142,8 @@ def provenance():
         "versions": {"python": platform.python_version(), **_versions(packages)},
         "processor": _processor(),
         "cores": os.cpu_count(),
-        "devices": keras.distribution.list_devices(),
+        "devices": devices.available(),
+        "devices_used": devices.in_use(),
         "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
 

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from gaaplib import layers
+from gaaplib import devices, layers
 from gaaplib.batches import Augmentation, Batches
 
 WEIGHTS = "model.weights.h5"
@@ -95,7 +95,7 @@ def embed(model, images, rows, *, batch_size=128, progress=False):
     if not len(rows):
         raise ValueError("no images to embed: `rows` is empty")
     starts = tqdm(range(0, len(rows), batch_size), desc="embedding", unit="batch", disable=not progress)
-    parts = [model.predict_on_batch(images[rows[s : s + batch_size]]) for s in starts]
+    parts = [model.predict_on_batch(devices.shared(images[rows[s : s + batch_size]])) for s in starts]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
@@ -126,7 +126,8 @@ def _validation_batches(method, images, validation):
     if not len(rows):
         return None
     outputs = tuple(method.losses)
-    return Batches(images, rows, labels, outputs, method.config.batch_size, batch_inputs=method.batch_inputs)
+    size = devices.batch_size_for(len(rows), method.config.batch_size)
+    return Batches(images, rows, labels, outputs, size, batch_inputs=method.batch_inputs)
 
 
 def _compile(method, steps):

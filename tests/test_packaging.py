@@ -18,9 +18,9 @@ def requirements():
     return [re.fullmatch(r"([a-z0-9-]+)>=([\d.]+)", line).groups() for line in listed]
 
 
-def locked():
+def locked(lock=LOCK):
     """Name and version of each line of the lock."""
-    return dict(re.findall(r"^([a-z0-9.-]+)==(\S+)", LOCK, re.MULTILINE))
+    return dict(re.findall(r"^([a-z0-9.-]+)==(\S+)", lock, re.MULTILINE))
 
 
 def version(text):
@@ -41,6 +41,16 @@ def test_every_locked_version_has_a_hash():
     blocks = re.split(r"\n(?=[a-z0-9])", LOCK)
     assert len(blocks) > 100
     assert all("--hash=sha256:" in block for block in blocks if "==" in block)
+
+
+def test_the_backends_lock_adds_jax_and_changes_nothing():
+    lock = (PROJECT / "requirements-backends.lock").read_text()
+    assert all("--hash=sha256:" in block for block in re.split(r"\n(?=[a-z0-9])", lock) if "==" in block)
+    (extra,) = PYPROJECT["project"]["optional-dependencies"]["jax"]
+    assert version(locked(lock)["jax"]) >= version(extra)
+    shared = locked().keys() & locked(lock).keys()
+    assert {name: locked(lock)[name] for name in shared} == {name: locked()[name] for name in shared}
+    assert locked(lock).keys() - shared == {"jax", "jaxlib"}
 
 
 def test_conda_gets_python_and_the_same_lock():

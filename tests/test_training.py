@@ -98,7 +98,7 @@ def test_embed_answers_every_output_for_the_rows_asked_for():
     found = training.embed(method.model, images(), rows, batch_size=2)
     whole = training.embed(method.model, images(), np.arange(24))
     assert set(found) == {"pooled", "embedding", "logits"}
-    assert np.allclose(found["embedding"], whole["embedding"][rows], atol=1e-5)
+    assert np.allclose(found["embedding"], whole["embedding"][rows], rtol=1e-4, atol=1e-4)
     with pytest.raises(ValueError, match="empty"):
         training.embed(method.model, images(), rows[:0])
 
