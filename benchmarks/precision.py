@@ -1,0 +1,43 @@
+"""What bfloat16 costs in accuracy: the demo with each precision on several seeds, and the difference in mAP.
+
+`python benchmarks/precision.py` trains ResNet-18 with the block on drawn images (synthetic), `--seeds` times in float32
+and in bfloat16; runs that are there already are read. Seeds are what repeats: the interval is Student's, over their
+differences. Another is that of :func:`gaaplib.runs.difference` for each seed, over the identities of its queries.
+"""
+
+import click
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from gaaplib import experiment, runs
+from gaaplib.config import RunConfig
+from gaaplib.folders import outputs_folder
+
+
+@click.command()
+@click.option("--seeds", type=click.IntRange(2), default=3, show_default=True)
+@click.option("--profile", default="demo", show_default=True)
+def main(seeds, profile):
+    """Print mAP of both precisions seed by seed, and the mean difference with its 95 % interval."""
+    rows = []
+    for seed in range(seeds):
+        pair = [
+            experiment.run(RunConfig(profile, seed=seed, precision=name), verbose=2)
+            for name in ("float32", "mixed_bfloat16")
+        ]
+        exact, rounded = (run.metrics["retrieval"]["mAP"] for run in pair)
+        rows.append({"seed": seed, "float32": exact, "bfloat16": rounded, "difference": rounded - exact})
+        print(runs.difference(pair[1], pair[0], "mAP"))
+    table = pd.DataFrame(rows)
+    found = table.difference
+    mean, half = found.mean(), stats.t.ppf(0.975, seeds - 1) * found.std() / np.sqrt(seeds)
+    print(table.to_string(index=False, float_format="%.4f"))
+    print(f"bfloat16 minus float32 in mAP, synthetic: {mean:+.4f} [{mean - half:+.4f}, {mean + half:+.4f}]")
+    target = outputs_folder() / "benchmarks" / "precision.csv"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    table.to_csv(target, index=False)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,99 @@
+"""How fast a training step could be: its products at the rate of a large product, its bytes at the memory's rate.
+
+`python benchmarks/roof.py --backbone resnet50` counts the operations and the bytes of one step in bfloat16 from the
+layers' shapes, measures what this machine does of each, and a step. Counted as bytes is what a layer's kernels read and
+write when nothing stays in a cache, so that caches may beat the memory's bound; that of the products stands.
+"""
+
+import time
+
+import click
+import keras
+import numpy as np
+
+from gaaplib import layers, training
+from gaaplib.config import RunConfig
+from gaaplib.methods import METHODS
+
+BATCH, CLASSES = 32, 751
+# Times that a map of a layer's outputs is read or written in a step: forward, then backward.
+PASSES = {
+    "Conv2D": 2 + 5,  # in, out; gradients in from out, of the kernel from both
+    "BatchNormalization": 3 + 5,  # in twice, out; in and gradient twice, gradient out
+    "Activation": 0 + 3,  # forward it is one kernel with what comes before
+    "Add": 3 + 1,
+    "MaxPooling2D": 2 + 3,
+    "ZeroPadding2D": 2 + 2,
+}
+# Bytes of a weight: to bfloat16, read by two products, its gradient written and widened, Adam's four arrays.
+WEIGHT_BYTES = 6 + 4 + 2 + 6 + 28
+
+
+@click.command()
+@click.option("--backbone", default="resnet50", show_default=True)
+def main(backbone):
+    """Print operations, bytes, the machine's rates, both bounds and a measured step."""
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    keras.utils.set_random_seed(0)
+    layers.make_deterministic()
+    method = METHODS["gaap"](RunConfig("demo", backbone=backbone), CLASSES)
+    operations, size = count(method)
+    products, memory, step = rate_of_products(), rate_of_memory(), seconds_of_step(method)
+    print(f"{backbone}: {operations / 1e9:.0f} GFLOP and {size / 1e9:.2f} GB a step of {BATCH} images")
+    print(f"this machine: {products / 1e9:.0f} GFLOP/s in bfloat16, {memory / 1e9:.1f} GB/s")
+    for name, seconds in (("products", operations / products), ("memory", size / memory)):
+        print(f"bound of the {name}: {1e3 * seconds:.0f} ms, {BATCH / seconds:.0f} images/s")
+    print(f"measured: {1e3 * step:.0f} ms, {BATCH / step:.0f} images/s")
+
+
+def count(method):
+    """Operations (a product and a sum are two) and bytes of a step."""
+    operations = size = 0
+    for layer in method.training_model._flatten_layers():
+        if isinstance(layer, keras.Model) or not hasattr(layer, "_inbound_nodes") or not layer._inbound_nodes:
+            continue
+        node = layer._inbound_nodes[0]
+        outputs = node.outputs[0].shape
+        values = BATCH * int(np.prod([side for side in outputs[1:] if side]))
+        if isinstance(layer, keras.layers.Conv2D):
+            products = values * int(np.prod(layer.kernel.shape[:3]))
+            operations += 2 * 3 * products
+        size += 2 * PASSES.get(type(layer).__name__, 0) * values
+    return operations, size + WEIGHT_BYTES * method.training_model.count_params()
+
+
+def fastest(work, times=7):
+    """Seconds of the fastest of some repetitions."""
+    work()
+    seconds = []
+    for _ in range(times):
+        start = time.perf_counter()
+        work()
+        seconds.append(time.perf_counter() - start)
+    return min(seconds)
+
+
+def rate_of_products(side=2048):
+    """Operations a second of a large product in bfloat16."""
+    matrix = keras.ops.cast(keras.random.normal((side, side)), "bfloat16")
+    return 2 * side**3 / fastest(lambda: np.asarray(keras.ops.matmul(matrix, matrix)[0, 0]))
+
+
+def rate_of_memory(values=2**26):
+    """Bytes a second of the sum of two long arrays, each three times as large as the caches."""
+    one, two = keras.ops.ones(values), keras.ops.ones(values)
+    return 3 * 4 * values / fastest(lambda: np.asarray(keras.ops.add(one, two)[0]))
+
+
+def seconds_of_step(method):
+    """Of one training step on a batch that lies ready."""
+    rng = np.random.default_rng(0)
+    training._compile(method, 100)
+    labels = np.arange(BATCH, dtype="int32") // 4
+    images = rng.integers(0, 256, (BATCH, 128, 64, 3), dtype=np.uint8)
+    inputs = {"images": images, **method.batch_inputs(labels, rng)}
+    return fastest(lambda: method.training_model.train_on_batch(inputs, {"logits": labels}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,152 @@
+"""Training steps and embeddings a second, beside PyTorch in the same run.
+
+    python benchmarks/training.py                                            # ours alone
+    python benchmarks/training.py --torch-python DIR/bin/python --backbone resnet50
+
+Each contender is a process of its own, with all cores, and they take turns: a round is one epoch of each (or the
+embeddings of all images), so that what else the machine does meets all of them. Images are noise of 128 x 64 in batches
+of 32, the block of Eq. 4-5 is "class", augmentation and its threads or processes are included. Printed are images a
+second, the median over rounds with the lowest and the highest; how many times as fast as each other contender the first
+one is, round by round; and the process' peak memory. PyTorch is the interpreter of --torch-python, with what gaaplib
+needs to draw batches.
+"""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pandas as pd
+
+from gaaplib.folders import outputs_folder
+
+FOLDER = Path(__file__).parent
+STOCK = ["Conv2D", "BatchNormalization", "Adam"]
+OURS, PEER = "gaaplib bfloat16", "PyTorch bfloat16"
+FAST_TORCH = {"channels_last": True, "bfloat16": True, "fused": True}
+TORCHREID = {"channels_last": False, "bfloat16": False, "fused": False}
+BF16, FP32 = {"precision": "mixed_bfloat16"}, {"precision": "float32"}
+
+# Name: which program, and its settings.
+CONTENDERS = {
+    "training": {
+        OURS: ("keras", BF16),
+        PEER: ("torch", FAST_TORCH),
+        "PyTorch as torchreid": ("torch", TORCHREID),
+        "gaaplib float32": ("keras", FP32),
+        "PyTorch float32": ("torch", FAST_TORCH | {"bfloat16": False}),
+        "Keras bfloat16": ("keras", BF16 | {"stock": STOCK}),
+    },
+    # What each replacement gains over Keras' own, one after the other, and what the input pipeline costs.
+    "steps": {
+        "gaaplib bfloat16, a batch that lies ready": ("keras", BF16 | {"work": "bare"}),
+        "with the input pipeline: gaaplib bfloat16": ("keras", BF16),
+        "without the products: Keras' Conv2D": ("keras", BF16 | {"stock": STOCK[:1]}),
+        "and Keras' BatchNormalization": ("keras", BF16 | {"stock": STOCK[:2]}),
+        "and Keras' Adam: Keras bfloat16": ("keras", BF16 | {"stock": STOCK}),
+    },
+    "compiled": {
+        OURS: ("keras", BF16),
+        "PyTorch bfloat16, compiled": ("torch", FAST_TORCH | {"compile": True}),
+    },
+    "embedding": {
+        "OpenVINO bfloat16": ("keras", FP32 | {"work": "openvino", "inference": "bfloat16"}),
+        PEER: ("torch", FAST_TORCH),
+        "OpenVINO float32": ("keras", FP32 | {"work": "openvino", "inference": "float32"}),
+        OURS: ("keras", BF16),
+        "gaaplib float32": ("keras", FP32),
+    },
+}
+
+
+@click.command()
+@click.option("--work", type=click.Choice(list(CONTENDERS)), default="training", show_default=True)
+@click.option("--backbone", default="resnet18", show_default=True)
+@click.option("--attention", default="class", show_default=True)
+@click.option("--rounds", type=click.IntRange(2), default=5, show_default=True)
+@click.option("--images", type=click.IntRange(64), default=640, show_default=True, help="Of an epoch.")
+@click.option("--torch-python", type=click.Path(exists=True), help="An interpreter that has PyTorch.")
+def main(work, backbone, attention, rounds, images, torch_python):
+    """Print the table and write it, and its plot, to outputs/benchmarks."""
+    common = {"backbone": backbone, "attention": attention, "images": images, "batch_size": 32}
+    common["work"] = "embedding" if work == "embedding" else "training"
+    pythons = {"keras": sys.executable, "torch": torch_python}
+    processes = {
+        name: start(pythons[program], program, common | settings)
+        for name, (program, settings) in CONTENDERS[work].items()
+        if pythons[program]
+    }
+    turns = pd.DataFrame(
+        [
+            {"round": number, "contender": name, **turn(process)}
+            for number in range(rounds)
+            for name, process in processes.items()
+        ]
+    )
+    turns["rate"] = images // 32 * 32 / turns.seconds
+    table = summary(turns)
+    print(f"{work}, {backbone}, attention {attention}, {rounds} rounds of {images} images")
+    print(table.to_string())
+    save(turns, table, f"{work}-{backbone}-{attention}")
+
+
+def start(python, program, settings):
+    """A contender that has done its first turn, in which it traces and compiles."""
+    command = [python, str(FOLDER / f"training_{program}.py"), json.dumps(settings)]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    answered(process)
+    return process
+
+
+def turn(process):
+    """Seconds and peak memory of a contender's next turn."""
+    process.stdin.write("go\n")
+    process.stdin.flush()
+    return answered(process)
+
+
+def answered(process):
+    """The next line that is an answer; others are what libraries print."""
+    for line in process.stdout:
+        if line.startswith("{"):
+            return json.loads(line)
+    raise click.ClickException(f"a contender ended with {process.wait()}; its own message stands above")
+
+
+def summary(turns):
+    """A row a contender: images a second, how many times as fast the first one is, and peak memory."""
+    rates = turns.pivot(index="round", columns="contender", values="rate")
+    names = list(turns.contender.unique())
+    ratios = rates[[names[0]]].to_numpy() / rates
+    rows = {
+        name: {
+            "images/s": f"{rates[name].median():.1f} [{rates[name].min():.1f}, {rates[name].max():.1f}]",
+            "first is faster by": f"{ratios[name].median():.2f} [{ratios[name].min():.2f}, {ratios[name].max():.2f}]",
+            "peak MiB": round(turns.peak[turns.contender == name].max()),
+        }
+        for name in names
+    }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def save(turns, table, name):
+    """The CSV of all turns, and a plot: a bar a contender, a dot a round."""
+    import matplotlib.pyplot as plt
+    import seaborn as sns
+
+    from gaaplib import plots  # noqa: F401  The look of all figures is set there.
+
+    target = outputs_folder() / "benchmarks" / f"training-{name}"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    turns.to_csv(target.with_suffix(".csv"), index=False)
+    figure, axis = plt.subplots(figsize=(7, 0.55 * len(table) + 1.1), layout="constrained")
+    sns.barplot(turns, x="rate", y="contender", estimator="median", errorbar=None, color="0.8", ax=axis)
+    sns.stripplot(turns, x="rate", y="contender", hue="contender", legend=False, size=5, jitter=False, ax=axis)
+    axis.set(xlabel="images a second", ylabel="", title=name.replace("-", ", "))
+    figure.savefig(target.with_suffix(".png"))
+    print(target.with_suffix(".csv"))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,67 @@
+"""Ours, as a contender of `training.py`: `python training_keras.py '{"backbone": "resnet18", ...}'`."""
+
+import json
+import os
+import sys
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras
+import numpy as np
+from contender import CLASSES, drawn, serve
+
+from gaaplib import layers, training
+from gaaplib.config import RunConfig
+from gaaplib.methods import METHODS
+
+
+def main(settings):
+    """Build the model of the settings and serve its training epochs, its batches or its embeddings."""
+    for name in settings.get("stock", ()):  # Which of our replacements to take back.
+        setattr(layers, name, getattr(keras.optimizers if name == "Adam" else keras.layers, name))
+    keras.config.set_dtype_policy(settings["precision"])
+    keras.utils.set_random_seed(0)
+    layers.make_deterministic()
+    config = RunConfig("demo", backbone=settings["backbone"], attention=settings["attention"])
+    method = METHODS["gaap"](config, CLASSES)
+    images, labels = drawn(settings["images"])
+    serve(WORK[settings["work"]](method, images, labels, settings))
+
+
+def _training(method, images, labels, settings):
+    batches = training._training_batches(method, images, np.arange(len(images)), labels, 0)
+    training._compile(method, len(batches))
+    return lambda: method.training_model.fit(batches, verbose=0, shuffle=False)
+
+
+def _bare(method, images, labels, settings):
+    """Training steps on one batch that lies ready: the difference to `_training` is what the input pipeline costs."""
+    batches = training._training_batches(method, images, np.arange(len(images)), labels, 0)
+    training._compile(method, len(batches))
+    inputs, targets = batches[0]
+
+    class Same(keras.utils.PyDataset):
+        def __len__(self):
+            return len(batches)
+
+        def __getitem__(self, index):
+            return inputs, targets
+
+    return lambda: method.training_model.fit(Same(workers=2), verbose=0, shuffle=False)
+
+
+def _embedding(method, images, labels, settings):
+    return lambda: training.embed(method.model, images, np.arange(len(images)))
+
+
+def _openvino(method, images, labels, settings):
+    from gaaplib import openvino
+
+    model = openvino.convert(method.model, settings["inference"])
+    return lambda: training.embed(model, images, np.arange(len(images)))
+
+
+WORK = {"training": _training, "bare": _bare, "embedding": _embedding, "openvino": _openvino}
+
+if __name__ == "__main__":
+    main(json.loads(sys.argv[1]))

@@ -1,0 +1,175 @@
+"""The peer of `training.py` in PyTorch: ResNet or VGG, the block of Eq. 4-5, Eq. 6, and the training step.
+
+Written with the same care as ours: projections as matrix products, one softmax over the partners' mean, the map
+flattened without a copy where its memory allows. Settings are those that PyTorch's guides recommend for a processor
+(channels last, bfloat16 by autocast, fused Adam, perhaps torch.compile), or those of torchreid: float32, channels
+first, Adam as it comes. Batches are drawn by two processes with our augmentation.
+"""
+
+import json
+import sys
+
+import numpy as np
+import torch
+from contender import CLASSES, drawn, serve
+from torch import nn
+from torch.nn import functional
+
+from gaaplib.batches import Augmentation, identity_balanced
+
+BASIC = {"resnet18": (2, 2, 2, 2), "resnet34": (3, 4, 6, 3)}
+BOTTLENECK = {"resnet50": (3, 4, 6, 3), "resnet101": (3, 4, 23, 3)}
+VGG = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
+MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
+
+
+def conv_bn(inputs, filters, size, stride=1, relu=True):
+    """Convolution, batch normalisation and perhaps a ReLU, which overwrites its input."""
+    layers = [nn.Conv2d(inputs, filters, size, stride, size // 2, bias=False), nn.BatchNorm2d(filters)]
+    return nn.Sequential(*layers, *([nn.ReLU(inplace=True)] if relu else []))
+
+
+class Block(nn.Module):
+    """A residual block of torchvision's form: the middle 3 x 3 convolution strides."""
+
+    def __init__(self, inputs, filters, stride, bottleneck):
+        super().__init__()
+        outputs = 4 * filters if bottleneck else filters
+        if bottleneck:
+            self.body = nn.Sequential(
+                conv_bn(inputs, filters, 1),
+                conv_bn(filters, filters, 3, stride),
+                conv_bn(filters, outputs, 1, relu=False),
+            )
+        else:
+            self.body = nn.Sequential(conv_bn(inputs, filters, 3, stride), conv_bn(filters, filters, 3, relu=False))
+        same = inputs == outputs and stride == 1
+        self.shortcut = nn.Identity() if same else conv_bn(inputs, outputs, 1, stride, relu=False)
+
+    def forward(self, x):
+        return functional.relu(self.body(x).add_(self.shortcut(x)), inplace=True)
+
+
+def backbone(name):
+    """The network up to its last map, and the channels of that."""
+    if name in VGG:
+        stages, inputs = [], 3
+        for filters, count in zip((64, 128, 256, 512, 512), VGG[name], strict=True):
+            for _ in range(count):
+                stages += [nn.Conv2d(inputs, filters, 3, padding=1), nn.ReLU(inplace=True)]
+                inputs = filters
+            stages.append(nn.MaxPool2d(2))
+        return nn.Sequential(*stages), 512
+    bottleneck = name in BOTTLENECK
+    stages, inputs = [conv_bn(3, 64, 7, 2), nn.MaxPool2d(3, 2, 1)], 64
+    for stage, count in enumerate({**BASIC, **BOTTLENECK}[name]):
+        filters = 64 * 2**stage
+        for place in range(count):
+            stages.append(Block(inputs, filters, 2 if stage and not place else 1, bottleneck))
+            inputs = 4 * filters if bottleneck else filters
+    return nn.Sequential(*stages), inputs
+
+
+class Gaap(nn.Module):
+    """Backbone, attention (None: "none"; else "class", Eq. 4-5), average pooling (Eq. 6) and classifier."""
+
+    def __init__(self, name, classes, attention, alpha=0.5):
+        super().__init__()
+        self.backbone, channels = backbone(name)
+        self.attention, self.alpha = attention, alpha
+        if attention != "none":
+            key = channels // 16 * 2
+            self.query = nn.Linear(channels, key, bias=False)
+            self.key = nn.Linear(channels, key, bias=False)
+            self.value = nn.Linear(channels, channels // 2, bias=False)
+            self.output = nn.Linear(channels // 2, channels, bias=False)
+        self.classifier = nn.Linear(channels, classes)
+        self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor(STD).view(1, 3, 1, 1))
+
+    def embed(self, images, partners=None):
+        """(batch, height, width, 3) uint8 to (batch, channels)."""
+        # A view with channels first, whose memory has them last: a copy is made where the model wants one.
+        x = (images.permute(0, 3, 1, 2).float() - self.mean) / self.std
+        if not getattr(self, "channels_last", False):
+            x = x.contiguous()
+        maps = self.backbone(x)
+        if self.attention == "none":
+            return maps.mean(dim=(2, 3))
+        features = maps.flatten(2).transpose(1, 2)
+        query, key = self.query(features), self.key(features)
+        own = (query @ key.transpose(1, 2)).float() / query.shape[-1] ** 0.5
+        other = own if partners is None else own[partners]
+        weights = (self.alpha * own + (1 - self.alpha) * other).softmax(-1).to(features.dtype)
+        return (features + self.output(weights @ self.value(features))).mean(dim=1)
+
+    def forward(self, images, partners=None):
+        return self.classifier(self.embed(images, partners))
+
+
+class Images(torch.utils.data.Dataset):
+    """Augmented images, a whole batch an item, each with its partners."""
+
+    def __init__(self, images, labels, batch_size):
+        self.images, self.labels, self.batch_size = images, labels, batch_size
+        self.augmentation = Augmentation(0.05, 0.05, 0.1, 0.1, 0.5)
+        self.batches = identity_balanced(labels, batch_size, 4, np.random.default_rng(0))
+
+    def __len__(self):
+        return len(self.batches)
+
+    def __getitem__(self, index):
+        rng, positions = np.random.default_rng([0, index]), self.batches[index]
+        images = np.stack([self.augmentation(image, rng) for image in self.images[positions]])
+        # Four images of an identity stand side by side: each one's partner is the next.
+        partners = np.arange(len(positions)).reshape(-1, 4)
+        partners = np.roll(partners, -1, axis=1).ravel()
+        return torch.from_numpy(images), torch.from_numpy(self.labels[positions]), torch.from_numpy(partners)
+
+
+def training(settings, model, run, images, labels):
+    """A turn's work: one epoch."""
+    optimizer = torch.optim.Adam(model.parameters(), 1e-3, fused=settings["fused"])
+    loader = torch.utils.data.DataLoader(
+        Images(images, labels, settings["batch_size"]), batch_size=None, num_workers=2, persistent_workers=True
+    )
+
+    def epoch():
+        for batch, targets, partners in loader:
+            with torch.autocast("cpu", torch.bfloat16, enabled=settings["bfloat16"]):
+                logits = run(batch, partners)
+                loss = functional.cross_entropy(logits.float(), targets, label_smoothing=0.1)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
+
+    return epoch
+
+
+def embedding(settings, model, run, images, labels):
+    """A turn's work: the embeddings of all images."""
+    model.eval()
+
+    def epoch():
+        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=settings["bfloat16"]):
+            parts = [model.embed(torch.from_numpy(images[i : i + 128])).float() for i in range(0, len(images), 128)]
+            return torch.cat(parts).numpy()
+
+    return epoch
+
+
+def main(settings):
+    """Build the model of the settings and serve its training epochs or its embeddings."""
+    torch.manual_seed(0)
+    model = Gaap(settings["backbone"], CLASSES, settings["attention"])
+    if settings["channels_last"]:
+        model = model.to(memory_format=torch.channels_last)
+        model.channels_last = True
+    run = torch.compile(model) if settings.get("compile") else model
+    images, labels = drawn(settings["images"])
+    work = {"training": training, "embedding": embedding}[settings["work"]]
+    serve(work(settings, model, run, images, labels))
+
+
+if __name__ == "__main__":
+    main(json.loads(sys.argv[1]))
