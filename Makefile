@@ -12,10 +12,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install reproduce test soak lint notebooks benchmark reference lab results lock clean
+.PHONY: help install reproduce test test-backends test-browser soak lint notebooks benchmark reference lab results lock clean
 
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 	@echo "  Variables of reproduce: DATASET=$(DATASET) DATA=$(DATA) PROFILE=$(PROFILE)"
 
 install: $(VENV)/.installed ## Make .venv from requirements.lock, hashes checked, and install the package
@@ -50,6 +50,30 @@ reproduce: install ## Execute the notebooks on DATA (synthetic: drawn here) in P
 test: install ## The whole test suite, nbval over every notebook included
 	$(BIN)/python -m pytest -n 2 --dist loadfile --nbval --nbval-sanitize-with tests/nbval_sanitize.cfg $(PYTEST_ARGS)
 
+# All that computes with Keras, and smoke runs. The rest of the suite asks what no backend changes (files, tables,
+# arrays in NumPy), or asks it again slowly: JAX compiles each of the other runs, kills and notebooks anew.
+BACKEND_TESTS := $(foreach name,layers devices attention pooling losses backbones batches methods training heatmaps openvino \
+	backends distribution,tests/test_$(name).py) $(foreach name,test_a_run_leaves_everything_that_the_design_names \
+	test_the_saved_model_gives_the_scores_again,tests/test_experiment.py::$(name))
+
+test-backends: install $(VENV)/.backends ## Test models and smoke runs under JAX, and under PyTorch where it is installed
+	KERAS_BACKEND=jax $(BIN)/python -m pytest -n 2 --dist loadfile $(BACKEND_TESTS) $(PYTEST_ARGS)
+	@if $(BIN)/python -c 'import torch' 2>/dev/null; then \
+		KERAS_BACKEND=torch $(BIN)/python -m pytest -n 2 --dist loadfile $(BACKEND_TESTS) $(PYTEST_ARGS); \
+	else echo "PyTorch is not installed: its tests are left out"; fi
+
+$(VENV)/.backends: $(VENV)/.installed requirements-backends.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-backends.lock
+	@touch $@
+
+test-browser: install $(VENV)/.browser ## Run each notebook in JupyterLab under chromium; look at outputs/browser
+	@command -v chromium > /dev/null || { echo "chromium is needed; on Debian: apt install chromium"; exit 1; }
+	GAAP_BROWSER=$$(command -v chromium) $(BIN)/python -m pytest tests/browser $(PYTEST_ARGS)
+
+$(VENV)/.browser: $(VENV)/.installed requirements-browser.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-browser.lock
+	@touch $@
+
 soak: install ## Kill a training twenty times at random, and see that it ends the same
 	GAAP_SOAK=20 $(BIN)/python -m pytest tests/test_resume.py
 
@@ -60,10 +84,19 @@ lint: install ## Check style and format, notebooks too
 notebooks: install ## Execute the notebooks in place, as they are committed
 	$(BIN)/python notebooks/refresh.py
 
-benchmark: install ## Measure beside the peers named: TORCHREID, FASTREID (source trees), RERANKING (a file)
+BACKBONES := resnet18 resnet50
+TORCH = $(if $(TORCH_PYTHON),--torch-python "$(TORCH_PYTHON)")
+
+benchmark: install ## Measure beside peers: TORCHREID, FASTREID (source trees), RERANKING (a file), TORCH_PYTHON (an interpreter)
 	$(BIN)/python benchmarks/evaluation.py $(if $(TORCHREID),--torchreid "$(TORCHREID)") $(if $(FASTREID),--fastreid "$(FASTREID)")
 	$(BIN)/python benchmarks/reranking.py $(if $(RERANKING),--reference "$(RERANKING)")
 	$(BIN)/python benchmarks/synthetic.py
+	for backbone in $(BACKBONES); do \
+		for work in training embedding; do \
+			$(BIN)/python benchmarks/training.py --work $$work --backbone $$backbone $(TORCH) || exit 1; \
+		done; \
+		$(BIN)/python benchmarks/roof.py --backbone $$backbone || exit 1; \
+	done
 
 REFERENCE := outputs/reference/runs
 
@@ -84,9 +117,13 @@ lab: install ## Open JupyterLab on the notebooks
 results: install ## Print the table of finished runs
 	$(BIN)/gaap results
 
-lock: ## Resolve requirements.lock anew (needs uv)
+lock: ## Resolve the locks anew (needs uv)
 	uv pip compile pyproject.toml --extra test --universal --generate-hashes --no-emit-index-url --no-header \
 		--python-version 3.11 --output-file requirements.lock
+	printf 'jax\nopenvino\n' | uv pip compile - --constraint requirements.lock --universal --fork-strategy fewest --generate-hashes \
+		--no-emit-index-url --no-header --python-version 3.11 --output-file requirements-backends.lock
+	echo playwright | uv pip compile - --constraint requirements.lock --universal --generate-hashes \
+		--no-emit-index-url --no-header --python-version 3.11 --output-file requirements-browser.lock
 
 clean: ## Remove .venv and caches; results stay
 	rm -rf $(VENV) outputs/cache .pytest_cache .ruff_cache

@@ -14,6 +14,7 @@ needs to draw batches.
 import json
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import click
@@ -75,7 +76,7 @@ def main(work, backbone, attention, rounds, images, torch_python):
     processes = {
         name: start(pythons[program], program, common | settings)
         for name, (program, settings) in CONTENDERS[work].items()
-        if pythons[program]
+        if pythons[program] and (settings.get("work") != "openvino" or find_spec("openvino"))
     }
     turns = pd.DataFrame(
         [
