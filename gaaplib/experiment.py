@@ -15,7 +15,7 @@ from gaaplib import devices, layers, metrics, runs, training
 from gaaplib.config import SYNTHETIC
 from gaaplib.datasets import DATASETS, duplicates, published, splits, synthetic
 from gaaplib.datasets.records import beside_expected
-from gaaplib.folders import outputs_folder
+from gaaplib.folders import locked, outputs_folder
 from gaaplib.images import ImageStore, open_store
 from gaaplib.methods import METHODS
 
@@ -60,6 +60,8 @@ def run(config, *, outputs=None, rerun=False, verbose=0):
     processor, as far as its arithmetic is the same. One that fails leaves no ``metrics.json``; one whose loss or
     whose embeddings leave the numbers that can be scored leaves one that says ``"diverged"``, why, and no scores.
 
+    Two processes that are asked for one run do not meet: the second one waits, and answers what the first one made.
+
     Where the configuration trains on another data set, its model is that of ``config.training()``, which is run first
     if it is not there; the closed protocol, which needs trained identities, has no scores then.
 
@@ -76,6 +78,15 @@ def run(config, *, outputs=None, rerun=False, verbose=0):
     existing = runs.Run(outputs / "runs" / config.run_id)
     if existing.is_done() and not rerun:
         return existing
+    lock = existing.folder.with_name(f".{config.run_id}.lock")
+    with locked(lock, f"at work on {config.run_id}"):
+        if existing.is_done() and not rerun:
+            return existing
+        return _run(config, outputs, rerun, verbose)
+
+
+def _run(config, outputs, rerun, verbose):
+    """What :func:`run` does where there is no finished run yet."""
     source = _source(config, outputs, verbose)
     result = runs.begin(config, outputs, fresh=rerun)
     clock = _Clock()

@@ -1,6 +1,8 @@
 """Where the project is, and where its results go."""
 
 import os
+import warnings
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -20,3 +22,23 @@ def outputs_folder():
     """Where results go: ``GAAP_OUTPUTS`` if set, else ``outputs/`` of the project."""
     given = os.environ.get("GAAP_OUTPUTS")
     return Path(given) if given else project_folder() / "outputs"
+
+
+@contextmanager
+def locked(path, doing):
+    """Keep other processes out, until the end of this one at the latest.
+
+    Args:
+        path: of the lock, an empty file that stays.
+        doing: what is done meanwhile, for the process that has to wait: "decoding X".
+    """
+    import fcntl  # Here, as Windows has none, where most of the package works without.
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            warnings.warn(f"another process is {doing}: this one waits for it", stacklevel=4)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -12,7 +12,6 @@ import shutil
 import warnings
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,6 +20,8 @@ import numpy as np
 import pandas as pd
 from PIL import Image, ImageOps, UnidentifiedImageError
 from tqdm import tqdm
+
+from gaaplib.folders import locked
 
 STORE_VERSION = 2
 # Images in decoding at a time, and between two notes of how far the store is.
@@ -117,7 +118,7 @@ def open_store(root, records, height, width, cache, *, read_members=None, verify
     files = _StoreFiles(folder, paths, height, width)
     store, _ = files.recorded()
     if verify or store["rows"] < len(paths):
-        with files.locked():
+        with locked(files.folder / "lock", f"decoding {files.folder}"):
             store = files.complete(decoded, progress)
     undecodable = tuple(store["undecodable"].values())
     if undecodable:
@@ -219,20 +220,6 @@ class _StoreFiles:
         if store["rows"] < len(self.paths):
             raise OSError(f"{self.folder}: the disk gives back something else than was written; use another one")
         return store
-
-    @contextmanager
-    def locked(self):
-        """Keep other processes out, until the end of this one at the latest."""
-        import fcntl  # Here, as Windows has none, where opening a store needs no lock.
-
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with open(self.folder / "lock", "w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                warnings.warn(f"another process is decoding {self.folder}: this one waits for it", stacklevel=4)
-                fcntl.flock(file, fcntl.LOCK_EX)
-            yield
 
     def _size(self, rows):
         return len(self.header) + rows * self.image_bytes

@@ -10,4 +10,5 @@ def pytest_collection_modifyitems(items):
         notebook.skip_compare += ("stderr",)
     for item in notebook_items:
         if item.path.name in IN_SMOKE:
-            item.cell.source = item.cell.source.replace('profile: str = "demo"', 'profile: str = "smoke"')
+            demo, smoke = (f'profile: str = "{name}"' for name in ("demo", "smoke"))
+            item.cell.source = item.cell.source.replace(demo, smoke)

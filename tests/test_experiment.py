@@ -1,4 +1,5 @@
 import json
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -80,6 +81,18 @@ def test_a_finished_run_is_not_repeated(finished, cache):
     before = (finished.folder / "metrics.json").stat().st_mtime_ns
     assert experiment.run(smoke(), outputs=cache) == finished
     assert (finished.folder / "metrics.json").stat().st_mtime_ns == before
+
+
+def test_a_run_that_another_process_finished_meanwhile_is_not_repeated(tmp_path, monkeypatch):
+    @contextmanager
+    def while_another_works(path, doing):
+        folder = path.parent / smoke().run_id
+        folder.mkdir(parents=True)
+        (folder / "metrics.json").write_text("{}")
+        yield
+
+    monkeypatch.setattr(experiment, "locked", while_another_works)
+    assert experiment.run(smoke(), outputs=tmp_path).metrics == {}
 
 
 def test_the_same_seed_gives_the_same_weights_and_metrics(finished, cache):
