@@ -1,4 +1,6 @@
-"""The console command ``gaap``: notebooks with checked parameters, what the runs gave, a look at a data set."""
+"""The console command ``gaap``: notebooks with checked parameters, what the runs gave, a look at a data set or with a
+run's model.
+"""
 
 import dataclasses
 import json
@@ -101,7 +103,10 @@ def _save_sheet(report, target):
         f"{pid}" if camid < 0 else f"{pid}, camera {camid}" for pid, camid in zip(chosen.pid, chosen.camid, strict=True)
     ]
     columns = int((chosen.pid == chosen.pid.iloc[0]).sum())
-    figure = plots.image_grid(images, labels, columns=columns, title=f"{report.name}: an identity a row")
+    _save(plots.image_grid(images, labels, columns=columns, title=f"{report.name}: an identity a row"), target)
+
+
+def _save(figure, target):
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(target)
@@ -169,6 +174,7 @@ def _parse(name, text, kind):
 def _with_whole_paths(values):
     """Paths as they are from here: the notebook runs in a folder of its own."""
     words = {"data": "synthetic", "train_data": "synthetic", "weights": "imagenet"}
+    words |= dict.fromkeys(("photos", "image_a", "image_b"), "")
     return {
         name: str(Path(value).expanduser().resolve()) if value and value != words.get(name, value) else value
         for name, value in values.items()
@@ -225,3 +231,114 @@ def evaluate(query, gallery, mat, metric, ap, rerank, no_cameras, as_json):
     except (OSError, ValueError) as error:
         raise click.ClickException(str(error)) from error
     click.echo(json.dumps(report, indent=2) if as_json else embeddings.describe(report))
+
+
+RUN = click.option("--run", "name", required=True, help="A run's folder, or its run_id or a part of that.")
+
+
+@main.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@RUN
+@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), required=True, help="An .npz file.")
+def embed(folder, name, output):
+    """Embed the photographs in FOLDER by a run's model: arrays embeddings and names and, where known, pids and camids.
+
+    Persons are known from a subfolder for each, or records.csv.
+    """
+    import numpy as np
+
+    images = _index(name, folder).gallery
+    arrays = {"embeddings": images.embeddings, "names": np.array(images.names)}
+    arrays |= {"pids": images.pids} if images.pids.any() else {}
+    arrays |= {"camids": images.camids} if (images.camids >= 0).all() else {}
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        with output.open("wb") as file:
+            np.savez(file, **arrays)
+    except OSError as error:
+        raise click.ClickException(f"{output}: {error}") from error
+    count, size = images.embeddings.shape
+    known = "persons known" if "pids" in arrays else "persons unknown: a subfolder for each, or records.csv, would tell"
+    click.echo(f"{count} images, {size} numbers each, {known} -> {output}")
+
+
+@main.command()
+@click.argument("query", type=click.Path(path_type=Path))
+@click.argument("folder", type=click.Path(path_type=Path))
+@RUN
+@click.option("--top", type=click.IntRange(1, 50), default=10, show_default=True, help="How many images.")
+@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), default="ranking.png")
+def rank(query, folder, name, top, output):
+    """Say which photographs in FOLDER are nearest to the image QUERY, and save them as a sheet (PNG, PDF or SVG).
+
+    An image of FOLDER itself is left out of its own ranking.
+    """
+    from gaaplib import explorer
+    from gaaplib.datasets.folder import image_folder
+
+    image, index = _image(query, name), _index(name, folder)
+    paths = [image_folder(folder) / path for path in index.gallery.names]
+    asked = next((place for place, path in enumerate(paths) if path.samefile(query)), image)
+    found = index.rank(asked, top)
+    click.echo("rank  distance  image")
+    for number, (place, distance, state) in enumerate(zip(*found, strict=True), start=1):
+        click.echo(f"{number:4}  {distance:8.3f}  {_printable(paths[place])}{f'  ({state})' if state else ''}")
+    _save(explorer.ranking_sheet(index, asked, top=top), output)
+    click.echo(f"sheet: {output}")
+
+
+@main.command()
+@click.argument("image", type=click.Path(path_type=Path))
+@RUN
+@click.option(
+    "--kind", default="received", show_default=True, help="received, rollout, energy, gradcam, gradcam_match."
+)
+@click.option("--position", type=int, nargs=2, help="Row and column that attend, from 0; for the rollout.")
+@click.option("--other", type=click.Path(path_type=Path), help="The image to compare with; for gradcam_match.")
+@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), default="heatmap.png")
+def heatmap(image, name, kind, position, other, output):
+    """Save a heat map of IMAGE: where a run's model looks (PNG, PDF or SVG)."""
+    pixels, others = _image(image, name), _image(other, name)[None] if other else None
+    from gaaplib import heatmaps, map_plots
+
+    try:
+        found = heatmaps.heatmap(_run(name).model(), pixels[None], kind, position=position, others=others)
+    except ValueError as error:
+        raise click.ClickException(str(error)) from error
+    _save(map_plots.map_sheet(pixels[None], {kind: found}), output)
+    click.echo(f"heat map, {' x '.join(map(str, found.shape[1:]))} cells: {output}")
+
+
+def _run(name):
+    from gaaplib import explorer
+
+    try:
+        return explorer.find_run(name)
+    except (OSError, ValueError) as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _index(name, folder):
+    from gaaplib import explorer
+
+    run = _run(name)
+    try:
+        return explorer.Index.of_folder(run, folder, progress=sys.stderr.isatty())
+    except (OSError, ValueError) as error:
+        raise click.ClickException(_printable(error)) from error
+
+
+def _image(path, name):
+    """An image at the size of a run's model."""
+    from gaaplib.images import read_image
+
+    config = _run(name).config
+    try:
+        return read_image(path, config.height, config.width)
+    except ValueError as error:
+        raise click.ClickException(_printable(error)) from error
+
+
+def _printable(text):
+    """Names of files without what a terminal would obey."""
+    return "".join(letter if letter.isprintable() or letter == "\n" else "\ufffd" for letter in str(text))

@@ -1,6 +1,7 @@
 import json
 
 import nbformat
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -193,3 +194,127 @@ def test_data_says_what_is_wrong(arguments, message, tmp_path, monkeypatch):
     assert result.exit_code == 1
     assert message in result.output
     assert "Traceback" not in result.output
+
+
+@pytest.fixture
+def model(outputs):
+    from test_explorer import write_model
+
+    return write_model(outputs)
+
+
+@pytest.fixture
+def photos(tmp_path):
+    from test_explorer import write_photos
+
+    return write_photos(tmp_path / "photos")
+
+
+def call(*arguments):
+    return CliRunner().invoke(main, [*map(str, arguments)])
+
+
+def test_embed_writes_what_evaluate_reads(model, photos, tmp_path):
+    from gaaplib import embeddings
+    from gaaplib.images import read_image
+
+    target = tmp_path / "new" / "photos.npz"
+    result = call("embed", photos, "--run", model.folder.name[-8:], "-o", target)
+    assert result.exit_code == 0, result.output
+    assert result.output.splitlines()[-1].startswith("5 images, 512 numbers each, persons known -> ")
+    side = embeddings.read_npz(target)
+    assert side.pids.tolist() == [1, 1, 2, 2, 3] and side.camids is None
+    with np.load(target, allow_pickle=False) as arrays:
+        assert arrays["names"].tolist()[:2] == ["anna/1.jpg", "anna/2.png"]
+    images = np.stack([read_image(photos / "ben/1.jpg", 64, 32)])
+    expected = model.model().predict_on_batch(images)["embedding"][0]
+    assert np.allclose(side.embeddings[2], expected, rtol=1e-3, atol=1e-4)
+
+
+def test_embed_leaves_out_persons_that_are_not_known(model, photos, tmp_path):
+    target = tmp_path / "ben.npz"
+    result = call("embed", photos / "ben", "--run", model.folder, "-o", target)
+    assert "persons unknown" in result.output
+    with np.load(target, allow_pickle=False) as arrays:
+        assert sorted(arrays) == ["embeddings", "names"]
+
+
+@pytest.mark.parametrize("method", ["gaap", "histogram"])
+def test_rank_prints_the_nearest_and_saves_a_sheet(method, photos, tmp_path, outputs):
+    from test_explorer import write_model
+
+    run = write_model(outputs, method=method)
+    sheet = tmp_path / "sheet.png"
+    result = call("rank", photos / "ben/1.jpg", photos, "--run", run.folder, "-o", sheet, "--top", 3)
+    assert result.exit_code == 0, result.output
+    lines = result.output.splitlines()
+    assert len(lines) == 5
+    assert any(line.endswith("ben/2.jpg  (match)") for line in lines) and "ben/1.jpg" not in result.output
+    distances = [float(line.split()[1]) for line in lines[1:4]]
+    assert distances == sorted(distances)
+    assert sheet.read_bytes().startswith(b"\x89PNG")
+
+
+def test_rank_prints_nothing_that_a_terminal_obeys(model, photos, tmp_path):
+    (photos / "ben/2.jpg").rename(photos / "ben/\x1b[2J.jpg")
+    result = call("rank", photos / "anna/1.jpg", photos, "--run", model.folder, "-o", tmp_path / "sheet.png")
+    assert result.exit_code == 0, result.output
+    assert "\x1b" not in result.output and "ben/\ufffd[2J.jpg" in result.output
+
+
+@pytest.mark.parametrize("more", [[], ["--kind", "rollout", "--position", 1, 0], ["--kind", "gradcam_match"]])
+def test_heatmap_saves_a_map(model, photos, tmp_path, more):
+    target = tmp_path / "map.png"
+    other = ["--other", photos / "anna/2.png"] if "gradcam_match" in more else []
+    result = call("heatmap", photos / "anna/1.jpg", "--run", model.folder, "-o", target, *more, *other)
+    assert result.exit_code == 0, result.output
+    assert "heat map, 2 x 1 cells" in result.output
+    assert target.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["heatmap", "nobody.jpg"], "nobody.jpg: not a readable image (no such file)"),
+        (["heatmap", "text.jpg"], "text.jpg: not a readable image"),
+        (["heatmap", "photos/ben/1.jpg", "--kind", "gaze"], "kind='gaze' is not known; known: received"),
+        (["heatmap", "photos/ben/1.jpg", "--kind", "rollout"], "needs position"),
+        (["heatmap", "photos/ben/1.jpg", "-o", "map.xyz"], "map.xyz: Format 'xyz' is not supported"),
+        (["rank", "photos/ben/1.jpg", "empty"], "empty has no images"),
+        (["rank", "photos/ben/1.jpg", "nowhere"], "no photographs in nowhere"),
+        (["embed", "broken", "-o", "f.npz"], "1 of 1 images cannot be decoded"),
+    ],
+)
+def test_what_a_model_cannot_be_asked_is_said(model, photos, tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "broken").mkdir()
+    whole = (photos / "ben/1.jpg").read_bytes()
+    (tmp_path / "broken/half.jpg").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "text.jpg").write_text("no image")
+    result = call(*arguments, "--run", model.folder)
+    assert result.exit_code == 1
+    assert message in result.output
+    assert "Traceback" not in result.output
+
+
+def test_a_bomb_is_refused(model, tmp_path, monkeypatch):
+    from PIL import Image
+
+    Image.new("L", (40, 40)).save(tmp_path / "bomb.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    result = call("heatmap", tmp_path / "bomb.png", "--run", model.folder)
+    assert result.exit_code == 1
+    assert "bomb.png: not a readable image" in result.output and "decompression bomb" in result.output
+
+
+def test_commands_name_the_runs_there_are(model, photos, outputs):
+    from test_explorer import write_model
+
+    other = write_model(outputs, method="histogram")
+    result = call("heatmap", photos / "ben/1.jpg", "--run", "nothing")
+    assert result.exit_code == 1
+    assert model.folder.name in result.output and other.folder.name in result.output
+    result = call("heatmap", photos / "ben/1.jpg", "--run", other.folder)
+    assert result.exit_code == 1
+    assert "has no attention to show" in result.output

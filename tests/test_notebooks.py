@@ -42,7 +42,7 @@ def run_name(request):
     return request.param
 
 
-@pytest.fixture(params=[name for name in NOTEBOOKS if not describes_a_run(name)])
+@pytest.fixture(params=[name for name in NOTEBOOKS if "runs_folder" in code_cells(name)[0].source])
 def reader_name(request):
     return request.param
 

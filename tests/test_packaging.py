@@ -43,14 +43,15 @@ def test_every_locked_version_has_a_hash():
     assert all("--hash=sha256:" in block for block in blocks if "==" in block)
 
 
-def test_the_backends_lock_adds_jax_and_changes_nothing():
+def test_the_backends_lock_adds_what_it_is_for_and_changes_nothing():
     lock = (PROJECT / "requirements-backends.lock").read_text()
     assert all("--hash=sha256:" in block for block in re.split(r"\n(?=[a-z0-9])", lock) if "==" in block)
-    (extra,) = PYPROJECT["project"]["optional-dependencies"]["jax"]
-    assert version(locked(lock)["jax"]) >= version(extra)
+    for name in ("jax", "openvino"):
+        (extra,) = PYPROJECT["project"]["optional-dependencies"][name]
+        assert version(locked(lock)[name]) >= version(extra)
     shared = locked().keys() & locked(lock).keys()
     assert {name: locked(lock)[name] for name in shared} == {name: locked()[name] for name in shared}
-    assert locked(lock).keys() - shared == {"jax", "jaxlib"}
+    assert locked(lock).keys() - shared == {"jax", "jaxlib", "openvino", "openvino-telemetry"}
 
 
 def test_conda_gets_python_and_the_same_lock():
