@@ -33,7 +33,7 @@ def convert(model, precision="float32"):
     """Compile a model for inference on this processor.
 
     In float32 it answers what the Keras model does, but for the last digits. bfloat16 is faster where the processor
-    computes in it, and rounds: ``python benchmarks/training.py`` prints speed and cosine.
+    computes in it, and rounds: ``python benchmarks/training.py --work embedding`` prints the speed of both.
 
     Args:
         model: a Keras model of float32 from images to a dict of outputs, such as :meth:`gaaplib.runs.Run.model`.
