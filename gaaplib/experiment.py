@@ -1,6 +1,5 @@
 """One run from configuration to run folder: draw or read the data, train, embed, evaluate both protocols."""
 
-import hashlib
 import time
 import warnings
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ import keras
 import numpy as np
 import pandas as pd
 
-from gaaplib import devices, layers, metrics, runs, training
+from gaaplib import devices, layers, metrics, runs, sources, training
 from gaaplib.config import SYNTHETIC
 from gaaplib.datasets import DATASETS, duplicates, published, splits, synthetic
 from gaaplib.datasets.records import beside_expected
@@ -273,12 +272,11 @@ def _fit(method, data, result, verbose):
 
 def _key(config, data):
     """What decides the weights, bit for bit, on one processor; not that itself, as a queue may choose another node."""
-    sources = sorted(Path(__file__).parent.rglob("*.py"))
     origin = runs.provenance()
     return {
         "configuration": config.to_dict(),
         "images": data.store.fingerprint,
-        "code": hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest(),
+        "code": sources.digest(),
         "backend": [origin["backend"], layers.fast()],
         "versions": origin["versions"],
     }

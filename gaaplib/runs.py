@@ -20,7 +20,7 @@ import keras
 import numpy as np
 import pandas as pd
 
-from gaaplib import devices, statistics
+from gaaplib import devices, sources, statistics
 from gaaplib.config import RunConfig
 from gaaplib.folders import outputs_folder
 
@@ -137,6 +137,7 @@ def provenance():
     packages = ("gaaplib", "keras", "tensorflow", "jax", "torch", "numpy", "pandas", "pillow")
     return {
         "commit": _git("rev-parse", "HEAD"),
+        "code": sources.digest(),
         "dirty": bool(_git("status", "--porcelain", "--", "gaaplib", "notebooks")),
         "backend": keras.backend.backend(),
         "versions": {"python": platform.python_version(), **_versions(packages)},

@@ -16,6 +16,7 @@ LIBRARY = PROJECT / "gaaplib"
 FLOORS = (
     (
         "folders",
+        "sources",
         "layers",
         "devices",
         "attention",
