@@ -177,13 +177,7 @@ def compare(named):
     Raises:
         ValueError: a run diverged and has no scores.
     """
-
-    def interval(run, value):
-        queries = run.per_query
-        valid = queries["valid"]
-        return statistics.bootstrap_mean(value(queries)[valid], queries["pid"][valid])
-
-    return _side_by_side(named, "retrieval", MEASURES, interval)
+    return _side_by_side(named, "retrieval")
 
 
 def compare_closed(named):
@@ -199,15 +193,32 @@ def compare_closed(named):
     Raises:
         ValueError: a run has no closed protocol, or diverged.
     """
-
-    def interval(run, value):
-        values, pids = value(run.per_image)
-        return statistics.bootstrap_mean(values, pids)
-
-    return _side_by_side(named, "closed", CLOSED_MEASURES, interval)
+    return _side_by_side(named, "closed")
 
 
-def _side_by_side(named, protocol, measures, interval):
+def interval(run, protocol, title):
+    """A score of a run with its 95 % bootstrap interval, as :func:`compare` and :func:`compare_closed` give it.
+
+    Args:
+        run: one that has scores of this protocol.
+        protocol: ``"retrieval"`` or ``"closed"``.
+        title: a key of ``MEASURES`` or ``CLOSED_MEASURES``.
+    """
+    values, groups = _values(run, protocol, title)
+    return statistics.bootstrap_mean(values, groups)
+
+
+def _values(run, protocol, title):
+    """What a score is the mean of, and the identity of each value."""
+    if protocol == "closed":
+        return CLOSED_MEASURES[title][1](run.per_image)
+    queries = run.per_query
+    valid = queries["valid"]
+    return MEASURES[title][1](queries)[valid], queries["pid"][valid]
+
+
+def _side_by_side(named, protocol):
+    measures = PROTOCOLS[protocol]
     for name, run in named.items():
         if run.metrics[protocol] is None:
             why = "diverged" if run.metrics["status"] == "diverged" else f"has no {protocol} protocol"
@@ -215,7 +226,7 @@ def _side_by_side(named, protocol, measures, interval):
     chance = next(iter(named.values())).metrics[protocol]["chance"]
     rows = {"chance": {title: f"{chance[key]:.3f}" for title, (key, _) in measures.items()}}
     for name, run in named.items():
-        rows[name] = {title: str(interval(run, value)) for title, (_, value) in measures.items()}
+        rows[name] = {title: str(interval(run, protocol, title)) for title in measures}
     return pd.DataFrame(rows).T
 
 
@@ -225,20 +236,23 @@ def cmc(run, max_rank=20):
     return np.array([(first_hits <= rank).mean() for rank in range(1, max_rank + 1)])
 
 
-def difference(run, other, title="mAP"):
+def difference(run, other, title="mAP", protocol="retrieval"):
     """How far a run is ahead of another on the same queries: a paired :class:`gaaplib.statistics.Interval`.
 
     Args:
-        title: a key of ``MEASURES``.
+        title: a key of ``MEASURES``; of ``CLOSED_MEASURES`` for the closed protocol, on the same images.
+        protocol: ``"retrieval"`` or ``"closed"``.
 
     Raises:
-        ValueError: the runs do not have the same queries.
+        ValueError: the runs do not have the same queries, or images.
     """
-    one, two = run.per_query, other.per_query
-    if not all(np.array_equal(one[name], two[name]) for name in ("pid", "camid", "row", "valid")):
-        raise ValueError(f"{run.folder.name} and {other.folder.name} were not scored on the same queries")
-    value, valid = MEASURES[title][1], one["valid"]
-    return statistics.paired_difference(value(one)[valid], value(two)[valid], one["pid"][valid])
+    same = ("pid", "camid", "row", "valid") if protocol == "retrieval" else ("pid", "row")
+    one, two = ((each.per_query if protocol == "retrieval" else each.per_image) for each in (run, other))
+    if not all(np.array_equal(one[name], two[name]) for name in same):
+        what = "queries" if protocol == "retrieval" else "images"
+        raise ValueError(f"{run.folder.name} and {other.folder.name} were not scored on the same {what}")
+    (values, groups), (others, _) = _values(run, protocol, title), _values(other, protocol, title)
+    return statistics.paired_difference(values, others, groups)
 
 
 # Title: the key in metrics.json, and the value of each query.
@@ -263,6 +277,8 @@ CLOSED_MEASURES = {
     "CMC(5)": ("cmc5", lambda images: (images["rank"] <= 5, images["pid"])),
     "mAP": ("mAP", lambda images: (1 / images["rank"], images["pid"])),
 }
+
+PROTOCOLS = {"retrieval": MEASURES, "closed": CLOSED_MEASURES}
 
 COLUMNS = (
     *("run_id", "status", "data", "method", "backbone", "attention", "pooling", "fold", "seed"),

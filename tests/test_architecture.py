@@ -35,7 +35,7 @@ FLOORS = (
     ),
     ("images", "batches", "inspection", "methods", "config"),
     ("training", "openvino", "heatmaps", "runs"),
-    ("experiment", "explanations", "audit", "verdicts", "comparison"),
+    ("experiment", "plan", "tables", "explanations", "audit", "verdicts", "comparison"),
     ("explorer", "cli"),
 )
 LOOKING = ("heatmaps", "localisation", "map_plots", "explanations", "explorer")
