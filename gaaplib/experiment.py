@@ -54,7 +54,8 @@ class Data:
 def run(config, *, outputs=None, rerun=False, verbose=0):
     """Train, embed and evaluate what ``config`` describes, and leave a complete run folder.
 
-    A run that is there already is answered as it is. One that was interrupted, by whatever, goes on after the last
+    A run that is there already is answered as it is; but a method that learns nothing, which takes seconds, is run
+    again where the code has changed since. One that was interrupted, by whatever, goes on after the last
     whole epoch of its training and ends with the same weights, bit for bit, as if nothing had happened; on another
     processor, as far as its arithmetic is the same. One that fails leaves no ``metrics.json``; one whose loss or
     whose embeddings leave the numbers that can be scored leaves one that says ``"diverged"``, why, and no scores.
@@ -75,13 +76,19 @@ def run(config, *, outputs=None, rerun=False, verbose=0):
     """
     outputs = Path(outputs or outputs_folder())
     existing = runs.Run(outputs / "runs" / config.run_id)
-    if existing.is_done() and not rerun:
+    if _is_there(existing, config) and not rerun:
         return existing
     lock = existing.folder.with_name(f".{config.run_id}.lock")
     with locked(lock, f"at work on {config.run_id}"):
-        if existing.is_done() and not rerun:
+        if _is_there(existing, config) and not rerun:
             return existing
         return _run(config, outputs, rerun, verbose)
+
+
+def _is_there(existing, config):
+    if not existing.is_done():
+        return False
+    return METHODS[config.method].learns or existing.metrics["provenance"].get("code") == sources.digest()
 
 
 def _run(config, outputs, rerun, verbose):

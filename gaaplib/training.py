@@ -47,6 +47,9 @@ def fit(method, images, train, validation, *, checkpoint=None, verbose=0):
         keeper = []
         if not begun:
             _compile(method, len(batches))
+            if not layers.on_tensorflow():
+                # Otherwise `fit` builds the metrics from a first batch, and what was read ahead of it leads the epoch.
+                method.training_model._symbolic_build(data_batch=batches[0])
             if checkpoint is not None:
                 # Not before: the labels of the first round may come from the network as it began.
                 stopped = checkpoint.restore(method.training_model, logs, *schedule)

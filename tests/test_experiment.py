@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gaaplib import experiment, runs
+from gaaplib import experiment, runs, sources
 from gaaplib.config import RunConfig
 from gaaplib.datasets import synthetic
 
@@ -111,6 +111,16 @@ def test_the_histogram_has_no_closed_protocol_and_no_history(cache):
     assert run.metrics["retrieval"]["mAP"] > run.metrics["retrieval"]["chance"]["mAP"]
     assert run.history.empty
     assert run.metrics["partnered_share"] is None
+
+
+def test_a_histogram_by_other_code_is_made_again_and_a_trained_run_is_not(finished, cache, monkeypatch):
+    histogram = experiment.run(smoke().baseline(), outputs=cache)
+    monkeypatch.setattr(sources, "digest", lambda: "another")
+    for config, repeated in ((smoke(), False), (smoke().baseline(), True)):
+        run = experiment.run(config, outputs=cache)
+        assert (run.metrics["provenance"]["code"] == "another") == repeated
+    monkeypatch.undo()
+    assert experiment.run(smoke().baseline(), outputs=cache).metrics["retrieval"] == histogram.metrics["retrieval"]
 
 
 def test_a_run_that_diverges_says_so_and_has_no_scores(cache):

@@ -231,6 +231,31 @@ def test_a_later_round_is_taken_up_at_the_end_of_the_first(tmp_path, interrupted
     assert_same(tiny(path, kind=TinyInRounds), whole)
 
 
+def test_each_epoch_trains_on_its_own_batches(monkeypatch):
+    """On every backend: all of an epoch's, in order, and none of another's."""
+
+    def eagerly(method, steps):
+        compiled(method, steps)
+        method.training_model.run_eagerly = True
+        step = method.training_model.train_step
+
+        def watched(*arguments):
+            seen.append(keras.ops.convert_to_numpy(arguments[-1][0]["images"]))
+            return step(*arguments)
+
+        method.training_model.train_step = watched
+
+    compiled, seen, wanted, rows = training._compile, [], [], np.arange(len(LABELS))
+    monkeypatch.setattr(training, "_compile", eagerly)
+    method = Tiny(RunConfig("smoke", sampler="shuffled", batch_size=2, epochs=2), 4)
+    training.fit(method, images(), (rows, LABELS), (rows[:0], LABELS[:0]))
+    batches = training._training_batches(method, images(), rows, LABELS, 0)
+    for epoch in (1, 2):  # Keras ends one before the first.
+        batches.start(epoch)
+        wanted += [batches[index][0]["images"] for index in range(len(batches))]
+    assert np.array_equal(seen, wanted)
+
+
 def test_a_damaged_checkpoint_is_left_with_a_warning(tmp_path):
     path = tmp_path / "last.zip"
     method, _ = tiny(path)
