@@ -1,4 +1,4 @@
-# Two commands do everything: `make reproduce` and `make test`. `make help` lists the rest.
+# Three commands do everything: `make reproduce`, `make tables` and `make test`. `make help` lists the rest.
 
 PYTHON ?= python3
 DATASET ?= market1501
@@ -12,11 +12,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install reproduce test test-backends test-browser soak lint notebooks benchmark reference lab results lock clean
+.PHONY: help install plan tables reproduce report verify test test-backends test-browser test-slurm soak lint notebooks benchmark reference lab results lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 	@echo "  Variables of reproduce: DATASET=$(DATASET) DATA=$(DATA) PROFILE=$(PROFILE)"
+	@echo "  Variables of plan and tables: PROFILE=$(PROFILE) DATA=$(DATA) BACKBONES DATASETS FOLDS SEEDS PARTS PRECISION JOBS GPUS WHERE=$(WHERE)"
 
 install: $(VENV)/.installed ## Make .venv from requirements.lock, hashes checked, and install the package
 
@@ -30,18 +31,25 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-PARAMETERS = -p profile $(PROFILE) -p dataset $(DATASET) -p data "$(DATA)" \
-	$(if $(filter partial_ilids,$(DATASET)),-p train_data "$(TRAIN_DATA)")
-CLOSED = $(if $(filter partial_ilids,$(DATASET)),$(ILIDS_DATA))
+# The graph of all runs, see workflow/README.md. DATA is here a folder with a folder for each data set, named as in
+# `gaap data`; WHERE a folder of workflow/profiles; lists have commas or spaces, and all that is not given is the plan's.
+WHERE ?= local
+GRAPH = $(BIN)/python workflow/graph.py
+CALL = --on "$(WHERE)" $(if $(JOBS),--jobs $(JOBS))
+SETTINGS = --parts "$(PARTS)" profile=$(PROFILE) data="$(DATA)" backbones="$(BACKBONES)" datasets="$(DATASETS)" \
+	folds="$(FOLDS)" seeds="$(SEEDS)" gpus=$(GPUS) precision=$(PRECISION)
 
-reproduce: install ## Execute the notebooks on DATA (synthetic: drawn here) in PROFILE
+plan: install ## Say what `make tables` would do, and how many hours it takes; nothing is run
+	$(GRAPH) plan $(CALL) $(SETTINGS)
+
+tables: install ## Make every run of the paper that is not there, then every table and figure; list what failed
+	$(GRAPH) tables $(CALL) $(SETTINGS)
+
+reproduce: install ## Make two runs on one data set, a small part of that, on DATA (synthetic: drawn here) in PROFILE
 	@test "$(DATASET)" != partial_ilids -o -n "$(TRAIN_DATA)" || \
 		{ echo "Partial-iLIDS has no training set: give TRAIN_DATA, the folder of Market-1501 (or synthetic)"; exit 1; }
-	$(BIN)/gaap run 01_data $(PARAMETERS)
-	$(BIN)/gaap run 02_train $(PARAMETERS) -p attention none
-	$(BIN)/gaap run 02_train $(PARAMETERS) -p attention class
-	$(if $(CLOSED),$(BIN)/gaap run 02_train -p profile $(PROFILE) -p dataset ilids -p data "$(CLOSED)" -p attention none)
-	$(if $(CLOSED),$(BIN)/gaap run 02_train -p profile $(PROFILE) -p dataset ilids -p data "$(CLOSED)" -p attention class)
+	$(GRAPH) reproduce $(CALL) profile=$(PROFILE) dataset=$(DATASET) data="$(DATA)" \
+		$(if $(filter partial_ilids,$(DATASET)),train_data="$(TRAIN_DATA)" ilids_data="$(ILIDS_DATA)")
 	$(BIN)/gaap results
 	@echo
 	@echo "Executed notebooks: outputs/notebooks/*/ and, with each run, outputs/runs/*/notebook.ipynb"
@@ -74,6 +82,9 @@ $(VENV)/.browser: $(VENV)/.installed requirements-browser.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-browser.lock
 	@touch $@
 
+test-slurm: install ## Start a SLURM on this machine, kill its driver in the middle of a small graph, and recover
+	GAAP_SLURM=1 $(BIN)/python -m pytest -s tests/slurm $(PYTEST_ARGS)
+
 soak: install ## Kill a training twenty times at random, and see that it ends the same
 	GAAP_SOAK=20 $(BIN)/python -m pytest tests/test_resume.py
 
@@ -84,14 +95,13 @@ lint: install ## Check style and format, notebooks too
 notebooks: install ## Execute the notebooks in place, as they are committed
 	$(BIN)/python notebooks/refresh.py
 
-BACKBONES := resnet18 resnet50
 TORCH = $(if $(TORCH_PYTHON),--torch-python "$(TORCH_PYTHON)")
 
 benchmark: install ## Measure beside peers: TORCHREID, FASTREID (source trees), RERANKING (a file), TORCH_PYTHON (an interpreter)
 	$(BIN)/python benchmarks/evaluation.py $(if $(TORCHREID),--torchreid "$(TORCHREID)") $(if $(FASTREID),--fastreid "$(FASTREID)")
 	$(BIN)/python benchmarks/reranking.py $(if $(RERANKING),--reference "$(RERANKING)")
 	$(BIN)/python benchmarks/synthetic.py
-	for backbone in $(BACKBONES); do \
+	for backbone in $(or $(BACKBONES),resnet18 resnet50); do \
 		for work in training embedding; do \
 			$(BIN)/python benchmarks/training.py --work $$work --backbone $$backbone $(TORCH) || exit 1; \
 		done; \
@@ -100,16 +110,24 @@ benchmark: install ## Measure beside peers: TORCHREID, FASTREID (source trees), 
 
 REFERENCE := outputs/reference/runs
 
-reference: install ## Run what notebooks 08 and 10 read, and copy its small files to outputs/reference
-	$(BIN)/gaap run 02_train -p attention none
-	$(BIN)/gaap run 02_train -p attention class
-	$(BIN)/gaap run 02_train -p attention class -p pooling max
-	$(BIN)/gaap run 02_train -p attention none -p method triplet
+reference: plan ## Copy the small files of the planned runs that are there to outputs/reference, which is committed
 	rm -rf $(REFERENCE)
-	for run in outputs/runs/synthetic-market1501_resnet18_*_fold0_seed0_*; do \
-		mkdir -p $(REFERENCE)/$${run##*/}; \
-		cp $$run/metrics.json $$run/config.json $$run/history.csv $$run/per_*.npz $(REFERENCE)/$${run##*/}/; \
+	for run in $$($(BIN)/python workflow/graph.py names); do \
+		test -f outputs/runs/$$run/metrics.json || continue; \
+		mkdir -p $(REFERENCE)/$$run; \
+		cp outputs/runs/$$run/*.json outputs/runs/$$run/history.csv $(REFERENCE)/$$run/; \
+		cp outputs/runs/$$run/per_*.npz $(REFERENCE)/$$run/ || true; \
 	done
+
+report: install ## Build outputs/report/index.html from notebooks and runs, to be read without a network
+	$(BIN)/python workflow/report/build.py
+
+# Cheap ones, about a minute each in the demo profile on two cores.
+RUNS = $(addprefix synthetic-,market1501_resnet18_none_avg_gaap_fold0_seed0_fb5b6e1f \
+	market1501_resnet18_class_avg_gaap_fold0_seed0_156faf0d raid_resnet18_none_avg_gaap_fold0_seed0_857746c2)
+
+verify: install ## Repeat three committed runs, or RUNS="NAME NAME", and say value by value whether they agree
+	$(BIN)/gaap verify $(RUNS)
 
 lab: install ## Open JupyterLab on the notebooks
 	$(BIN)/jupyter lab --notebook-dir=notebooks

@@ -20,13 +20,16 @@ def drawn(count):
     return images, np.arange(count) // 4 % CLASSES
 
 
-def serve(work):
+def serve(work, keep=None):
     """Answer each line on stdin, "go" or "end", with a JSON of seconds and of the peak memory in MiB.
 
     Args:
         work: function that does one turn's work and returns when it is done.
+        keep: file to which the ``"embedding"`` (images, channels) of what the first turn answers is written.
     """
-    work()  # The first turn traces, compiles and fills caches.
+    first = work()  # It traces, compiles and fills caches.
+    if keep:
+        np.save(keep, first["embedding"])
     print(json.dumps({"ready": True}), flush=True)
     for line in sys.stdin:
         if line.strip() != "go":

@@ -11,7 +11,7 @@ import click
 import keras
 import numpy as np
 
-from gaaplib import layers, training
+from gaaplib import costs, layers, training
 from gaaplib.config import RunConfig
 from gaaplib.methods import METHODS
 
@@ -48,16 +48,14 @@ def main(backbone):
 
 def count(method):
     """Operations (a product and a sum are two) and bytes of a step."""
-    operations = size = 0
+    # Forward, and backward to the inputs and to the kernels.
+    operations, size = 2 * 3 * BATCH * costs.multiply_adds(method.model), 0
     for layer in method.training_model._flatten_layers():
         if isinstance(layer, keras.Model) or not hasattr(layer, "_inbound_nodes") or not layer._inbound_nodes:
             continue
         node = layer._inbound_nodes[0]
         outputs = node.outputs[0].shape
         values = BATCH * int(np.prod([side for side in outputs[1:] if side]))
-        if isinstance(layer, keras.layers.Conv2D):
-            products = values * int(np.prod(layer.kernel.shape[:3]))
-            operations += 2 * 3 * products
         size += 2 * PASSES.get(type(layer).__name__, 0) * values
     return operations, size + WEIGHT_BYTES * method.training_model.count_params()
 
@@ -76,13 +74,13 @@ def fastest(work, times=7):
 def rate_of_products(side=2048):
     """Operations a second of a large product in bfloat16."""
     matrix = keras.ops.cast(keras.random.normal((side, side)), "bfloat16")
-    return 2 * side**3 / fastest(lambda: np.asarray(keras.ops.matmul(matrix, matrix)[0, 0]))
+    return 2 * side**3 / fastest(lambda: float(keras.ops.matmul(matrix, matrix)[0, 0]))
 
 
 def rate_of_memory(values=2**26):
     """Bytes a second of the sum of two long arrays, each three times as large as the caches."""
     one, two = keras.ops.ones(values), keras.ops.ones(values)
-    return 3 * 4 * values / fastest(lambda: np.asarray(keras.ops.add(one, two)[0]))
+    return 3 * 4 * values / fastest(lambda: float(keras.ops.add(one, two)[0]))
 
 
 def seconds_of_step(method):

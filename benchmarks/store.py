@@ -3,9 +3,11 @@
 `python benchmarks/store.py` writes 2,000 different JPEG files of 128 x 64 and links each under as many names as make
 100,000, decodes them, verifies the store, and reads random batches of 64 from the warm store, without and with the
 paper's augmentations, which draw and resample every image anew. Nothing of it stays. The peak has the pages of the
-mapped store, too, which the system takes back when it needs them.
+mapped store, too, which the system takes back when it needs them. Processor seconds for each second by the clock say
+how many cores a step keeps busy.
 """
 
+import os
 import resource
 import tempfile
 import time
@@ -29,15 +31,15 @@ BATCH = 64
 @click.option("--images", type=click.IntRange(DISTINCT), default=100_000, show_default=True)
 @click.option("--batches", type=click.IntRange(1), default=1000, show_default=True)
 def main(images, batches):
-    """Print images a second of each step, and the peak of the resident memory after it."""
+    """Print images a second of each step, the cores at work, and the peak of the resident memory after it."""
     outputs_folder().mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=outputs_folder()) as folder:
         root, cache = Path(folder) / "images", Path(folder) / "cache"
         paths = _write(root, images)
         records = pd.DataFrame({"path": paths, "pid": np.arange(images) // 20, "camid": 1, "split": "train"})
-        _print_rate("nothing", 0, time.perf_counter())
+        _print_rate("nothing", 0, _clocks())
         for step, verify in (("decoding", False), ("opening", False), ("verifying", True)):
-            start = time.perf_counter()
+            start = _clocks()
             store = open_store(root, records, HEIGHT, WIDTH, cache, verify=verify, progress=False)
             _print_rate(step, images, start)
         for step, augmentation in (("random batches", None), ("the same, augmented", Augmentation())):
@@ -72,16 +74,25 @@ def _read(store, count, augmentation, step):
     # Warm: every page was touched before the clock starts.
     for first in range(0, len(rows), 1000):
         store.images[first : first + 1000].max()
-    start = time.perf_counter()
+    start = _clocks()
     for index in range(min(count, len(data))):
         data[index]
     _print_rate(step, BATCH * min(count, len(data)), start)
 
 
+def _clocks():
+    """Seconds by the clock, and of the processor: of all threads, and of processes that have ended."""
+    return np.array([time.perf_counter(), sum(os.times()[:4])])
+
+
 def _print_rate(step, images, start):
-    seconds = time.perf_counter() - start
+    seconds, busy = _clocks() - start
     rate, peak = images / seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"{step}: {images} images in {seconds:.1f} s, {rate:.0f} images/s, peak {peak:.0f} MiB", flush=True)
+    print(
+        f"{step}: {images} images in {seconds:.1f} s, {rate:.0f} images/s, "
+        f"{busy / seconds:.2f} processor seconds a second, peak {peak:.0f} MiB",
+        flush=True,
+    )
 
 
 if __name__ == "__main__":

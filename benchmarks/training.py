@@ -7,24 +7,26 @@ Each contender is a process of its own, with all cores, and they take turns: a r
 embeddings of all images), so that what else the machine does meets all of them. Images are noise of 128 x 64 in batches
 of 32, the block of Eq. 4-5 is "class", augmentation and its threads or processes are included. Printed are images a
 second, the median over rounds with the lowest and the highest; how many times as fast as each other contender the first
-one is, round by round; and the process' peak memory. PyTorch is the interpreter of --torch-python, with what gaaplib
-needs to draw batches.
+one is, round by round; and the process' peak memory. Beside embeddings stands their cosine to ours in float32, of the
+same weights, those of the start. PyTorch is the interpreter of --torch-python, with what gaaplib needs to draw batches.
 """
 
 import json
 import subprocess
 import sys
+import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 
 import click
+import numpy as np
 import pandas as pd
 
 from gaaplib.folders import outputs_folder
 
 FOLDER = Path(__file__).parent
 STOCK = ["Conv2D", "BatchNormalization", "Adam"]
-OURS, PEER = "gaaplib bfloat16", "PyTorch bfloat16"
+OURS, PEER, EXACT = "gaaplib bfloat16", "PyTorch bfloat16", "gaaplib float32"
 FAST_TORCH = {"channels_last": True, "bfloat16": True, "fused": True}
 TORCHREID = {"channels_last": False, "bfloat16": False, "fused": False}
 BF16, FP32 = {"precision": "mixed_bfloat16"}, {"precision": "float32"}
@@ -35,7 +37,7 @@ CONTENDERS = {
         OURS: ("keras", BF16),
         PEER: ("torch", FAST_TORCH),
         "PyTorch as torchreid": ("torch", TORCHREID),
-        "gaaplib float32": ("keras", FP32),
+        EXACT: ("keras", FP32),
         "PyTorch float32": ("torch", FAST_TORCH | {"bfloat16": False}),
         "Keras bfloat16": ("keras", BF16 | {"stock": STOCK}),
     },
@@ -56,7 +58,7 @@ CONTENDERS = {
         PEER: ("torch", FAST_TORCH),
         "OpenVINO float32": ("keras", FP32 | {"work": "openvino", "inference": "float32"}),
         OURS: ("keras", BF16),
-        "gaaplib float32": ("keras", FP32),
+        EXACT: ("keras", FP32),
     },
 }
 
@@ -67,17 +69,15 @@ CONTENDERS = {
 @click.option("--attention", default="class", show_default=True)
 @click.option("--rounds", type=click.IntRange(2), default=5, show_default=True)
 @click.option("--images", type=click.IntRange(64), default=640, show_default=True, help="Of an epoch.")
+@click.option("--only", multiple=True, help="A contender; again for another.  [default: all of the work]")
 @click.option("--torch-python", type=click.Path(exists=True), help="An interpreter that has PyTorch.")
-def main(work, backbone, attention, rounds, images, torch_python):
+def main(work, backbone, attention, rounds, images, only, torch_python):
     """Print the table and write it, and its plot, to outputs/benchmarks."""
     common = {"backbone": backbone, "attention": attention, "images": images, "batch_size": 32}
     common["work"] = "embedding" if work == "embedding" else "training"
-    pythons = {"keras": sys.executable, "torch": torch_python}
-    processes = {
-        name: start(pythons[program], program, common | settings)
-        for name, (program, settings) in CONTENDERS[work].items()
-        if pythons[program] and (settings.get("work") != "openvino" or find_spec("openvino"))
-    }
+    with tempfile.TemporaryDirectory() as folder:
+        processes = started(CONTENDERS[work], only, common, torch_python, Path(folder))
+        embeddings = {path.stem: np.load(path) for path in sorted(Path(folder).iterdir())}
     turns = pd.DataFrame(
         [
             {"round": number, "contender": name, **turn(process)}
@@ -86,10 +86,29 @@ def main(work, backbone, attention, rounds, images, torch_python):
         ]
     )
     turns["rate"] = images // 32 * 32 / turns.seconds
-    table = summary(turns)
+    table = summary(turns).join(likeness(embeddings)).fillna("")
     print(f"{work}, {backbone}, attention {attention}, {rounds} rounds of {images} images")
     print(table.to_string())
     save(turns, table, f"{work}-{backbone}-{attention}")
+
+
+def started(contenders, only, common, torch_python, folder):
+    """``{name: process}`` of those that can run here; of embeddings, the folder gets those of each of ours."""
+    unknown = set(only) - set(contenders)
+    if unknown:
+        raise click.UsageError(f"--only {sorted(unknown)[0]!r} is not known; known: {', '.join(contenders)}")
+    pythons = {"keras": sys.executable, "torch": torch_python}
+
+    def kept(name):
+        return {"keep": str(folder / f"{name}.npy")} if common["work"] == "embedding" else {}
+
+    return {
+        name: start(pythons[program], program, common | settings | kept(name))
+        for name, (program, settings) in contenders.items()
+        if name in (only or contenders)
+        and pythons[program]
+        and (settings.get("work") != "openvino" or find_spec("openvino"))
+    }
 
 
 def start(python, program, settings):
@@ -128,6 +147,24 @@ def summary(turns):
         }
         for name in names
     }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def likeness(embeddings):
+    """A row a contender: cosine of its embeddings (images, channels) to those in float32, image by image."""
+    if EXACT not in embeddings:
+        return pd.DataFrame()
+    units = {name: found / np.linalg.norm(found, axis=1, keepdims=True) for name, found in embeddings.items()}
+    others = units[EXACT] @ units[EXACT].T
+    print(f"cosine of two images in float32, mean: {others[~np.eye(len(others), dtype=bool)].mean():.6f}")
+    rows = {}
+    for name, found in units.items():
+        cosines = (found * units[EXACT]).sum(axis=1, dtype="float64")
+        rows[name] = {
+            "cosine, lowest": f"{cosines.min():.6f}",
+            "mean": f"{cosines.mean():.6f}",
+            "from 0.9999": f"{(cosines >= 0.9999).mean():.0%}",
+        }
     return pd.DataFrame.from_dict(rows, orient="index")
 
 

@@ -25,7 +25,7 @@ def main(settings):
     config = RunConfig("demo", backbone=settings["backbone"], attention=settings["attention"])
     method = METHODS["gaap"](config, CLASSES)
     images, labels = drawn(settings["images"])
-    serve(WORK[settings["work"]](method, images, labels, settings))
+    serve(WORK[settings["work"]](method, images, labels, settings), settings.get("keep"))
 
 
 def _training(method, images, labels, settings):

@@ -233,6 +233,35 @@ def evaluate(query, gallery, mat, metric, ap, rerank, no_cameras, as_json):
     click.echo(json.dumps(report, indent=2) if as_json else embeddings.describe(report))
 
 
+@main.command()
+@click.argument("names", nargs=-1, required=True)
+@click.option("--reference", type=click.Path(path_type=Path), help="Folder with runs/; by default outputs/reference.")
+def verify(names, reference):
+    """Repeat the committed runs NAMES (run_ids or parts of them), and say value by value whether they agree.
+
+    The repeated runs are made in outputs/verify, which is emptied first.
+    """
+    import shutil
+
+    from gaaplib import verify as repeats
+    from gaaplib.folders import outputs_folder, project_folder
+
+    fresh = outputs_folder() / "verify"
+    try:
+        committed = repeats.find(names, reference or project_folder() / "outputs" / "reference")
+        shutil.rmtree(fresh, ignore_errors=True)
+        tables = []
+        for run_id, run in committed.items():
+            click.echo(f"repeating {run_id}")
+            tables.append(repeats.repeat(run, fresh))
+            click.echo(repeats.shown(tables[-1]))
+    except (OSError, ValueError) as error:
+        raise click.ClickException(str(error)) from error
+    click.echo("\n".join(repeats.in_words(table) for table in tables))
+    if any((table.verdict == repeats.DIFFERENT).any() for table in tables):
+        raise SystemExit(1)
+
+
 RUN = click.option("--run", "name", required=True, help="A run's folder, or its run_id or a part of that.")
 
 

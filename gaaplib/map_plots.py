@@ -10,7 +10,7 @@ from matplotlib import patheffects
 
 from gaaplib import statistics
 from gaaplib.localisation import OPPONENTS, auc
-from gaaplib.plots import _COLOURS, COLOURS, RIGHT, WRONG, _finish_grid, _mark_synthetic
+from gaaplib.plots import _COLOURS, COLOURS, RIGHT, WRONG, _finish_grid, mark_synthetic
 
 MAP_COLOURS = "inferno"
 # Enough of the map to read its values, enough of the image to see the person; and the image in light greys, or a map
@@ -157,7 +157,7 @@ def localisation_bars(table, *, synthetic=False):
     axes[0, 0].set_yticks(range(len(table)), table.index)
     # Below the last bar is room for the mark.
     axes[0, 0].set_ylim(len(table) + (0.2 if synthetic else -0.4), -0.6)
-    _mark_synthetic(axes[0, -1], synthetic, corner="lower right")
+    mark_synthetic(axes[0, -1], synthetic, corner="lower right")
     return figure
 
 
@@ -192,7 +192,7 @@ def deletion_insertion_curves(curves, groups=None, *, score="match score", synth
     axes[0].set_ylabel(score, fontsize=10)
     axes[0].set_title("deletion: low is good")
     axes[1].set_title("insertion: high is good")
-    _mark_synthetic(axes[1], synthetic, corner="lower right")
+    mark_synthetic(axes[1], synthetic, corner="lower right")
     return figure
 
 

@@ -6,7 +6,10 @@ It comes with ``pip install "gaaplib[openvino]"``. Keras writes the network in O
 import tempfile
 from pathlib import Path
 
+import keras
 import numpy as np
+
+from gaaplib import layers
 
 PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}
 
@@ -45,12 +48,19 @@ def convert(model, precision="float32"):
     Raises:
         ImportError: OpenVINO is not installed.
         ValueError: an unknown precision, or a model of mixed precision, whose roundings would be added to.
+        RuntimeError: another backend than TensorFlow. OpenVINO reads no operations of JAX (XlaCallModule), and Keras
+            writes no network with a dict of outputs from PyTorch.
     """
     if precision not in PRECISIONS:
         raise ValueError(f"precision={precision!r} is not known; known: {', '.join(PRECISIONS)}")
     rounding = sorted({layer.compute_dtype for layer in model._flatten_layers()} & {"bfloat16", "float16"})
     if rounding:
         raise ValueError(f"the model computes in {rounding[0]}: convert one of float32, and choose `precision` here")
+    if not layers.on_tensorflow():
+        raise RuntimeError(
+            f"OpenVINO cannot read this network as the backend {keras.backend.backend()} writes it: save the model, "
+            "set KERAS_BACKEND=tensorflow, and load it there (a model saved under one backend loads in another)"
+        )
     try:
         import openvino
     except ImportError as error:

@@ -21,6 +21,12 @@ COLOURS = {
     "histogram": _COLOURS[3],
     "chance": _COLOURS[7],
 }
+_PLACES = {
+    "attention": {"class": 0, "none": 1, "self": 2, "uniform": 5, "channel": 4, "nonlocal": 9},
+    "pooling": {"avg": 0, "max": 3, "gem": 2},
+    "backbone": {"vgg16": 1, "vgg19": 3, "resnet18": 9, "resnet34": 0, "resnet50": 2},
+}
+COLOURS |= {name: _COLOURS[place] for places in _PLACES.values() for name, place in places.items()}
 # Where a figure of another method's comes from: gaaplib.comparison.three_ways.
 WAYS = {
     "the paper's Table IV": _COLOURS[7],
@@ -103,7 +109,7 @@ def training_curves(history, *, synthetic=False):
     axes[0].set_ylim(bottom=0)
     axes[1].set_ylim(0, 1)
     axes[0].legend(loc="upper right")
-    _mark_synthetic(axes[1], synthetic, corner="upper left")
+    mark_synthetic(axes[1], synthetic, corner="upper left")
     return figure
 
 
@@ -121,7 +127,7 @@ def cmc_curves(curves, *, protocol, synthetic=False):
     axis.set(xlabel="rank k", ylabel=f"CMC(k), {protocol}", ylim=(0, 1), xlim=(1, None))
     axis.xaxis.get_major_locator().set_params(integer=True)
     axis.legend(loc="lower right")
-    _mark_synthetic(axis, synthetic, corner="upper left")
+    mark_synthetic(axis, synthetic, corner="upper left")
     return figure
 
 
@@ -136,7 +142,7 @@ def counts_bars(counts, *, synthetic=False):
     for place, (images, identities) in enumerate(zip(counts.images, counts.identities, strict=True)):
         axis.text(images, place, f"  {images:,} images, {identities:,} identities", va="center", fontsize=9)
     axis.set(xlabel="images", ylabel="", xlim=(0, counts.images.max() * 1.6))
-    _mark_synthetic(axis, synthetic, corner="upper right")
+    mark_synthetic(axis, synthetic, corner="upper right")
     return figure
 
 
@@ -151,7 +157,7 @@ def images_per_identity(pids, *, synthetic=False):
     sns.histplot(sizes, discrete=True, ax=axis, color=_COLOURS[0])
     axis.set(xlabel="images of an identity", ylabel="identities", xlim=(0, None))
     axis.yaxis.get_major_locator().set_params(integer=True)
-    _mark_synthetic(axis, synthetic, corner="upper left")
+    mark_synthetic(axis, synthetic, corner="upper left")
     return figure
 
 
@@ -163,7 +169,8 @@ def _finish_grid(figure, title, synthetic):
         figure.suptitle(" ".join(words), fontsize=10)
 
 
-def _mark_synthetic(axis, synthetic, corner):
+def mark_synthetic(axis, synthetic, corner):
+    """Say inside the frame that the data are synthetic, if they are; ``corner`` such as "upper left"."""
     if not synthetic:
         return
     vertical, horizontal = corner.split()
@@ -229,7 +236,7 @@ def row_shapes(rows, shapes, *, synthetic=False):
         axis.set(title=f"shape {name}: {len(chosen)}", xticks=range(rows.shape[1]), xlim=(-0.3, rows.shape[1] - 0.7))
         axis.set_xticklabels(rows.columns, rotation=90, fontsize=9)
     np.atleast_1d(axes)[0].set_ylabel("as printed")
-    _mark_synthetic(np.atleast_1d(axes)[0], synthetic, corner="lower left")
+    mark_synthetic(np.atleast_1d(axes)[0], synthetic, corner="lower left")
     return figure
 
 
@@ -261,7 +268,7 @@ def figures_by_method(table, *, xlabel, synthetic=False):
     handles, labels = axis.get_legend_handles_labels()
     unique = dict(zip(labels, handles, strict=True))
     figure.legend(unique.values(), unique.keys(), loc="outside upper center", ncols=len(unique), fontsize=9)
-    _mark_synthetic(axis, synthetic, corner="lower right")
+    mark_synthetic(axis, synthetic, corner="lower right")
     return figure
 
 
@@ -283,7 +290,7 @@ def one_against_other(points, *, synthetic=False):
         axis.text(margin + 0.005, place, name, va="center", fontsize=9)
     axis.set(xlabel=points.columns[0], ylabel=points.columns[1], xlim=(low, high), ylim=(low, high))
     axis.legend(loc="lower right")
-    _mark_synthetic(axis, synthetic, corner="upper left")
+    mark_synthetic(axis, synthetic, corner="upper left")
     return figure
 
 
@@ -306,7 +313,7 @@ def rank_changes(points, *, synthetic=False):
     axis.set(xlim=(-0.6, 1.6), ylim=(len(ranks) + 0.6, 0.4), ylabel="rank", yticks=range(1, len(ranks) + 1))
     axis.set_xticks([0, 1], points.columns)
     axis.grid(False)
-    _mark_synthetic(axis, synthetic, corner="lower left")
+    mark_synthetic(axis, synthetic, corner="lower left")
     return figure
 
 
@@ -329,7 +336,7 @@ def critical_difference(ranks, pairs, *, alpha=0.05, synthetic=False):
         axis.plot([ranks.iloc[start], ranks.iloc[end]], [0.5 + 0.35 * number] * 2, color=_COLOURS[3], lw=4)
     axis.set(xlabel=f"mean rank (bars: no difference at {alpha:g})", yticks=[], xlim=(0.8, len(names) + 1.2))
     axis.grid(False, axis="y")
-    _mark_synthetic(axis, synthetic, corner="lower right")
+    mark_synthetic(axis, synthetic, corner="lower right")
     return figure
 
 

@@ -11,13 +11,19 @@ from tqdm import tqdm
 
 from gaaplib import experiment, plan, runs, statistics
 
-MISSING, DIVERGED, CHANCE = "not run", "diverged", "\u2020"
+MISSING, DIVERGED, UNSCORED, CHANCE = "not run", "diverged", "no score", "\u2020"
 """What stands in a cell without a score, and behind a score whose interval contains chance."""
 
 SETTING = (
     *("dataset", "train_dataset", "method", "backbone", "attention", "attention_at", "alpha", "pooling", "pool_over"),
     *("sampler", "fold", "seed"),
 )
+
+
+def only(configs, **settings):
+    """The configurations with these settings, each a value or a tuple of values."""
+    wanted = {name: value if isinstance(value, tuple) else (value,) for name, value in settings.items()}
+    return [config for config in configs if all(getattr(config, name) in values for name, values in wanted.items())]
 
 
 def scores(configs, protocol, title, outputs=None):
@@ -118,36 +124,87 @@ def gains(configs, field, value, against, protocol, title, outputs=None):
     """What one change of a setting gains: paired differences between runs that are equal in all else.
 
     Args:
-        configs: of the runs; those that are not finished, or have no partner, are left out.
-        field: a field of the configuration, such as ``"attention"``.
+        configs: of the runs; a run with ``value`` that is planned without one to compare it with is left out.
+        field: a field of the configuration, such as ``"attention"``. A backbone brings its learning rate along,
+            a training set its folder, a method the batches that it needs.
         value, against: its values on both sides; what is returned is the score with ``value`` less that with
             ``against``, on the same queries.
         protocol, title, outputs: as of :func:`scores`.
 
     Returns:
-        A DataFrame: the columns ``SETTING``, with ``field`` as ``value``; ``difference``, ``low``, ``high`` (95 %
-        bootstrap interval of the paired difference); ``verdict``: "gain", "loss" or "not distinguishable"; ``run_id``
-        and ``against``, the other run's.
+        A DataFrame, a row a planned pair: the columns ``SETTING``, with ``field`` as ``value``; ``difference``,
+        ``low``, ``high`` (95 % bootstrap interval of the paired difference); ``verdict``: "gain", "loss" or "not
+        distinguishable", and without a difference "not run", "diverged" or "no score"; ``synthetic``; ``run_id`` and
+        ``against``, the other run's.
     """
     _check_measure(protocol, title)
-    finished = {run_id: run for run_id, run in plan.done(configs, outputs).items() if run.metrics[protocol]}
-    asked = [(config, name) for config, name in _asked(configs, protocol) if config.run_id in finished]
+    finished = plan.done(configs, outputs)
+    asked = list(_asked(configs, protocol))
     others = {_but_for(config, field): config.run_id for config, _ in asked if getattr(config, field) == against}
     rows = []
     for config, name in asked:
         other = others.get(_but_for(config, field))
         if getattr(config, field) == value and other is not None:
-            found = runs.difference(finished[config.run_id], finished[other], title, protocol)
-            said = "gain" if found.low > 0 else "loss" if found.high < 0 else "not distinguishable"
             setting = [name if column == "dataset" else getattr(config, column) for column in SETTING]
-            rows.append((*setting, found.estimate, found.low, found.high, said, config.run_id, other))
-    names = ["difference", "low", "high", "verdict", "run_id", "against"]
+            found = _difference(finished.get(config.run_id), finished.get(other), protocol, title)
+            rows.append((*setting, *found, config.is_synthetic, config.run_id, other))
+    names = ["difference", "low", "high", "verdict", "synthetic", "run_id", "against"]
     return pd.DataFrame(rows, columns=[*SETTING, *names])
 
 
+def changes(configs, wanted, by, protocol, title, outputs=None):
+    """:func:`gains` of several changes, with an index of the change in words and ``by``.
+
+    Args:
+        wanted: triples of field, value and the value it is held against.
+        by: columns of ``SETTING`` that tell the pairs of one change apart, such as ``["dataset"]``; the one that
+            changes is passed over.
+        configs, protocol, title, outputs: as of :func:`gains`.
+    """
+    found = {}
+    for field, value, against in wanted:
+        gained = gains(configs, field, value, against, protocol, title, outputs)
+        found[f"{value} less {against}"] = gained.set_index([name for name in by if name != field])
+    return pd.concat(found)
+
+
+GAIN, LOSS, EVEN = "gain", "loss", "not distinguishable"
+
+
 def _but_for(config, field):
-    """The configuration without one field, as a key."""
-    return tuple((name, value) for name, value in config.to_dict().items() if name != field)
+    """The configuration without one field and what that brings along, as a key."""
+    free = (field, {"backbone": "learning_rate", "train_dataset": "train_data", "method": "sampler"}.get(field))
+    return tuple((name, value) for name, value in config.to_dict().items() if name not in free)
+
+
+def _difference(run, other, protocol, title):
+    """Difference, ends of its interval and verdict; why there is none where a run is missing or has no score."""
+    if run is None or other is None:
+        return math.nan, math.nan, math.nan, MISSING
+    if any(each.metrics[protocol] is None for each in (run, other)):
+        failed = DIVERGED in (run.metrics["status"], other.metrics["status"])
+        return math.nan, math.nan, math.nan, DIVERGED if failed else UNSCORED
+    found = runs.difference(run, other, title, protocol)
+    verdict = GAIN if found.low > 0 else LOSS if found.high < 0 else EVEN
+    return found.estimate, found.low, found.high, verdict
+
+
+def tally(gained, what):
+    """A sentence on rows of :func:`gains`: how many are a gain, a loss and neither, how large, and what is missing.
+
+    Args:
+        gained: DataFrame as of :func:`gains`.
+        what: the change in words, such as "average less maximum pooling".
+    """
+    paired = gained[gained.difference.notna()]
+    lacking = gained.verdict[gained.difference.isna()].value_counts()
+    left = "; ".join(f"{count} without both scores ({why})" for why, count in lacking.items())
+    if paired.empty:
+        return f"{what}: nothing to compare yet" + (f"; {left}" if left else "")
+    said = ", ".join(f"{name} in {(paired.verdict == name).sum()}" for name in (GAIN, LOSS, EVEN))
+    low, high = paired.difference.min(), paired.difference.max()
+    extent = f"{low:+.3f}" if len(paired) == 1 else f"{low:+.3f} to {high:+.3f}, mean {paired.difference.mean():+.3f}"
+    return f"{what}: {len(paired)} of {len(gained)} pairs: {said} ({extent})" + (f"; {left}" if left else "")
 
 
 def in_words(found):
@@ -157,8 +214,79 @@ def in_words(found):
 
 def _words(row):
     if row.status != "done" or math.isnan(row.value):
-        return row.status if row.status != "done" else "no score"
+        return row.status if row.status != "done" else UNSCORED
     return f"{row.value:.3f} [{row.low:.3f}, {row.high:.3f}]{CHANCE if row.at_chance else ''}"
+
+
+def by_dataset(found):
+    """Rows of :func:`scores` of fold 0 and seed 0 in words: an index of backbones, a column a data set."""
+    first = found[(found.fold == 0) & (found.seed == 0)]
+    words = first.assign(words=in_words(first))
+    wide = words.pivot(index="backbone", columns="dataset", values="words")
+    return wide.loc[list(dict.fromkeys(first.backbone)), list(dict.fromkeys(first.dataset))].rename_axis(columns=None)
+
+
+def side_by_side(configs, fields, measures, outputs=None):
+    """Planned runs with several measures in words, one row a run.
+
+    Args:
+        configs: of the runs, each with its own values of ``fields``.
+        fields: names of ``SETTING`` that tell the rows apart: the index.
+        measures: pairs of protocol and measure, such as ``("closed", "mRA")``: the columns.
+        outputs: as of :func:`scores`.
+    """
+    columns = {}
+    for protocol, title in measures:
+        found = scores(configs, protocol, title, outputs)
+        columns[f"{protocol}, {title}"] = found.assign(words=in_words(found)).set_index(list(fields)).words
+    return pd.DataFrame(columns)
+
+
+def marked(found):
+    """A sentence on rows of :func:`scores`: how many have a score, which diverged, and which are at chance."""
+    said = [f"{found.value.notna().sum()} of {len(found)} runs have a score"]
+    odd = {"diverged": found.status == DIVERGED, "not distinguishable from chance": found.at_chance.eq(True)}
+    for what, chosen in odd.items():
+        names = [f"{row.backbone} on {row.dataset}" for row in found[chosen].itertuples()]
+        named = ", ".join(
+            f"{name} ({names.count(name)})" if names.count(name) > 1 else name for name in dict.fromkeys(names)
+        )
+        said.append(f"{len(names)} {what}" + (f": {named}" if names else ""))
+    return "; ".join(said)
+
+
+def crossed(found):
+    """Scores of training on one data set and testing on another, in words.
+
+    Args:
+        found: DataFrame as of :func:`scores`.
+
+    Returns:
+        A DataFrame by attention and the data set trained on, a column a data set tested on; chance below.
+    """
+    cells = found.assign(words=in_words(found), **{"trained on": found.train_dataset.fillna(found.dataset)})
+    shown = cells.set_index(["attention", "trained on", "dataset"]).words.unstack(sort=False, fill_value="")
+    chance = found.groupby("dataset").chance.first().reindex(shown.columns)
+    shown.loc[("chance", ""), :] = [f"{value:.3f}" if value == value else "" for value in chance]
+    return shown.rename_axis(columns="tested on")
+
+
+def paper_cells(printed, table, metric="mRA", folds=1):
+    """The cells of one of the paper's Tables I to III, called as our runs are.
+
+    Args:
+        printed: the table ``paper_tables_1_2_3``.
+        table: "I", "II" or "III".
+        metric: the paper's, "mRA" or "CMC".
+        folds: 1 or 5.
+
+    Returns:
+        A DataFrame with the columns ``backbone``, ``dataset``, ``attention``, ``pooling`` and ``value``.
+    """
+    cells = printed[(printed.table == table) & (printed.metric == metric) & (printed.folds == folds)]
+    # The paper's "gaap" is the block of Eq. 4 with partners of the class.
+    cells = cells.assign(attention=cells.attention.replace("gaap", "class"))
+    return cells[["backbone", "dataset", "attention", "pooling", "value"]]
 
 
 def beside_paper(found, printed, table, metric="mRA"):
@@ -172,27 +300,27 @@ def beside_paper(found, printed, table, metric="mRA"):
         metric: the paper's, "mRA" or "CMC".
 
     Returns:
-        A DataFrame with the index backbone, data set, attention, pooling and the columns ``paper, 1-fold``,
-        ``ours, fold 0`` (in words, with interval and marks), ``paper, 5-fold``, ``ours, mean over runs``; "ours"
-        reads "synthetic" where images were drawn.
+        A DataFrame with the index backbone, data set and, where they vary, attention and pooling, and the columns
+        ``paper, 1-fold``, ``ours, fold 0`` (in words, with interval and marks), ``paper, 5-fold``, ``ours, mean over
+        runs``; "ours" reads "synthetic" where images were drawn.
     """
-    cells = printed[(printed.table == table) & (printed.metric == metric)]
-    # The paper's "gaap" is the block of Eq. 4 with partners of the class.
-    cells = cells.assign(attention=cells.attention.replace("gaap", "class"))
     keys = ["backbone", "dataset", "attention", "pooling"]
-    paper = cells.pivot(index=keys, columns="folds", values="value")
+    paper = pd.concat(
+        {folds: paper_cells(printed, table, metric, folds).set_index(keys).value for folds in (1, 5)}, axis=1
+    )
     first = found[(found.fold == 0) & (found.seed == 0)]
     whose = "synthetic" if found.synthetic.all() else "ours"
     ours = pd.Series(in_words(first).to_numpy(), pd.MultiIndex.from_frame(first[keys]))
     means = over_runs(found).set_index(keys)
-    order = [key for key in ours.index if key in paper.index]
+    order = [key for key in ours.index if key in paper[1].index]
     shown = {
-        "paper, 1-fold": [f"{paper.loc[key, 1]:.3f}" for key in order],
+        "paper, 1-fold": [f"{paper[1][key]:.3f}" for key in order],
         f"{whose}, fold 0": [ours[key] for key in order],
-        "paper, 5-fold": [f"{paper.loc[key, 5]:.3f}" for key in order],
+        "paper, 5-fold": [f"{paper[5][key]:.3f}" for key in order],
         f"{whose}, mean over runs": [_mean_in_words(means.loc[key]) for key in order],
     }
-    return pd.DataFrame(shown, index=pd.MultiIndex.from_tuples(order, names=keys))
+    table = pd.DataFrame(shown, index=pd.MultiIndex.from_tuples(order, names=keys))
+    return table.droplevel([name for name in keys[2:] if table.index.unique(name).size < 2])
 
 
 def _mean_in_words(row):
@@ -236,6 +364,9 @@ def absent(configs, outputs=None):
 def caption(protocol, title, found):
     """What has to stand at every table and figure: protocol, measure, AP convention, drawn or real, marks."""
     drawn = "drawn (synthetic) images" if found.synthetic.all() else "photographs"
-    ap = ", AP of the step convention" if protocol == "retrieval" and title in ("mAP", "mINP") else ""
+    has_ap = "retrieval" in protocol and ("mAP" in title or "mINP" in title)
+    ap = ", AP of the step convention" if has_ap else ""
     words = f"{protocol} protocol, {title}{ap}, on {drawn}; brackets: 95 % bootstrap interval over identities"
-    return words + (f"; {CHANCE}: the interval contains chance" if found.at_chance.any() else "")
+    chance = {f"{value:.3f}" for value in found.chance.dropna()}
+    words += f"; chance {chance.pop()}" if len(chance) == 1 else ""
+    return words + (f"; {CHANCE}: the interval contains chance" if found.at_chance.eq(True).any() else "")

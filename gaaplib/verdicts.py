@@ -8,9 +8,8 @@ import math
 
 import pandas as pd
 
-from gaaplib import runs, statistics
+from gaaplib import costs, runs, statistics
 from gaaplib.config import RunConfig
-from gaaplib.methods import METHODS
 
 DATA_FIELDS = ("dataset", "data", "variant", "train_dataset", "train_data", "scale", "fold", "seed", "ap")
 """What two runs share at least, to be scored on the same queries in the same way."""
@@ -133,19 +132,6 @@ def _seconds(claim, pairs):
         yield claim.claim, name, as_published, pairs_named, pairs_named, spread.mean, spread.low, spread.high, math.nan
 
 
-def parameters(config):
-    """Parameters of a model for inference, by part: ``{"backbone": ..., "attention": ..., ...}``.
-
-    The classifier is left out: retrieval does not use it, and its size is that of the data set.
-
-    Args:
-        config: a RunConfig.
-    """
-    model = METHODS[config.method](config, num_classes=2).model
-    counts = {layer.name: layer.count_params() for layer in model.layers if layer.name != "classifier"}
-    return {name: count for name, count in counts.items() if count}
-
-
 def counted(claims):
     """Evidence that needs no data, as rows of :func:`evidence`: the parameters that ``run`` saves against ``against``.
 
@@ -155,7 +141,7 @@ def counted(claims):
     rows = []
     for claim in claims[claims.measure == "parameters"].itertuples():
         terms = (dict(term.split("=") for term in side.split()) for side in (claim.run, claim.against))
-        own, other = (sum(parameters(RunConfig(**fields)).values()) for fields in terms)
+        own, other = (costs.by_part(costs.model(RunConfig(**fields))).parameters.sum() for fields in terms)
         rows.append((claim.claim, "parameters", True, claim.run, claim.against, *[other - own] * 3, math.nan))
     return pd.DataFrame(rows, columns=EVIDENCE)
 

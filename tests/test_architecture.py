@@ -31,14 +31,30 @@ FLOORS = (
         "embeddings",
         "plots",
         "map_plots",
+        "table_plots",
+        "architecture_plots",
         "datasets",
     ),
     ("images", "batches", "inspection", "methods", "config"),
     ("training", "openvino", "heatmaps", "runs"),
-    ("experiment", "plan", "tables", "explanations", "audit", "verdicts", "comparison"),
-    ("explorer", "cli"),
+    (
+        "experiment",
+        "plan",
+        "estimates",
+        "tables",
+        "histories",
+        "ablations",
+        "costs",
+        "explanations",
+        "audit",
+        "verdicts",
+        "comparison",
+    ),
+    ("explorer", "verify", "cli"),
 )
 LOOKING = ("heatmaps", "localisation", "map_plots", "explanations", "explorer")
+PAPER = ("plan", "estimates", "tables", "table_plots", "architecture_plots", "ablations", "histories", "costs")
+PAPER += ("audit", "verdicts", "comparison", "verify")
 ORDER = [module for floor in FLOORS for module in floor]
 FILES = sorted(LIBRARY.rglob("*.py"))
 
@@ -101,10 +117,12 @@ def code_lines(path):
 
 def test_the_library_is_thin():
     thin = [path for path in FILES if module_of(path) not in ("methods", "datasets")]
-    # What trains and scores a model, and apart from it what only looks at one.
-    looking = [path for path in thin if module_of(path) in LOOKING]
-    assert sum(code_lines(path) for path in looking) < 1000
-    assert sum(code_lines(path) for path in thin) - sum(code_lines(path) for path in looking) < 4100
+    # What trains and scores a model; apart from it what only looks at one, and what sets the paper's tables beside runs.
+    looking = sum(code_lines(path) for path in thin if module_of(path) in LOOKING)
+    paper = sum(code_lines(path) for path in thin if module_of(path) in PAPER)
+    assert looking < 1000
+    assert paper < 1700
+    assert sum(code_lines(path) for path in thin) - looking - paper < 3700
     # The heart is to be read as a whole.
     heart = [path for path in thin if module_of(path) in ("attention", "pooling", "metrics")]
     assert sum(code_lines(path) for path in heart) < 700
@@ -121,7 +139,7 @@ def test_a_function_fits_on_a_screen(path):
 
 def test_light_modules_do_not_import_keras():
     light = ("metrics", "statistics", "localisation", "reranking", "embeddings", "plots", "map_plots", "inspection")
-    light += ("datasets.synthetic", "cli")
+    light += ("table_plots", "architecture_plots", "datasets.synthetic", "cli")
     modules = ", ".join(f"gaaplib.{name}" for name in light)
     code = f"import {modules}, sys; sys.exit(bool({{'keras', 'tensorflow'}} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], cwd=PROJECT).returncode == 0

@@ -318,3 +318,32 @@ def test_commands_name_the_runs_there_are(model, photos, outputs):
     result = call("heatmap", photos / "ben/1.jpg", "--run", other.folder)
     assert result.exit_code == 1
     assert "has no attention to show" in result.output
+
+
+def test_verify_says_what_agrees_and_fails_where_it_does_not(outputs, tmp_path, monkeypatch):
+    from test_verify import scored
+
+    from gaaplib import experiment
+
+    reference = tmp_path / "reference"
+    committed = scored(reference)
+    kept = scored(outputs / "verify")
+    for mAP, code, words in ((0.5, 0, ", 0 different"), (0.99, 1, ", 1 different")):
+        monkeypatch.setattr(experiment, "run", lambda config, outputs, mAP=mAP: scored(outputs, mAP=mAP))
+        result = call("verify", committed.folder.name[-8:], "--reference", reference)
+        assert result.exit_code == code, result.output
+        assert words in result.output and f"repeating {committed.folder.name}" in result.output
+    assert kept.metrics["retrieval"]["mAP"] == 0.99
+    result = call("verify", "nobody", "--reference", reference)
+    assert result.exit_code == 1 and committed.folder.name in result.output and "Traceback" not in result.output
+
+
+def test_the_runs_that_make_verifies_are_planned_ones():
+    from pathlib import Path
+
+    from gaaplib.plan import Plan
+
+    text = (Path(__file__).parents[1] / "Makefile").read_text()
+    names = text.split("RUNS = $(addprefix synthetic-,")[1].split(")")[0].replace("\\", "").split()
+    assert len(names) == 3
+    assert {f"synthetic-{name}" for name in names} <= set(Plan(precision="float32").everything())

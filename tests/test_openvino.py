@@ -5,9 +5,11 @@ import sys
 import numpy as np
 import pytest
 
-from gaaplib import openvino, training
+from gaaplib import layers, openvino, training
 from gaaplib.config import RunConfig
 from gaaplib.methods import METHODS
+
+needs_tensorflow = pytest.mark.skipif(not layers.on_tensorflow(), reason="OpenVINO reads what TensorFlow writes")
 
 
 def model(precision="float32"):
@@ -24,6 +26,7 @@ def images(count):
     return np.random.default_rng(0).integers(0, 256, (count, 64, 32, 3), dtype=np.uint8)
 
 
+@needs_tensorflow
 @pytest.mark.parametrize(("precision", "tolerance"), [("float32", 1e-5), ("bfloat16", 5e-2)])
 def test_answers_are_those_of_keras(precision, tolerance):
     pytest.importorskip("openvino")
@@ -37,6 +40,7 @@ def test_answers_are_those_of_keras(precision, tolerance):
         np.testing.assert_allclose(found[name], values, atol=tolerance * largest, rtol=0)
 
 
+@needs_tensorflow
 def test_without_openvino_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "openvino", None)
     with pytest.raises(ImportError, match=r"pip install 'gaaplib\[openvino\]'"):
@@ -48,3 +52,9 @@ def test_what_cannot_be_converted_is_refused():
         openvino.convert(model(), "float16")
     with pytest.raises(ValueError, match="the model computes in bfloat16"):
         openvino.convert(model("mixed_bfloat16"))
+
+
+def test_another_backend_is_refused_with_what_to_do(monkeypatch):
+    monkeypatch.setattr(layers, "on_tensorflow", lambda: False)
+    with pytest.raises(RuntimeError, match="save the model, set KERAS_BACKEND=tensorflow, and load it there"):
+        openvino.convert(model())

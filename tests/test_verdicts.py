@@ -144,14 +144,6 @@ def test_seconds_need_several_pairs(tmp_path):
     assert found.run.tolist() == ["3 pairs of runs"]
 
 
-def test_parameters_are_counted_by_part():
-    # Query and key have C // 8 channels, value and output C // 2, without bias: C * C * (1/8 + 1/8 + 1/2 + 1/2).
-    parts = verdicts.parameters(RunConfig("smoke", backbone="resnet18"))
-    assert parts["attention"] == 512 * 512 * 5 // 4
-    none = verdicts.parameters(RunConfig("smoke", backbone="resnet18", attention="none"))
-    assert none == {"backbone": parts["backbone"]}
-
-
 def test_counted_claims_need_no_data():
     claims = CLAIMS[CLAIMS.measure == "parameters"].replace("backbone=resnet50", "backbone=resnet18", regex=True)
     found = verdicts.counted(claims)

@@ -1,0 +1,227 @@
+"""The graph of all runs: what `make plan`, `make tables` and `make reproduce` call.
+
+`python workflow/graph.py plan profile=demo backbones=resnet18,vgg16` prints the runs and the hours that they take, and
+leaves what there is to make in outputs/cache/plan.json, for Snakemake; `tables` in place of `plan` makes the runs,
+then the notebooks that read them, and lists what failed. `names` prints the last plan's runs, histograms included.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from dataclasses import fields
+from pathlib import Path
+
+FOLDER = Path(__file__).parent
+NOTEBOOKS = FOLDER.parent / "notebooks"
+SNAKEMAKE = Path(sys.executable).with_name("snakemake")
+# Settings that are no fields of gaaplib.plan.Plan.
+OTHERS = ("gpus", "gaap")
+
+
+def main():
+    """Answer the exit code: 0 where every run is there."""
+    arguments = parsed()
+    from gaaplib.folders import outputs_folder
+
+    outputs = outputs_folder().resolve()
+    # Snakemake works in this folder, and keeps there what it knows of it.
+    os.environ["GAAP_OUTPUTS"] = str(outputs)
+    if arguments.what == "names":
+        runs = json.loads((outputs / "cache" / "plan.json").read_text())["runs"]
+        print(*sorted({*runs, *(run["baseline"] for run in runs.values())}))
+        return 0
+    try:
+        graph = small(arguments.settings) if arguments.what == "reproduce" else planned(arguments, outputs)
+    except (OSError, TypeError, ValueError) as error:
+        sys.exit(str(error))
+    text = json.dumps(graph, indent=1)
+    # The jobs of a cluster read it hours later: another graph has another file.
+    name = "plan" if arguments.what == "plan" else f"graph-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+    file = outputs / "cache" / f"{name}.json"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text)
+    return 0 if arguments.what == "plan" else made(graph, file, arguments, outputs)
+
+
+def made(graph, file, arguments, outputs):
+    """Make the runs, then the notebooks; answer the exit code."""
+    command = [SNAKEMAKE, "--snakefile", FOLDER / "Snakefile", "--directory", outputs, "--configfile", file]
+    command += ["--workflow-profile", FOLDER / "profiles" / arguments.on]
+    command += ["--jobs", arguments.jobs] if arguments.jobs else []
+    # What fails is listed in the end.
+    subprocess.run([*command, "--", *graph["parts"]])
+    subprocess.run([*command, "--allowed-rules", "notebooks", "notebook", "--", "notebooks"])
+    asked = {run_id for run_ids in graph["parts"].values() for run_id in run_ids}
+    return 1 if failures(sorted(asked), graph["notebooks"], outputs) else 0
+
+
+def parsed():
+    """The command line; settings, NAME=VALUE, become a dict."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("what", choices=("plan", "tables", "reproduce", "names"))
+    parser.add_argument("--on", default="local", help="a folder of workflow/profiles: local, slurm or your own")
+    parser.add_argument("--jobs", help="how many runs at once; by default as the profile says")
+    parser.add_argument("--parts", default="", help="of the plan: matrix, methods, ... (all, if none is named)")
+    parser.add_argument("settings", nargs="*", metavar="NAME=VALUE", help="a field of gaaplib.plan.Plan, or gpus")
+    arguments = parser.parse_intermixed_args()
+    odd = [word for word in arguments.settings if "=" not in word]
+    if odd:
+        parser.error(f"{odd[0]!r} is no NAME=VALUE")
+    if not (FOLDER / "profiles" / arguments.on).is_dir():
+        known = ", ".join(sorted(folder.name for folder in (FOLDER / "profiles").iterdir()))
+        parser.error(f"no profile {arguments.on!r}; known: {known}")
+    arguments.parts = arguments.parts.replace(",", " ").split()
+    pairs = (word.partition("=") for word in arguments.settings)
+    arguments.settings = {name: value for name, _, value in pairs if value.strip()}
+    return arguments
+
+
+def planned(arguments, outputs):
+    """Print what is to be done and what it takes; answer all that Snakemake has to know."""
+    from gaaplib import estimates, plan
+
+    settings, left_out = chosen(arguments.settings)
+    everything, parts = settings.everything(), settings.parts(arguments.parts)
+    runs = {run_id: config for part in parts.values() for run_id, config in part.items()}
+    stale = plan.stale(runs.values(), outputs).keys()
+    done = plan.done(runs.values(), outputs).keys() - stale
+    waiting = [config for run_id, config in runs.items() if run_id not in done]
+    times = estimates.step_times(waiting, outputs, progress=True)
+    extra, measured = estimates.overhead(outputs)
+    seconds = {config.run_id: estimates.seconds(config, times) + extra for config in waiting}
+    print_table(parts, done, stale, seconds)
+    origin = f"the median of {measured} finished runs" if measured else "a guess, as no run has finished here"
+    print("Hours on this machine, one run after another, from training steps timed on it. Each run's notebook adds")
+    print(f"{extra:.0f} s ({origin}). Drawing and decoding images, and the other notebooks, come on top;")
+    print("training that stops early takes less.", *left_out, sep="\n", flush=True)
+    return {
+        "runs": described(everything, seconds),
+        "parts": {part: list(run_ids) for part, run_ids in parts.items()},
+        "notebooks": of_tables(settings, outputs),
+        **{name: value for name, value in arguments.settings.items() if name in OTHERS},
+    }
+
+
+def chosen(words):
+    """The plan that the settings describe, of the data sets that are there, and a sentence on each of the others."""
+    from gaaplib import plan
+
+    known = [field.name for field in fields(plan.Plan)]
+    unknown = sorted(words.keys() - {*known, *OTHERS})
+    if unknown:
+        raise ValueError(f"no setting {unknown[0]!r}; known: {', '.join(known)}, gpus")
+    given = {name: value for name, value in words.items() if name in known}
+    return plan.Plan.parse(**given | {"data": plan.whole(given.get("data", plan.SYNTHETIC))}).usable()
+
+
+def described(runs, seconds):
+    """What the Snakefile says of them."""
+    from gaaplib import plan
+
+    return {
+        run_id: {
+            "said": plan.arguments(config),
+            "source": config.training() and config.training().run_id,
+            "baseline": config.baseline().run_id,
+            "seconds": seconds.get(run_id, 0),
+        }
+        for run_id, config in runs.items()
+    }
+
+
+def of_tables(settings, outputs):
+    """``{notebook: parameters}``: those that read runs get all data sets, the others look at one."""
+    import papermill
+
+    from gaaplib import plan
+
+    usual = {"backbones": plan.BACKBONES, "datasets": plan.DATA_SETS}
+    lists = {name: ",".join(getattr(settings, name)) for name in usual if getattr(settings, name) != usual[name]}
+    first = settings.config(next((name for name in settings.datasets if name != "partial_ilids"), "market1501"))
+    one = {"profile": settings.profile, "dataset": first.dataset, "data": first.data, **lists}
+    every = {"profile": settings.profile, "data": settings.data, "runs_folder": str(outputs), **lists}
+    found = {}
+    for path in sorted(NOTEBOOKS.glob("*.ipynb")):
+        known = papermill.inspect_notebook(str(path))
+        values = every if "runs_folder" in known else one
+        # That one is each run's own.
+        if path.stem != "02_train":
+            found[path.stem] = {name: value for name, value in values.items() if name in known}
+    return found
+
+
+def small(settings):
+    """One data set, two models, and a look at the images, for Snakemake."""
+    from gaaplib import plan
+
+    runs = plan.reproduced(**settings)
+    shown = next(run for run in runs.values() if run.dataset == settings["dataset"])
+    pairs = {name: getattr(shown, name) for name in ("profile", "dataset", "data", "train_data")}
+    return {
+        "runs": described(runs, {}),
+        "parts": {"reproduce": list(runs)},
+        "notebooks": {f"{shown.data_name}/01_data": {name: value for name, value in pairs.items() if value}},
+    }
+
+
+def print_table(parts, done, stale, seconds):
+    """A row a part of the plan; a run counts where it comes first, and is stale where other code made it."""
+    rows = [*parts.items(), ("all", [run_id for part in parts.values() for run_id in part])]
+    print(f"{'part':12}{'runs':>8}{'done':>8}{'stale':>8}{'to do':>8}{'hours':>10}")
+    for part, run_ids in rows:
+        hours = sum(seconds.get(run_id, 0) for run_id in run_ids) / 3600
+        there, other = len(done & set(run_ids)), len(stale & set(run_ids))
+        print(f"{part:12}{len(run_ids):8}{there:8}{other:8}{len(run_ids) - there:8}{hours:10.2f}")
+
+
+def failures(runs, notebooks, outputs):
+    """Print the runs and the notebooks that are not there, with the places of their tracebacks; answer those."""
+    told = {run_id: outputs / "runs" / run_id / "notebook.ipynb" for run_id in runs}
+    failed = [notebook for run_id, notebook in told.items() if not is_there(outputs, run_id) or errors(notebook)]
+    places = [place for place in notebooks if not (outputs / "notebooks" / f"{place}.ipynb").exists()]
+    failed += [outputs / "notebooks" / "failed" / f"{place}.ipynb" for place in places]
+    for notebook in failed:
+        name = notebook.parent.name if notebook.stem == "notebook" else notebook.stem
+        print(f"FAILED  {name}\n        {reason(notebook)}\n        {notebook}")
+    print(f"{len(failed)} failed: the same command tries them again" if failed else f"all {len(runs)} runs are there")
+    return failed
+
+
+def is_there(outputs, run_id):
+    """Whether a run is finished, by today's code: one whose source failed is still that of other code."""
+    from gaaplib import sources
+
+    file = outputs / "runs" / run_id / "metrics.json"
+    return file.exists() and json.loads(file.read_text())["provenance"].get("code") == sources.digest()
+
+
+def reason(notebook):
+    """Why it failed, in a line."""
+    done = notebook.with_name("metrics.json").exists()
+    if found := errors(notebook):
+        after = "; the run itself is done: without its metrics.json it is made again" if done else ""
+        return f"{found[0]['ename']}: {found[0]['evalue']}{after}"
+    if done:
+        return "other code made it, and the run that it takes its model from failed"
+    return (
+        "interrupted: its notebook has no traceback" if notebook.exists() else "it never began: see the messages above"
+    )
+
+
+def errors(notebook):
+    """The errors in an executed notebook."""
+    try:
+        cells = json.loads(notebook.read_text())["cells"]
+    except (OSError, ValueError):
+        return []  # Snakemake makes an empty file of a log that is not written; a full disk may leave half of it.
+    return [output for cell in cells for output in cell.get("outputs", []) if output["output_type"] == "error"]
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit("interrupted: the same command goes on")

@@ -1,0 +1,51 @@
+"""Sphinx' settings of the report. `make report` puts this file beside pages and notebooks, and builds there."""
+
+project = "GAAP, reproduced"
+html_title = project
+extensions = ["myst_nb"]
+root_doc = "index"
+nitpicky = True
+# A notebook's text may stand in several contexts, and be coloured by none.
+suppress_warnings = ["misc.highlighting_failure"]
+
+nb_execution_mode = "off"
+# TensorFlow greets there; a failed cell's traceback is no part of it.
+nb_output_stderr = "remove"
+nb_merge_streams = True
+nb_mime_priority_overrides = [("html", "application/vnd.jupyter.widget-view+json", None)]
+# They would come from the network.
+nb_ipywidgets_js = {}
+myst_enable_extensions = ["dollarmath", "amsmath"]
+
+# MathJax 2, as jupyter-server-mathjax brings it; the newer one that Sphinx expects comes from the network.
+myst_update_mathjax = False
+mathjax_path = "mathjax/MathJax.js"
+mathjax2_config = {
+    "config": ["TeX-AMS-MML_HTMLorMML-full.js"],
+    "messageStyle": "none",
+    "showMathMenu": False,
+    "menuSettings": {"assistiveMML": False, "collapsible": False, "explorer": False},
+    "MMLorHTML": {"prefer": {browser: "HTML" for browser in ("Firefox", "Safari", "Opera", "other")}},
+    "HTML-CSS": {"availableFonts": [], "webFont": "STIX-Web", "imageFont": None},
+}
+
+# Commands and file names are no Python.
+highlight_language = "text"
+
+html_theme = "sphinx_book_theme"
+html_theme_options = {
+    "home_page_in_toc": True,
+    "show_navbar_depth": 1,
+    "show_toc_level": 2,
+    "use_download_button": False,
+    "use_fullscreen_button": False,
+    "navbar_persistent": [],
+    "article_footer_items": [],
+    "footer_content_items": [],
+}
+html_static_path = ["_static"]
+html_css_files = ["report.css"]
+html_copy_source = False
+html_show_sourcelink = False
+# A summary of each result is fetched from its page, which browsers refuse for files.
+html_show_search_summary = False
