@@ -71,7 +71,7 @@ def claimed(cells, size):
         return f"none of {len(cells)} cells has both runs: nothing is measured beside {size:+.0%}"
     points, relative = (paired.difference >= size).sum(), (paired.difference >= size * paired.base).sum()
     mean = paired.difference.mean()
-    return (
+    return tables.filled(
         f"{mean:+.3f} on average over {len(paired)} of {len(cells)} cells ({mean / paired.base.mean():+.1%} of their "
         f"mean); a gain of {size:.0%} is reached in {points} of them as points, in {relative} relative to the score"
     )

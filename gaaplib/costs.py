@@ -83,7 +83,7 @@ def _values(shape):
     return math.prod(shape[1:])
 
 
-def latency(model, batch_sizes=(1, 32), repeats=3):
+def latency(model, batch_sizes=(1, 8), repeats=3):
     """Milliseconds an image takes on this machine in batches of some sizes: the median of repetitions.
 
     The model runs as it does when images are embedded: whole batches that lie ready in memory.

@@ -94,7 +94,7 @@ def in_order(soon):
         said[0] += f", then {', '.join(ordered.name[1:])}" if len(ordered) > 1 else ""
         for words, others in runs[runs.epoch.isna()].groupby("words", sort=False):
             said.append(f"{words}: {', '.join(others.name)}")
-        sentences.append(f"validation accuracy {level:g}: {'; '.join(said)}")
+        sentences.append(tables.filled(f"validation accuracy {level:g}: {'; '.join(said)}"))
     return sentences
 
 

@@ -5,6 +5,7 @@ column's name says that too.
 """
 
 import math
+import textwrap
 
 import pandas as pd
 from tqdm import tqdm
@@ -200,11 +201,16 @@ def tally(gained, what):
     lacking = gained.verdict[gained.difference.isna()].value_counts()
     left = "; ".join(f"{count} without both scores ({why})" for why, count in lacking.items())
     if paired.empty:
-        return f"{what}: nothing to compare yet" + (f"; {left}" if left else "")
+        return filled(f"{what}: nothing to compare yet" + (f"; {left}" if left else ""))
     said = ", ".join(f"{name} in {(paired.verdict == name).sum()}" for name in (GAIN, LOSS, EVEN))
     low, high = paired.difference.min(), paired.difference.max()
     extent = f"{low:+.3f}" if len(paired) == 1 else f"{low:+.3f} to {high:+.3f}, mean {paired.difference.mean():+.3f}"
-    return f"{what}: {len(paired)} of {len(gained)} pairs: {said} ({extent})" + (f"; {left}" if left else "")
+    return filled(f"{what}: {len(paired)} of {len(gained)} pairs: {said} ({extent})" + (f"; {left}" if left else ""))
+
+
+def filled(sentence):
+    """A sentence in lines that an output cell does not have to cut within a word."""
+    return textwrap.fill(sentence, 96, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
 
 
 def in_words(found):
@@ -369,4 +375,4 @@ def caption(protocol, title, found):
     words = f"{protocol} protocol, {title}{ap}, on {drawn}; brackets: 95 % bootstrap interval over identities"
     chance = {f"{value:.3f}" for value in found.chance.dropna()}
     words += f"; chance {chance.pop()}" if len(chance) == 1 else ""
-    return words + (f"; {CHANCE}: the interval contains chance" if found.at_chance.eq(True).any() else "")
+    return filled(words + (f"; {CHANCE}: the interval contains chance" if found.at_chance.eq(True).any() else ""))

@@ -62,7 +62,7 @@ def test_each_cell_has_its_gain_or_says_why_not_beside_the_paper(tmp_path):
 def test_a_claimed_gain_is_read_as_points_and_as_a_share(tmp_path):
     assert ablations.claimed(on_off(tmp_path), 0.3).startswith("none of 4 cells has both runs")
     write_cell(tmp_path, "raid", none=0.5, **{"class": 0.7})
-    said = ablations.claimed(on_off(tmp_path), 0.3)
+    said = " ".join(ablations.claimed(on_off(tmp_path), 0.3).split())
     assert said.startswith("+0.200 on average over 1 of 4 cells (+40.0% of their mean)")
     assert said.endswith("a gain of 30% is reached in 0 of them as points, in 1 relative to the score")
 

@@ -117,7 +117,7 @@ def code_lines(path):
 
 def test_the_library_is_thin():
     thin = [path for path in FILES if module_of(path) not in ("methods", "datasets")]
-    # What trains and scores a model; apart from it what only looks at one, and what sets the paper's tables beside runs.
+    # What trains and scores a model; apart from it what only looks at one, and what sets the paper beside runs.
     looking = sum(code_lines(path) for path in thin if module_of(path) in LOOKING)
     paper = sum(code_lines(path) for path in thin if module_of(path) in PAPER)
     assert looking < 1000

@@ -57,8 +57,13 @@ def test_a_level_is_reached_in_the_first_epoch_at_or_above_it(found):
     assert soon.words.to_list() == ["epoch 1, 20 s", "epoch 2, 10 s", "diverged", "not run"]
 
 
+def sentences(soon):
+    """Each in one line."""
+    return [" ".join(said.split()) for said in histories.in_order(soon)]
+
+
 def test_sentences_order_by_seconds_and_name_who_is_not_there(found):
-    first, second, third = histories.in_order(histories.reached(found, levels=(0.3, 0.5, 0.9)))
+    first, second, third = sentences(histories.reached(found, levels=(0.3, 0.5, 0.9)))
     assert first == (
         "validation accuracy 0.3: first gaap with attention (epoch 2, 10 s), then gaap without attention; "
         "diverged: triplet without attention; not run: triplet with attention"
@@ -82,7 +87,7 @@ def test_the_summary_tells_epochs_seconds_and_the_best(found):
 
 def test_without_any_run_nothing_is_invented(tmp_path):
     found = histories.curves(CONFIGS.values(), tmp_path)
-    assert histories.in_order(histories.reached(found, levels=(0.5,))) == [
+    assert sentences(histories.reached(found, levels=(0.5,))) == [
         f"validation accuracy 0.5: no run; not run: {', '.join(CONFIGS)}"
     ]
     assert histories.summary(found).status.to_list() == ["not run"] * 4

@@ -54,6 +54,9 @@ def made(graph, file, arguments, outputs):
     # What fails is listed in the end.
     subprocess.run([*command, "--", *graph["parts"]])
     subprocess.run([*command, "--allowed-rules", "notebooks", "notebook", "--", "notebooks"])
+    # Snakemake leaves an empty file where a log was, and was moved away.
+    for empty in [path for path in (outputs / "notebooks" / "failed").rglob("*.ipynb") if not path.stat().st_size]:
+        empty.unlink()
     asked = {run_id for run_ids in graph["parts"].values() for run_id in run_ids}
     return 1 if failures(sorted(asked), graph["notebooks"], outputs) else 0
 
@@ -142,7 +145,8 @@ def of_tables(settings, outputs):
     lists = {name: ",".join(getattr(settings, name)) for name in usual if getattr(settings, name) != usual[name]}
     first = settings.config(next((name for name in settings.datasets if name != "partial_ilids"), "market1501"))
     one = {"profile": settings.profile, "dataset": first.dataset, "data": first.data, **lists}
-    every = {"profile": settings.profile, "data": settings.data, "runs_folder": str(outputs), **lists}
+    every = {"profile": settings.profile, "data": settings.data, "runs_folder": str(outputs)}
+    every |= {"precision": settings.precision, **lists}
     found = {}
     for path in sorted(NOTEBOOKS.glob("*.ipynb")):
         known = papermill.inspect_notebook(str(path))

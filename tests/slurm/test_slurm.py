@@ -79,7 +79,8 @@ def test_every_run_is_made_once_whatever_kills_the_driver(outputs, profile, tmp_
         # Those that were not done had another job.
         assert len(jobs()) == len(runs) + len(runs) - len(before)
         assert set(Counter(comment for state, comment in jobs() if state == "COMPLETED").values()) == {1}
-        assert {"gres:gpu:1"} == set(cluster.output("squeue", "--states=all", "--noheader", "--format=%b").split())
+        given = cluster.output("squeue", "--states=all", "--noheader", "--Format=tres-per-job:40")
+        assert set(given.split()) == {"gres:gpu:1"}
 
         notebook = outputs / "notebooks" / "08_sota_comparison.ipynb"
         subprocess.run([*command, "--allowed-rules", "notebook", "--", notebook], check=True)
