@@ -14,7 +14,11 @@ LOCK = (PROJECT / "requirements.lock").read_text()
 
 def requirements():
     """Name and lowest version of each direct dependency, those of the tests included."""
-    listed = PYPROJECT["project"]["dependencies"] + PYPROJECT["project"]["optional-dependencies"]["test"]
+    extras = PYPROJECT["project"]["optional-dependencies"]
+    own, *others = extras["test"]
+    # The extras that the tests take along.
+    named = re.fullmatch(r"gaaplib\[(.+)\]", own)[1].split(",")
+    listed = PYPROJECT["project"]["dependencies"] + others + [line for name in named for line in extras[name]]
     return [re.fullmatch(r"([a-z0-9-]+)>=([\d.]+)", line).groups() for line in listed]
 
 
