@@ -128,6 +128,9 @@ def scores(run):
     """A run's row among the scores, as words; measures with their intervals."""
     metrics = run.metrics
     config = metrics["config"]
+    if config["method"] == "histogram":
+        # It has no network.
+        config = config | dict.fromkeys(("backbone", "attention", "pooling"), "-")
     measured = (("closed", "mRA"), ("closed", "CMC(1)"), ("retrieval", "CMC(1)"), ("retrieval", "mAP"))
     return {
         "run": run.folder.name,
