@@ -104,8 +104,8 @@ def with_means(found):
         row, values = {"difference": math.nan, "verdict": TOO_FEW}, rows.difference.dropna()
         if len(values) > 1:
             spread = statistics.mean_and_spread(values)
-            verdict = tables.GAIN if spread.low > 0 else tables.LOSS if spread.high < 0 else tables.EVEN
-            row = {"difference": spread.mean, "low": spread.low, "high": spread.high, "verdict": verdict}
+            row = {"difference": spread.mean, "low": spread.low, "high": spread.high}
+            row["verdict"] = tables.side_of_zero(spread)
         index = pd.MultiIndex.from_tuples([(step, sampler, MEAN)], names=found.index.names)
         parts += [rows, pd.DataFrame([row], index=index, columns=rows.columns)]
     return pd.concat(parts)

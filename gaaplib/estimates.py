@@ -12,7 +12,7 @@ import keras
 import numpy as np
 from tqdm import tqdm
 
-from gaaplib import devices, runs, training
+from gaaplib import devices, experiment, runs, training
 from gaaplib.config import SYNTHETIC, RunConfig
 from gaaplib.datasets import DATASETS, splits, synthetic
 from gaaplib.folders import outputs_folder
@@ -22,7 +22,6 @@ from gaaplib.methods import METHODS
 KIND = ("method", "backbone", "attention", "attention_at", "last_stride", "neck")
 KIND += ("height", "width", "batch_size", "precision")
 STEPS, IDENTITIES = 3, 200
-FOLDS = 5
 # Of a notebook's own: kernel, imports, the histogram beside the run, figures. For where no run has told yet.
 OVERHEAD = 30.0
 
@@ -53,7 +52,7 @@ def images(dataset, data, variant=None, scale=1.0):
     if data == SYNTHETIC:
         return _images_of_twin(synthetic.spec_for(dataset, scale))
     found = DATASETS[dataset].read(Path(data).expanduser(), **({"variant": variant} if variant else {}))
-    roles = splits.protocol_split(found, folds=FOLDS).role.value_counts()
+    roles = splits.protocol_split(found, folds=experiment.FOLDS).role.value_counts()
     return {role: int(roles.get(role, 0)) for role in splits.ROLES}
 
 
@@ -61,7 +60,7 @@ def _images_of_twin(spec):
     """An official split as it is, else a fifth of the identities unseen; of the others 15 % validate and 15 % test."""
     counts, trained = spec.counts, spec.train_images
     if "all" in counts:
-        trained = round(trained * (1 - 1 / FOLDS))
+        trained = round(trained * (1 - 1 / experiment.FOLDS))
         counts = {"query": 0, "gallery": counts["all"] - trained}
     each = trained and spec.train_images / spec.train_ids
     held_out = round(trained * max(1, round(0.15 * each)) / each) if each >= 3 else 0

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from gaaplib import devices, runs, sources
+from gaaplib import devices, experiment, runs, sources
 from gaaplib.config import SYNTHETIC, RunConfig
 from gaaplib.folders import outputs_folder
 
@@ -21,7 +21,7 @@ SAMPLERS = ("shuffled", "identity_balanced")
 ALPHAS = (0.0, 0.25, 0.5, 0.75, 1.0)
 PLACES = ("stage2", "stage3", "last")
 POOLINGS = ("avg", "max", "gem")
-FOLDS = (0, 1, 2, 3, 4)
+FOLDS = tuple(range(experiment.FOLDS))
 SEEDS = (0, 1, 2)
 
 

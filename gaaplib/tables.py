@@ -186,8 +186,13 @@ def _difference(run, other, protocol, title):
         failed = DIVERGED in (run.metrics["status"], other.metrics["status"])
         return math.nan, math.nan, math.nan, DIVERGED if failed else UNSCORED
     found = runs.difference(run, other, title, protocol)
-    verdict = GAIN if found.low > 0 else LOSS if found.high < 0 else EVEN
+    verdict = side_of_zero(found)
     return found.estimate, found.low, found.high, verdict
+
+
+def side_of_zero(found):
+    """What the interval of a difference says, an ``Interval`` or a ``Spread``: gain, loss or not distinguishable."""
+    return GAIN if found.low > 0 else LOSS if found.high < 0 else EVEN
 
 
 def tally(gained, what):

@@ -17,6 +17,15 @@ def _seeded(request):
     yield
 
 
+@pytest.fixture(autouse=True)
+def _figures_closed():
+    import sys
+
+    yield
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")
+
+
 @pytest.fixture
 def outputs(tmp_path, monkeypatch):
     """A folder for runs and caches of one test."""

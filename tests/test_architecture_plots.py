@@ -1,4 +1,3 @@
-import matplotlib.pyplot as plt
 import pytest
 
 from gaaplib import architecture_plots, costs
@@ -9,12 +8,6 @@ from gaaplib.config import RunConfig
 @pytest.fixture(scope="module")
 def model():
     return costs.model(RunConfig("demo", backbone="resnet18", alpha=0.25))
-
-
-@pytest.fixture(autouse=True)
-def _close():
-    yield
-    plt.close("all")
 
 
 def boxes(figure):

@@ -2,6 +2,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from figure_words import words
 
 from gaaplib import map_plots, plots
 from gaaplib.localisation import auc, centre_prior, uniform
@@ -34,19 +35,6 @@ FIGURES = {
     "localisation_bars": lambda **k: map_plots.localisation_bars(TABLE, **k),
     "deletion_insertion_curves": lambda **k: map_plots.deletion_insertion_curves(CURVES, **k),
 }
-
-
-@pytest.fixture(autouse=True)
-def _close():
-    yield
-    plt.close("all")
-
-
-def words(figure):
-    """All text of a figure."""
-    figure.canvas.draw()
-    texts = [text.get_text() for axis in figure.axes for text in [*axis.texts, axis.title, axis.yaxis.label]]
-    return " ".join([*texts, figure._suptitle.get_text() if figure._suptitle else ""])
 
 
 @pytest.mark.parametrize("name", FIGURES)

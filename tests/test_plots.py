@@ -1,24 +1,11 @@
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from figure_words import words
 
 from gaaplib import plots
 
 IMAGE = np.zeros((128, 64, 3), np.uint8)
-
-
-@pytest.fixture(autouse=True)
-def _close():
-    yield
-    plt.close("all")
-
-
-def words(figure):
-    """All text of a figure."""
-    figure.canvas.draw()
-    texts = [text.get_text() for axis in figure.axes for text in [*axis.texts, axis.title]]
-    return " ".join([*texts, figure._suptitle.get_text() if figure._suptitle else ""])
 
 
 HISTORY = pd.DataFrame({"epoch": [1, 2], "loss": [2.0, 1.0], "val_loss": [2.1, 1.5], "accuracy": [0.1, 0.5]})

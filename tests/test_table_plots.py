@@ -1,27 +1,11 @@
 import math
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from figure_words import words
 
 from gaaplib import table_plots
-
-
-@pytest.fixture(autouse=True)
-def _close():
-    yield
-    plt.close("all")
-
-
-def words(figure):
-    """All text of a figure."""
-    figure.canvas.draw()
-    texts = [text.get_text() for axis in figure.axes for text in [*axis.texts, axis.title]]
-    return " ".join(
-        [figure.get_suptitle(), *texts, *(text.get_text() for legend in figure.legends for text in legend.get_texts())]
-    )
-
 
 COLUMNS = ("dataset", "backbone", "attention", "pooling", "fold", "seed", "status", "value", "low", "high", "chance")
 FOUND = pd.DataFrame(

@@ -7,7 +7,7 @@ from pathlib import Path
 import nbformat
 import pandas as pd
 
-from gaaplib import audit, runs, verdicts
+from gaaplib import audit, runs, tables, verdicts
 
 RUN_ID = re.compile(r"[\w.+-]+_fold\d_seed\d+_[0-9a-f]{8}")
 
@@ -154,10 +154,7 @@ def _score(run, metrics, protocol, title):
         return f"{scored[key]:.3f}"
     found = runs.interval(run, protocol, title)
     at_chance = found.low <= scored["chance"][key] <= found.high
-    return f"{found}{CHANCE if at_chance else ''}"
-
-
-CHANCE = "\u2020"
+    return f"{found}{tables.CHANCE if at_chance else ''}"
 
 
 def provenance(run):
@@ -238,9 +235,9 @@ def claims(found):
         ``pairs``, the rows of :func:`gaaplib.verdicts.evidence` behind the words.
     """
     said = audit.read("claims")
-    tables = audit.read("paper_tables_1_2_3"), audit.read("paper_table_4")
+    printed = audit.read("paper_tables_1_2_3"), audit.read("paper_table_4")
     evidence = pd.concat([verdicts.counted(said), verdicts.evidence(said, found.values())], ignore_index=True)
-    judged = verdicts.judged(said, evidence, audit.in_the_cells(said, *tables))
+    judged = verdicts.judged(said, evidence, audit.in_the_cells(said, *printed))
     every = []
     for claim in said.itertuples():
         own = evidence[evidence.claim == claim.claim].drop(columns=["claim", "as_published"]).to_dict("records")
