@@ -11,8 +11,9 @@ import os
 import keras
 from keras import ops
 
-# Positions of a map up to which a convolution larger than 1 x 1 is a product: 8 x 4.
-FEW_POSITIONS = 32
+# Positions of a map up to which a convolution larger than 1 x 1 is a product, 8 x 4, and up to which the
+# gradient of its inputs is one, 4 x 2: oneDNN lays out the kernel anew at each call, which so few positions do not repay.
+FEW_POSITIONS, VERY_FEW_POSITIONS = 32, 8
 
 
 def on_tensorflow():
@@ -93,6 +94,20 @@ class Conv2D(keras.layers.Conv2D):
         thinned = self.strides == (2, 2) and self.padding == "valid"
         return thinned or self.strides == (1, 1) and height * width <= FEW_POSITIONS
 
+    def _inputs_suit_patches(self, positions):
+        """Whether the gradient of the inputs is a convolution like this one, and fast as a product."""
+        alike = self.strides == (1, 1) and self.padding == "same" and all(side % 2 for side in self.kernel_size)
+        return alike and positions[0] * positions[1] <= VERY_FEW_POSITIONS
+
+    def _mirrored(self, upstream, kernel, positions):
+        """The gradient of the inputs: (batch, h, w, filters) convolved with the kernel turned by 180 degrees."""
+        import tensorflow as tf
+
+        channels = kernel.shape[2]
+        patches = _patches(upstream, self.kernel_size, 1, positions, "SAME", mirrored=True)
+        kernel = tf.transpose(tf.reshape(kernel, (-1, channels, self.filters)), (0, 2, 1))
+        return tf.reshape(tf.matmul(patches, tf.reshape(kernel, (-1, channels))), (-1, *positions, channels))
+
     def _product(self, inputs, kernel):
         """(batch, h, w, c) times a kernel (1, 1, c, filters)."""
         inputs = _thinned(inputs, self.strides)
@@ -115,9 +130,12 @@ class Conv2D(keras.layers.Conv2D):
             outputs = tf.matmul(patches, tf.reshape(weights, (-1, self.filters)))
 
             def gradients(upstream):
-                of_inputs = tf.raw_ops.Conv2DBackpropInput(
-                    input_sizes=tf.shape(x), filter=weights, out_backprop=upstream, strides=strides, padding=padding
-                )
+                if self._inputs_suit_patches(positions):
+                    of_inputs = self._mirrored(upstream, weights, positions)
+                else:
+                    of_inputs = tf.raw_ops.Conv2DBackpropInput(
+                        input_sizes=tf.shape(x), filter=weights, out_backprop=upstream, strides=strides, padding=padding
+                    )
                 of_weights = tf.matmul(patches, tf.reshape(upstream, (-1, self.filters)), transpose_a=True)
                 return of_inputs, tf.reshape(of_weights, weights.shape)
 
@@ -128,6 +146,8 @@ class Conv2D(keras.layers.Conv2D):
 
 def _thinned(inputs, strides):
     """Every second row and column of (batch, h, w, c); TensorFlow's own gradient of a strided slice is slow."""
+    if strides == (1, 1):
+        return inputs
     if strides != (2, 2) or None in inputs.shape[1:3]:
         return inputs[:, :: strides[0], :: strides[1]]
     import tensorflow as tf
@@ -147,8 +167,11 @@ def _thinned(inputs, strides):
     return thin(inputs)
 
 
-def _patches(x, size, stride, positions, padding):
-    """What a kernel sees at each position: (batch, h, w, c) to (batch * positions, rows * columns * c)."""
+def _patches(x, size, stride, positions, padding, mirrored=False):
+    """What a kernel sees at each position: (batch, h, w, c) to (batch * positions, rows * columns * c).
+
+    Mirrored, the last row and column of each patch come first.
+    """
     import tensorflow as tf
 
     if padding == "SAME":
@@ -159,6 +182,8 @@ def _patches(x, size, stride, positions, padding):
     else:
         height, width = positions
         seen = [x[:, i : i + height, j : j + width] for i in range(size[0]) for j in range(size[1])]
+    if mirrored:
+        seen.reverse()
     return tf.reshape(tf.concat(seen, axis=-1), (-1, size[0] * size[1] * x.shape[-1]))
 
 

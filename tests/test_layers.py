@@ -184,11 +184,29 @@ class OfPatches(layers.Conv2D):
 @pytest.mark.parametrize("use_bias", [True, False])
 @pytest.mark.parametrize(
     ("size", "strides", "padding"),
-    [(3, 1, "same"), (3, 1, "valid"), (2, 1, "same"), ((3, 2), 1, "same"), (3, 2, "valid"), (2, 2, "valid")],
+    [
+        (3, 1, "same"),
+        (3, 1, "valid"),
+        (2, 1, "same"),
+        ((3, 2), 1, "same"),
+        (3, 2, "valid"),
+        (2, 2, "valid"),
+    ],
 )
 @pytest.mark.parametrize("shape", [(4, 7, 5, 6), (4, 8, 6, 6), (3, 3, 4, 2)])
 def test_convolution_of_patches_equals_keras(shape, size, strides, padding, use_bias):
-    options = {"strides": strides, "use_bias": use_bias, "padding": padding}
+    assert_patches_equal_keras(shape, size, strides=strides, padding=padding, use_bias=use_bias)
+
+
+@tensorflow_only
+@pytest.mark.parametrize("size", [3, (3, 1), (1, 3), (3, 2), 2, 1])
+@pytest.mark.parametrize("shape", [(4, 4, 2, 6), (3, 2, 4, 5), (2, 1, 1, 3)])
+def test_convolution_of_patches_of_very_small_maps_equals_keras(shape, size):
+    assert shape[1] * shape[2] <= layers.VERY_FEW_POSITIONS
+    assert_patches_equal_keras(shape, size, padding="same")
+
+
+def assert_patches_equal_keras(shape, size, **options):
     _, stock = pair("Conv2D", 9, size, shape=shape, **options)
     ours = OfPatches(9, size, **options)
     ours.build(shape)
