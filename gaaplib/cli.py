@@ -236,7 +236,10 @@ def evaluate(query, gallery, mat, metric, ap, rerank, no_cameras, as_json):
 @main.command()
 @click.argument("names", nargs=-1, required=True)
 @click.option("--reference", type=click.Path(path_type=Path), help="Folder with runs/; by default outputs/reference.")
-def verify(names, reference):
+@click.option(
+    "--same", is_flag=True, help="If all is equal to the last bit, let the code that made them pass for today's."
+)
+def verify(names, reference, same):
     """Repeat the committed runs NAMES (run_ids or parts of them), and say value by value whether they agree.
 
     The repeated runs are made in outputs/verify, which is emptied first.
@@ -260,6 +263,12 @@ def verify(names, reference):
     click.echo("\n".join(repeats.in_words(table) for table in tables))
     if any((table.verdict == repeats.DIFFERENT).any() for table in tables):
         raise SystemExit(1)
+    if same:
+        try:
+            repeats.keep_same(committed, tables)
+        except ValueError as error:
+            raise click.ClickException(str(error)) from error
+        click.echo("the code that made them passes for today's from now on: gaaplib/same_code.json")
 
 
 RUN = click.option("--run", "name", required=True, help="A run's folder, or its run_id or a part of that.")

@@ -88,7 +88,7 @@ def run(config, *, outputs=None, rerun=False, verbose=0):
 def _is_there(existing, config):
     if not existing.is_done():
         return False
-    return METHODS[config.method].learns or existing.metrics["provenance"].get("code") == sources.digest()
+    return METHODS[config.method].learns or sources.is_todays(existing.metrics["provenance"].get("code"))
 
 
 def _run(config, outputs, rerun, verbose):

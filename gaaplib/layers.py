@@ -11,8 +11,8 @@ import os
 import keras
 from keras import ops
 
-# Positions of a map up to which a convolution larger than 1 x 1 is a product, 8 x 4, and up to which the
-# gradient of its inputs is one, 4 x 2: oneDNN lays out the kernel anew at each call, which so few positions do not repay.
+# Positions of a map up to which a convolution larger than 1 x 1 is a product (8 x 4), and also backwards (4 x 2):
+# oneDNN lays out the kernel anew at each call, which so few positions do not repay.
 FEW_POSITIONS, VERY_FEW_POSITIONS = 32, 8
 
 
@@ -103,14 +103,14 @@ class Conv2D(keras.layers.Conv2D):
         """The gradient of the inputs: (batch, h, w, filters) convolved with the kernel turned by 180 degrees."""
         import tensorflow as tf
 
-        channels = kernel.shape[2]
         patches = _patches(upstream, self.kernel_size, 1, positions, "SAME", mirrored=True)
-        kernel = tf.transpose(tf.reshape(kernel, (-1, channels, self.filters)), (0, 2, 1))
-        return tf.reshape(tf.matmul(patches, tf.reshape(kernel, (-1, channels))), (-1, *positions, channels))
+        turned = tf.reshape(tf.transpose(kernel, (0, 1, 3, 2)), (-1, kernel.shape[2]))
+        return tf.reshape(tf.matmul(patches, turned), (-1, *positions, kernel.shape[2]))
 
     def _product(self, inputs, kernel):
         """(batch, h, w, c) times a kernel (1, 1, c, filters)."""
-        inputs = _thinned(inputs, self.strides)
+        # A slice that leaves nothing out would still have a gradient, and a slow one.
+        inputs = inputs if self.strides == (1, 1) else _thinned(inputs, self.strides)
         batch, height, width, channels = ops.shape(inputs)
         # One product of two matrices: a stack of them would sum the kernel's gradient over copies.
         kernel = ops.reshape(kernel, (channels, self.filters))
@@ -146,8 +146,6 @@ class Conv2D(keras.layers.Conv2D):
 
 def _thinned(inputs, strides):
     """Every second row and column of (batch, h, w, c); TensorFlow's own gradient of a strided slice is slow."""
-    if strides == (1, 1):
-        return inputs
     if strides != (2, 2) or None in inputs.shape[1:3]:
         return inputs[:, :: strides[0], :: strides[1]]
     import tensorflow as tf
@@ -182,8 +180,7 @@ def _patches(x, size, stride, positions, padding, mirrored=False):
     else:
         height, width = positions
         seen = [x[:, i : i + height, j : j + width] for i in range(size[0]) for j in range(size[1])]
-    if mirrored:
-        seen.reverse()
+    seen = seen[::-1] if mirrored else seen
     return tf.reshape(tf.concat(seen, axis=-1), (-1, size[0] * size[1] * x.shape[-1]))
 
 

@@ -265,7 +265,9 @@ def done(configs, outputs=None):
 def stale(configs, outputs=None):
     """Those finished ones that other code made than today's: ``{run_id: Run}``."""
     found = done(configs, outputs)
-    return {run_id: run for run_id, run in found.items() if run.metrics["provenance"].get("code") != sources.digest()}
+    return {
+        run_id: run for run_id, run in found.items() if not sources.is_todays(run.metrics["provenance"].get("code"))
+    }
 
 
 def missing(configs, outputs=None):

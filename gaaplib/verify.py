@@ -7,11 +7,12 @@ Commit, versions, machine and seconds are ``shown`` and not judged.
 """
 
 import hashlib
+import json
 import math
 
 import pandas as pd
 
-from gaaplib import experiment, runs
+from gaaplib import experiment, runs, sources
 
 EQUAL, AGREES, DIFFERENT, SHOWN = "equal", "agrees", "different", "shown"
 
@@ -166,6 +167,34 @@ def _flat(content, above=""):
             yield from _flat(value, name)
         else:
             yield name, str(value) if isinstance(value, list) else value
+
+
+def is_same(table):
+    """Whether all of a table of :func:`compare` is equal to the last bit but for origin and seconds."""
+    judged = table[~table.value.str.contains(r"^provenance|^epoch \d+ seconds$")]
+    return bool((judged.verdict == EQUAL).all())
+
+
+def keep_same(committed, tables):
+    """Have the code of committed runs pass for today's (:func:`gaaplib.sources.is_todays`), as these tables show.
+
+    Which runs go through what was changed is for the caller to know.
+
+    Raises:
+        ValueError: a run is not the same to the last bit, or the runs are of several codes.
+    """
+    other = [run_id for run_id, table in zip(committed, tables, strict=True) if not is_same(table)]
+    if other:
+        raise ValueError(f"{other[0]} is not the same to the last bit: nothing is written down")
+    origins = [run.metrics["provenance"] for run in committed.values()]
+    codes = sorted({origin["code"] for origin in origins})
+    if len(codes) != 1:
+        raise ValueError(f"the runs are of several codes, {', '.join(codes)}: verify those of one at a time")
+    entry = {"code": codes[0], "same_as": sources.digest(), "runs": list(committed)}
+    entry["processor"] = origins[0]["processor"]
+    # Of one code the last one seen counts.
+    others = [old for old in json.loads(sources.SAME.read_text()) if old["code"] != codes[0]]
+    sources.SAME.write_text(json.dumps([*others, entry], indent=1) + "\n")
 
 
 def shown(table):

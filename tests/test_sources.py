@@ -1,5 +1,6 @@
 """The digest follows what decides a run, and nothing else."""
 
+import json
 import shutil
 
 import pytest
@@ -23,6 +24,23 @@ def copy(tmp_path, monkeypatch):
         return sources.digest.__wrapped__()
 
     return digest_with
+
+
+def test_code_passes_for_todays_where_that_was_seen(tmp_path, monkeypatch):
+    monkeypatch.setattr(sources, "SAME", tmp_path / "same_code.json")
+    # The last two went back and forth.
+    seen = [("a", "b"), ("b", "c"), ("d", "e"), ("e", "d")]
+    sources.SAME.write_text(json.dumps([{"code": code, "same_as": same_as} for code, same_as in seen]))
+    for today, others in (("c", "ab"), ("b", "a"), ("d", "e"), ("e", "d"), ("f", "")):
+        monkeypatch.setattr(sources, "digest", lambda today=today: today)
+        assert {code for code in "abcdef" if sources.is_todays(code)} == {today, *others}
+        assert not sources.is_todays(None)
+
+
+def test_the_committed_record_names_committed_runs():
+    reference = sources.FOLDER.parent / "outputs" / "reference" / "runs"
+    for entry in json.loads(sources.SAME.read_text()):
+        assert entry["runs"] and all((reference / run_id).is_dir() for run_id in entry["runs"])
 
 
 def test_what_decides_a_run_is_all_that_trains_and_scores_it():

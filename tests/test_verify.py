@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from test_runs import finish, write_run
 
-from gaaplib import runs, verify
+from gaaplib import runs, sources, verify
 from gaaplib.config import RunConfig
 
 AP = np.linspace(0, 1, 40)
@@ -118,6 +118,28 @@ def test_other_code_and_versions_are_said_and_not_judged(tmp_path):
     words = verify.in_words(table)
     assert "another code: not written down, now" in words and "another versions keras: 2.0, now" in words
     assert "commit" not in words and "seconds" not in words
+
+
+def test_code_passes_for_todays_only_where_all_is_equal_to_the_last_bit(tmp_path, monkeypatch):
+    monkeypatch.setattr(sources, "SAME", tmp_path / "same_code.json")
+    sources.SAME.write_text("[]")
+    one, two = pair(tmp_path)
+    metrics = one.metrics
+    metrics["provenance"]["code"] = "of yesterday"
+    (one.folder / "metrics.json").write_text(json.dumps(metrics))
+    committed = {one.folder.name: one}
+    assert not sources.is_todays("of yesterday")
+    with_history(two, loss=(2.1, 1.0), val_accuracy=(0.1, 0.5), seconds=(7, 8))
+    with pytest.raises(ValueError, match="is not the same to the last bit: nothing is written down"):
+        verify.keep_same(committed, [verify.compare(one, two)])
+    with_history(two, loss=(2.0, 1.0), val_accuracy=(0.1, 0.5), seconds=(7, 8))
+    verify.keep_same(committed, [verify.compare(one, two)])
+    assert sources.is_todays("of yesterday")
+    other = scored(tmp_path / "three", seed=1)
+    with pytest.raises(ValueError, match="of several codes"):
+        verify.keep_same(
+            committed | {other.folder.name: other}, [verify.compare(one, two), verify.compare(other, other)]
+        )
 
 
 def test_runs_are_found_by_a_part_of_their_name(tmp_path):

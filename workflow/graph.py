@@ -199,7 +199,7 @@ def is_there(outputs, run_id):
     from gaaplib import sources
 
     file = outputs / "runs" / run_id / "metrics.json"
-    return file.exists() and json.loads(file.read_text())["provenance"].get("code") == sources.digest()
+    return file.exists() and sources.is_todays(json.loads(file.read_text())["provenance"].get("code"))
 
 
 def reason(notebook):
