@@ -10,7 +10,7 @@ from matplotlib import patheffects
 
 from gaaplib import statistics
 from gaaplib.localisation import OPPONENTS, auc
-from gaaplib.plots import _COLOURS, COLOURS, RIGHT, WRONG, _finish_grid, mark_synthetic
+from gaaplib.plots import _COLOURS, COLOURS, RIGHT, WRONG, finish_grid, mark_synthetic
 
 MAP_COLOURS = "inferno"
 # Enough of the map to read its values, enough of the image to see the person; and the image in light greys, or a map
@@ -218,7 +218,7 @@ def _panels(rows, columns, shape):
 
 def _name(figure, title, synthetic):
     """The title at the upper edge, whatever the figure's height, so that two lines fit between it and the panels."""
-    _finish_grid(figure, title, synthetic)
+    finish_grid(figure, title, synthetic)
     for text in figure.texts:
         text.set_y(1 - GAP / figure.get_figheight())
 

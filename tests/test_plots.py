@@ -10,7 +10,6 @@ IMAGE = np.zeros((128, 64, 3), np.uint8)
 
 HISTORY = pd.DataFrame({"epoch": [1, 2], "loss": [2.0, 1.0], "val_loss": [2.1, 1.5], "accuracy": [0.1, 0.5]})
 COUNTS = pd.DataFrame({"images": [70, 15], "identities": [5, 4]}, index=["train", "val"])
-TABLE = pd.DataFrame([[0.124, 0.124], [0.124, 0.124]], index=["a", "b"], columns=["mRA", "CMC"])
 POINTS = pd.DataFrame({"printed": [0.8, 0.7, 0.6], "own": [0.9, 0.95, 0.8]}, index=["PCB", "MGN", "HCT"])
 BARS = pd.DataFrame(
     {
@@ -31,8 +30,6 @@ FIGURES = {
     "cmc_curves": lambda **k: plots.cmc_curves({"gaap": [0.2, 0.5]}, protocol="retrieval", **k),
     "counts_bars": lambda **k: plots.counts_bars(COUNTS, **k),
     "images_per_identity": lambda **k: plots.images_per_identity([1, 1, 2], **k),
-    "offsets": lambda **k: plots.offsets({"one": TABLE, "two": TABLE + 0.1}, title="offsets", **k),
-    "row_shapes": lambda **k: plots.row_shapes(TABLE, ["A", "B"], **k),
     "figures_by_method": lambda **k: plots.figures_by_method(BARS, xlabel="rank-1", **k),
     "one_against_other": lambda **k: plots.one_against_other(POINTS, **k),
     "rank_changes": lambda **k: plots.rank_changes(POINTS, **k),
@@ -51,7 +48,7 @@ def test_a_figure_says_synthetic_when_it_is_and_only_then(name, tmp_path):
 
 def test_every_figure_function_is_checked_here():
     public = {n for n, f in vars(plots).items() if callable(f) and getattr(f, "__module__", "") == "gaaplib.plots"}
-    assert {name for name in public if not name.startswith("_")} == {*FIGURES, "mark_synthetic"}
+    assert {name for name in public if not name.startswith("_")} == {*FIGURES, "finish_grid", "mark_synthetic"}
 
 
 def test_right_and_wrong_have_their_frames_and_signs():
@@ -66,15 +63,6 @@ def test_curves_show_the_numbers_they_are_given():
     figure = plots.training_curves(HISTORY)
     lines = {line.get_label(): line.get_ydata().tolist() for line in figure.axes[0].lines}
     assert lines == {"train": [2.0, 1.0], "val": [2.1, 1.5]}
-
-
-def test_a_constant_difference_is_one_colour_and_another_is_not():
-    figure = plots.offsets(
-        {"constant": TABLE, "not": pd.DataFrame([[0.2, 0.3], [0.1, 0.4]], ["a", "b"], TABLE.columns)}
-    )
-    figure.canvas.draw()
-    colours = [np.unique(axis.collections[0].get_facecolors(), axis=0) for axis in figure.axes]
-    assert [len(found) for found in colours] == [1, 4]
 
 
 def test_bars_have_their_values_intervals_and_protocols():
