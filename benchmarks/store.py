@@ -1,8 +1,9 @@
 """How fast images are decoded into a store, and random batches come out of it, and in how much memory.
 
-`python benchmarks/store.py` writes 2,000 different JPEG files of 128 x 64 and links each under as many names as make
-100,000, decodes them, verifies the store, and reads random batches of 64 from the warm store, without and with the
-paper's augmentations, which draw and resample every image anew. Nothing of it stays. The peak has the pages of the
+`python benchmarks/store.py` writes 2,000 different JPEG files of 128 x 64, as Market-1501 has them, and links each under
+as many names as make 100,000, decodes them, verifies the store, and reads random batches of 64 from the warm store,
+without and with the paper's augmentations, which draw and resample every image anew. Nothing of it stays. `--kind png`
+has files of 256 x 128 in PNG, as RPIfield's boxes are, in which decoding weighs more than Python does. The peak has the pages of the
 mapped store, too, which the system takes back when it needs them. Processor seconds for each second by the clock say
 how many cores a step keeps busy.
 """
@@ -30,12 +31,13 @@ BATCH = 64
 @click.command()
 @click.option("--images", type=click.IntRange(DISTINCT), default=100_000, show_default=True)
 @click.option("--batches", type=click.IntRange(1), default=1000, show_default=True)
-def main(images, batches):
+@click.option("--kind", type=click.Choice(["jpg", "png"]), default="jpg", show_default=True)
+def main(images, batches, kind):
     """Print images a second of each step, the cores at work, and the peak of the resident memory after it."""
     outputs_folder().mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=outputs_folder()) as folder:
         root, cache = Path(folder) / "images", Path(folder) / "cache"
-        paths = _write(root, images)
+        paths = _write(root, images, kind)
         records = pd.DataFrame({"path": paths, "pid": np.arange(images) // 20, "camid": 1, "split": "train"})
         _print_rate("nothing", 0, _clocks())
         for step, verify in (("decoding", False), ("opening", False), ("verifying", True)):
@@ -46,17 +48,18 @@ def main(images, batches):
             _read(store, batches if augmentation is None else batches // 10, augmentation, step)
 
 
-def _write(root, images):
-    """Names of JPEG files with the detail of a photograph: smooth shapes under a little noise."""
+def _write(root, images, kind):
+    """Names of files with the detail of a photograph: smooth shapes under a little noise."""
     root.mkdir()
+    height, width = (HEIGHT, WIDTH) if kind == "jpg" else (2 * HEIGHT, 2 * WIDTH)
     for number in range(DISTINCT):
         rng = np.random.default_rng(number)
-        coarse = Image.fromarray(rng.integers(0, 256, (16, 8, 3), dtype=np.uint8)).resize((WIDTH, HEIGHT))
-        noisy = np.clip(np.asarray(coarse) + rng.normal(0, 6, (HEIGHT, WIDTH, 3)), 0, 255).astype(np.uint8)
-        Image.fromarray(noisy).save(root / f"{number:07d}.jpg", quality=90)
+        coarse = Image.fromarray(rng.integers(0, 256, (16, 8, 3), dtype=np.uint8)).resize((width, height))
+        noisy = np.clip(np.asarray(coarse) + rng.normal(0, 6, (height, width, 3)), 0, 255).astype(np.uint8)
+        Image.fromarray(noisy).save(root / f"{number:07d}.{kind}", quality=90)
     for number in range(DISTINCT, images):
-        (root / f"{number:07d}.jpg").hardlink_to(root / f"{number % DISTINCT:07d}.jpg")
-    return [f"{number:07d}.jpg" for number in range(images)]
+        (root / f"{number:07d}.{kind}").hardlink_to(root / f"{number % DISTINCT:07d}.{kind}")
+    return [f"{number:07d}.{kind}" for number in range(images)]
 
 
 def _read(store, count, augmentation, step):

@@ -1,12 +1,13 @@
 import multiprocessing
 import os
 import signal
+import time
 from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from gaaplib import images
 from gaaplib.images import open_store, read_image
@@ -54,6 +55,29 @@ def test_the_rotation_mark_is_obeyed(tmp_path):
     image.save(tmp_path / "turned.png", exif=exif)
     turned = np.rot90(np.asarray(image), -1)
     assert np.array_equal(read_image(tmp_path / "turned.png", 32, 16), turned)
+
+
+ORDINARY = {
+    "as it is": {},
+    "upside down": {"exif": 3},
+    "on its side": {"exif": 6, "size": (128, 64)},
+    "a colour that is clear": {"transparency": tuple(picture(128, 64)[5, 5].tolist())},
+    "of another size": {"size": (50, 90)},
+}
+
+
+@pytest.mark.parametrize("name", ORDINARY)
+def test_a_step_left_out_changes_no_pixel(tmp_path, name):
+    options = dict(ORDINARY[name])
+    image = Image.fromarray(picture(*options.pop("size", (64, 128))[::-1]))
+    if "exif" in options:
+        orientation, options["exif"] = options["exif"], Image.Exif()
+        options["exif"][0x0112] = orientation
+    image.save(tmp_path / "image.png", **options)
+    with Image.open(tmp_path / "image.png") as image:
+        whole = images._to_rgb(ImageOps.exif_transpose(image)).convert("RGB")
+    pixels = np.asarray(whole.resize((64, 128), Image.Resampling.BILINEAR))
+    assert np.array_equal(read_image(tmp_path / "image.png", 128, 64), pixels)
 
 
 BROKEN = {
@@ -147,7 +171,7 @@ def store_file(folder, name):
 
 def build_and_die(folder, records, count, done=None):
     """Build the store, noting it every ten images; die when asked for an image of that number."""
-    images.SAVE_EVERY = 10
+    images.SAVE_EVERY, images.PIECE, images.AHEAD = 10, 1, 16
 
     def deadly(path, height, width):
         if path.name == f"{count:04d}.png":
@@ -171,7 +195,7 @@ def test_a_store_whose_process_was_killed_is_gone_on_with(tmp_path, monkeypatch)
     with pytest.warns(UserWarning, match="1 of 120"):
         store = opened(tmp_path, records)
     # At most what is decoded ahead, and nine images behind the last note, is decoded again.
-    assert 24 <= len(read) < 24 + images.AHEAD + 10
+    assert 24 <= len(read) < 24 + 16 + 10
     assert sorted(read)[-1] == "0119.png"
     (tmp_path / "cache").rename(tmp_path / "killed")
     with pytest.warns(UserWarning, match="1 of 120"):
@@ -193,6 +217,19 @@ def test_two_processes_build_one_store(tmp_path):
         process.join()
     store = opened(tmp_path, records, verify=True)
     assert found == [(store.fingerprint, store.images.sum(dtype=int))] * 2
+
+
+def test_no_more_is_decoded_ahead_than_is_said_however_slow_the_disk(tmp_path, monkeypatch):
+    monkeypatch.setattr(images, "AHEAD", 4)
+    monkeypatch.setattr(images, "PIECE", 4)
+    records = folder_of_images(tmp_path, 101)
+    read = []
+    monkeypatch.setattr(images, "read_image", lambda path, *size: read.append(path) or read_image(path, *size))
+    decoded = images._decoded(tmp_path, 32, 16, None, records.path.tolist())
+    assert np.array_equal(next(decoded), picture(seed=0))
+    time.sleep(0.3)
+    assert len(read) == 16
+    assert sum(1 for _ in decoded) == 100 and len(read) == 101
 
 
 def test_another_process_is_waited_for(tmp_path, monkeypatch):
