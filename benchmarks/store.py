@@ -1,11 +1,11 @@
 """How fast images are decoded into a store, and random batches come out of it, and in how much memory.
 
-`python benchmarks/store.py` writes 2,000 different JPEG files of 128 x 64, as Market-1501 has them, and links each under
-as many names as make 100,000, decodes them, verifies the store, and reads random batches of 64 from the warm store,
+`python benchmarks/store.py` writes 2,000 different JPEG files of 128 x 64, Market-1501's size, and links each under as
+many names as make 100,000, decodes them, verifies the store, and reads random batches of 64 from the warm store,
 without and with the paper's augmentations, which draw and resample every image anew. Nothing of it stays. `--kind png`
-has files of 256 x 128 in PNG, as RPIfield's boxes are, in which decoding weighs more than Python does. The peak has the pages of the
-mapped store, too, which the system takes back when it needs them. Processor seconds for each second by the clock say
-how many cores a step keeps busy.
+has files of 256 x 128 in PNG, as RPIfield's boxes are, in which decoding weighs more than Python does. The peak has the
+pages of the mapped store, too, which the system takes back when it needs them. Processor seconds for each second by the
+clock say how many cores a step keeps busy.
 """
 
 import os
