@@ -121,12 +121,12 @@ def open_store(root, records, height, width, cache, *, read_members=None, verify
     root, paths = Path(root), records.path.tolist()
     key = _files_key(root, paths, [path.rpartition("#")[0] for path in paths] if read_members else paths)
     folder = Path(cache) / f"images-{height}x{width}-{key[:16]}"
-    decoded = partial(_decoded, root, height, width, read_members)
+    decode = partial(decoded, root, height, width, read_members)
     files = _StoreFiles(folder, paths, height, width)
     store, _ = files.recorded()
     if verify or store["rows"] < len(paths):
         with locked(files.folder / "lock", f"decoding {files.folder}"):
-            store = files.complete(decoded, progress)
+            store = files.complete(decode, progress)
     undecodable = tuple(store["undecodable"].values())
     if undecodable:
         _report_undecodable(undecodable, len(records))
@@ -149,8 +149,16 @@ def _files_key(root, paths, files):
     return digest.hexdigest()
 
 
-def _decoded(root, height, width, read_members, paths):
-    """For each path, in order, an array, or a sentence where it cannot be decoded; a few ahead of what is asked for."""
+def decoded(root, height, width, read_members, paths):
+    """Images one after the other, decoded by several threads, a few ahead of what is asked for.
+
+    Args:
+        root, height, width, read_members: as :func:`open_store` takes them.
+        paths: list of paths of the records.
+
+    Yields:
+        For each path, in order, uint8 (height, width, 3), or a sentence where it cannot be decoded.
+    """
     if read_members:
         yield from (_pixels(image, height, width) for image in read_members(paths))
         return
@@ -208,7 +216,7 @@ class _StoreFiles:
             reason = error
         return _empty(), reason
 
-    def complete(self, decoded, progress):
+    def complete(self, decode, progress):
         """Check what is there, decode the rest, check the whole; answer what ``store.json`` says then."""
         store, digest = self._verified()
         if store["rows"] == len(self.paths):
@@ -223,7 +231,7 @@ class _StoreFiles:
             self.array.write_bytes(self.header)
         with open(self.array, "ab") as file:
             file.truncate(self._size(store["rows"]))
-            self._append(file, store, digest, decoded(self.paths[store["rows"] :]), progress)
+            self._append(file, store, digest, decode(self.paths[store["rows"] :]), progress)
         store, _ = self._verified()
         if store["rows"] < len(self.paths):
             raise OSError(f"{self.folder}: the disk gives back something else than was written; use another one")

@@ -1,11 +1,8 @@
 """A look at a data set on disk before anything is trained on it: what is there, what should be, what is broken."""
 
-import os
 import warnings
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +12,9 @@ from tqdm import tqdm
 from gaaplib.datasets import DATASETS, published
 from gaaplib.datasets.duplicates import same_bytes
 from gaaplib.datasets.records import DISTRACTOR, UNKNOWN_CAMERA, beside_expected, counts, sample
-from gaaplib.images import MAX_UNDECODABLE, read_image
+from gaaplib.images import MAX_UNDECODABLE, decoded, read_image
 
 SHOWN = 20
-PIECE = 4096
 
 
 @dataclass(frozen=True)
@@ -152,23 +148,10 @@ def _image_or_none(file, height, width):
 
 def _broken_images(dataset, root, folder, paths, progress):
     """One sentence for each image that cannot be decoded."""
-    bar = partial(tqdm, total=len(paths), desc="opening images", unit="image", disable=not progress)
-    if hasattr(dataset, "images"):
-        for _ in bar(dataset.images(root, paths)):
-            pass
-        return ()
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        # Piece by piece: a pool holds a task for each path that it is given.
-        pieces = (pool.map(partial(_trouble, folder), paths[n : n + PIECE]) for n in range(0, len(paths), PIECE))
-        return tuple(answer for answer in bar(chain.from_iterable(pieces)) if answer)
-
-
-def _trouble(folder, path):
-    try:
-        read_image(folder / path, 16, 8)
-    except ValueError as error:
-        return str(error).replace(str(folder / path), path)
-    return None
+    read_members = partial(dataset.images, root) if hasattr(dataset, "images") else None
+    answers = decoded(folder, 16, 8, read_members, paths)
+    bar = tqdm(answers, total=len(paths), desc="opening images", unit="image", disable=not progress)
+    return tuple(answer for answer in bar if isinstance(answer, str))
 
 
 def _first(lines):

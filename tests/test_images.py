@@ -225,7 +225,7 @@ def test_no_more_is_decoded_ahead_than_is_said_however_slow_the_disk(tmp_path, m
     records = folder_of_images(tmp_path, 101)
     read = []
     monkeypatch.setattr(images, "read_image", lambda path, *size: read.append(path) or read_image(path, *size))
-    decoded = images._decoded(tmp_path, 32, 16, None, records.path.tolist())
+    decoded = images.decoded(tmp_path, 32, 16, None, records.path.tolist())
     assert np.array_equal(next(decoded), picture(seed=0))
     time.sleep(0.3)
     assert len(read) == 16
