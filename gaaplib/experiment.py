@@ -217,7 +217,9 @@ def _draw(config, cache, progress):
         twins = ", ".join(synthetic.SPECS)
         raise ValueError(f"no images are drawn for dataset={config.dataset!r}, only for {twins}: give data=FOLDER")
     name = f"{SYNTHETIC}-{config.dataset}-{config.scale:g}-v{synthetic.VERSION}"
-    return synthetic.write(cache / name, synthetic.spec_for(config.dataset, config.scale), progress=progress)
+    # Two runs that begin at once would draw into one folder.
+    with locked(cache / f"{name}.lock", f"drawing {name}"):
+        return synthetic.write(cache / name, synthetic.spec_for(config.dataset, config.scale), progress=progress)
 
 
 def _is_as_published(config, root, found):

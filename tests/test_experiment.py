@@ -1,4 +1,6 @@
 import json
+import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -352,3 +354,19 @@ def test_the_real_sample_runs_to_the_end(tmp_path):
     assert counts["query"] == {"images": 24, "identities": 12, "cameras": 2}
     assert counts["gallery"]["images"] == 168
     assert counts["train"]["identities"] == 62
+
+
+def test_runs_that_begin_at_once_draw_one_after_the_other(tmp_path, monkeypatch):
+    drawing, most = [], []
+
+    def write(root, spec, progress):
+        drawing.append(root)
+        time.sleep(0.2)
+        most.append(len(drawing))
+        drawing.remove(root)
+        return root
+
+    monkeypatch.setattr(synthetic, "write", write)
+    with pytest.warns(UserWarning, match="is drawing synthetic-raid"), ThreadPoolExecutor() as pool:
+        list(pool.map(lambda _: experiment._draw(smoke(dataset="raid"), tmp_path, False), range(3)))
+    assert most == [1, 1, 1]
