@@ -13,7 +13,7 @@ from tqdm import tqdm
 from gaaplib import experiment, plan, runs, statistics
 
 MISSING, DIVERGED, UNSCORED, CHANCE = "not run", "diverged", "no score", "\u2020"
-"""What stands in a cell without a score, and behind a score whose interval contains chance."""
+"""What stands in a cell without a score, and behind a score whose interval does not lie above chance."""
 
 SETTING = (
     *("dataset", "train_dataset", "method", "backbone", "attention", "attention_at", "alpha", "pooling", "pool_over"),
@@ -42,7 +42,7 @@ def scores(configs, protocol, title, outputs=None):
     Returns:
         A DataFrame: the columns ``SETTING``; ``status`` (done, diverged, not run); ``value``, ``low``, ``high``
         (fractions, 95 % bootstrap interval, identities drawn together) and ``chance``, NaN where there is no score;
-        ``at_chance``, whether the interval contains chance; ``partnered``, ``queries`` (valid ones, or images),
+        ``at_chance``, whether the interval reaches down to chance; ``partnered``, ``queries`` (valid ones, or images),
         ``seconds`` of training, ``synthetic`` and ``run_id``.
 
     Raises:
@@ -89,7 +89,8 @@ def _row(config, run, dataset, protocol, title):
         return row
     found, chance = runs.interval(run, protocol, title), scored["chance"][runs.PROTOCOLS[protocol][title][0]]
     row |= {"value": found.estimate, "low": found.low, "high": found.high, "chance": chance}
-    row["at_chance"] = found.low <= chance <= found.high
+    # An interval below chance counts: without any hit it has no width.
+    row["at_chance"] = found.low <= chance
     row["queries"] = scored["num_valid_queries" if protocol == "retrieval" else "num_images"]
     return row
 
@@ -256,7 +257,7 @@ def side_by_side(configs, fields, measures, outputs=None):
 def marked(found):
     """A sentence on rows of :func:`scores`: how many have a score, which diverged, and which are at chance."""
     said = [f"{found.value.notna().sum()} of {len(found)} runs have a score"]
-    odd = {"diverged": found.status == DIVERGED, "not distinguishable from chance": found.at_chance.eq(True)}
+    odd = {"diverged": found.status == DIVERGED, "not above chance": found.at_chance.eq(True)}
     for what, chosen in odd.items():
         names = [f"{row.backbone} on {row.dataset}" for row in found[chosen].itertuples()]
         named = ", ".join(
@@ -380,4 +381,6 @@ def caption(protocol, title, found):
     words = f"{protocol} protocol, {title}{ap}, on {drawn}; brackets: 95 % bootstrap interval over identities"
     chance = {f"{value:.3f}" for value in found.chance.dropna()}
     words += f"; chance {chance.pop()}" if len(chance) == 1 else ""
-    return filled(words + (f"; {CHANCE}: the interval contains chance" if found.at_chance.eq(True).any() else ""))
+    return filled(
+        words + (f"; {CHANCE}: the interval reaches down to chance" if found.at_chance.eq(True).any() else "")
+    )

@@ -49,6 +49,11 @@ def test_a_row_a_planned_run_with_what_is_there(tmp_path):
     assert (row.value, row.chance, row.queries, row.partnered, row.seconds) == (0.5, 0.1, 40, 0.4, 2.0)
     assert row.low < 0.5 < row.high
     assert closed.at_chance.tolist()[2:] == [False, True]
+    # Without any hit, an interval has no width.
+    leave(ilids, tmp_path, right=0.0)
+    (none,) = tables.scores([ilids], "closed", "mRA", tmp_path).itertuples()
+    assert none.low == none.high == 0.0 < none.chance and none.at_chance
+    leave(ilids, tmp_path, right=0.1)
     assert closed.value.isna().tolist() == [True, True, False, False]
     assert tables.in_words(closed).tolist() == [
         "diverged",
@@ -56,7 +61,7 @@ def test_a_row_a_planned_run_with_what_is_there(tmp_path):
         f"0.500 [{row.low:.3f}, {row.high:.3f}]",
         "0.100 [0.000, 0.250]\u2020",
     ]
-    said = "2 of 4 runs have a score; 1 diverged: vgg16 on raid; 1 not distinguishable from chance: resnet18 on"
+    said = "2 of 4 runs have a score; 1 diverged: vgg16 on raid; 1 not above chance: resnet18 on"
     assert tables.marked(closed.reset_index()) == f"{said} partial_ilids"
     assert "\u2020" in tables.caption("closed", "mRA", closed)
     # Retrieval is scored on Partial-iLIDS itself, and nobody made that run.
