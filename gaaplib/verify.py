@@ -181,15 +181,19 @@ def keep_same(committed, tables):
     Which runs go through what was changed is for the caller to know.
 
     Raises:
-        ValueError: a run is not the same to the last bit, or the runs are of several codes.
+        ValueError: a run is not the same to the last bit, or the runs are not of one code other than today's.
     """
     other = [run_id for run_id, table in zip(committed, tables, strict=True) if not is_same(table)]
     if other:
         raise ValueError(f"{other[0]} is not the same to the last bit: nothing is written down")
     origins = [run.metrics["provenance"] for run in committed.values()]
-    codes = sorted({origin["code"] for origin in origins})
-    if len(codes) != 1:
-        raise ValueError(f"the runs are of several codes, {', '.join(codes)}: verify those of one at a time")
+    codes = sorted({origin.get("code") or "one not written down" for origin in origins})
+    if len(codes) != 1 or not origins[0].get("code"):
+        raise ValueError(
+            f"the runs are of the codes {', '.join(codes)}: expected one that all of them have written down"
+        )
+    if codes == [sources.digest()]:
+        raise ValueError("the runs are of today's code: there is nothing to write down")
     entry = {"code": codes[0], "same_as": sources.digest(), "runs": list(committed)}
     entry["processor"] = origins[0]["processor"]
     # Of one code the last one seen counts.

@@ -13,9 +13,17 @@ FIGURES = {
 
 
 @pytest.mark.parametrize("name", FIGURES)
-def test_a_figure_says_synthetic_when_it_is_and_only_then(name):
+def test_a_figure_says_synthetic_when_it_is_and_only_then(name, tmp_path):
     assert "synthetic" in words(FIGURES[name](synthetic=True))
-    assert "synthetic" not in words(FIGURES[name](synthetic=False))
+    figure = FIGURES[name](synthetic=False)
+    assert "synthetic" not in words(figure)
+    figure.savefig(tmp_path / "figure.png")
+    assert (tmp_path / "figure.png").stat().st_size > 1000
+
+
+def test_every_figure_function_is_checked_here():
+    own = {n for n, f in vars(audit_plots).items() if getattr(f, "__module__", "") == audit_plots.__name__}
+    assert own == {*FIGURES}
 
 
 def test_rows_of_a_shape_are_lines_of_one_panel():

@@ -184,14 +184,7 @@ class OfPatches(layers.Conv2D):
 @pytest.mark.parametrize("use_bias", [True, False])
 @pytest.mark.parametrize(
     ("size", "strides", "padding"),
-    [
-        (3, 1, "same"),
-        (3, 1, "valid"),
-        (2, 1, "same"),
-        ((3, 2), 1, "same"),
-        (3, 2, "valid"),
-        (2, 2, "valid"),
-    ],
+    [(3, 1, "same"), (3, 1, "valid"), (2, 1, "same"), ((3, 2), 1, "same"), (3, 2, "valid"), (2, 2, "valid")],
 )
 @pytest.mark.parametrize("shape", [(4, 7, 5, 6), (4, 8, 6, 6), (3, 3, 4, 2)])
 def test_convolution_of_patches_equals_keras(shape, size, strides, padding, use_bias):

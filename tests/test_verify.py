@@ -136,10 +136,16 @@ def test_code_passes_for_todays_only_where_all_is_equal_to_the_last_bit(tmp_path
     verify.keep_same(committed, [verify.compare(one, two)])
     assert sources.is_todays("of yesterday")
     other = scored(tmp_path / "three", seed=1)
-    with pytest.raises(ValueError, match="of several codes"):
+    with pytest.raises(ValueError, match="of the codes .*, of yesterday: expected one"):
         verify.keep_same(
             committed | {other.folder.name: other}, [verify.compare(one, two), verify.compare(other, other)]
         )
+    with pytest.raises(ValueError, match="of today's code"):
+        verify.keep_same({other.folder.name: other}, [verify.compare(other, other)])
+    del metrics["provenance"]["code"]
+    (one.folder / "metrics.json").write_text(json.dumps(metrics))
+    with pytest.raises(ValueError, match="of the codes one not written down: expected one"):
+        verify.keep_same(committed, [verify.compare(one, one)])
 
 
 def test_runs_are_found_by_a_part_of_their_name(tmp_path):
