@@ -6,6 +6,7 @@ The runs are those of a stand-in that takes no time; tests/test_survival.py and 
 import importlib.util
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -46,9 +47,9 @@ def settings(**more):
     return [f"{name}={value}" for name, value in {**SETTINGS, "gaap": STAND_IN, **more}.items()]
 
 
-def alone(outputs, *options):
-    """Snakemake on the matrix, without the plan and the notebooks around it."""
-    runs = {config.run_id: config for config in RUNS.values()}
+def alone(outputs, *options, configs=None):
+    """Snakemake on the matrix, or on other runs, without the plan and the notebooks around it."""
+    runs = {config.run_id: config for config in configs or RUNS.values()}
     graph = {"runs": SCRIPT.described(runs, {}), "parts": {"matrix": list(runs)}, "notebooks": {}, "gaap": STAND_IN}
     file = outputs / "cache" / "graph.json"
     file.write_text(json.dumps(graph))
@@ -112,6 +113,21 @@ def test_after_its_death_the_same_command_finishes_the_rest(graph, outputs):
     assert graph(*alone(outputs)).returncode == 0
     assert asked(outputs) == {"noneavg": 1, "classavg": 2, "classmax": 1}
     assert json.loads(done.read_text())["provenance"]["code"] == sources.digest()
+
+
+def test_runs_that_were_copied_are_not_made_again(graph, outputs):
+    crossings = Plan.parse(**SETTINGS | {"datasets": "market1501,raid"}).crossings()
+    scored = next(config for config in crossings if config.train_dataset)
+    command = alone(outputs, configs=[scored.training(), scored])
+    assert graph(*command).returncode == 0
+    begun = (outputs / "asked").read_text()
+    assert begun.splitlines() == [f"runs/{run.run_id}/notebook.ipynb" for run in (scored.training(), scored)]
+    # A copy may give the source a later time than what was made from it, and Snakemake's own records stay behind.
+    copied = outputs / "runs" / scored.training().run_id / "metrics.json"
+    shutil.rmtree(outputs / ".snakemake")
+    os.utime(copied, (time.time() + 60, time.time() + 60))
+    assert graph(*command).returncode == 0
+    assert (outputs / "asked").read_text() == begun
 
 
 @pytest.mark.parametrize(
