@@ -259,7 +259,7 @@ def _trained(config, data, source, result, verbose):
     if source is not None:
         classes = source.metrics["counts"]["train"]["identities"]
         method = METHODS[config.method](config, classes)
-        method.model.load_weights(source.folder / "model.keras")
+        method.model.load_weights(source.model_file)
         return method, source.history
     learns = METHODS[config.method].learns
     if learns and data.num_classes < 2:

@@ -270,7 +270,8 @@ def find_run(name, outputs=None):
         outputs: None: :func:`gaaplib.folders.outputs_folder`.
 
     Raises:
-        ValueError: there is no such run, or more than one; it has no model, or diverged.
+        ValueError: there is no such run, or more than one; or it diverged.
+        FileNotFoundError: it has no model.
     """
     known = {run.folder.name: run for run in runs.finished(outputs)}
     tests = (name.__eq__, lambda run_id: run_id.startswith(name), lambda run_id: name in run_id)
@@ -281,8 +282,7 @@ def find_run(name, outputs=None):
         listed = "\n  ".join(known) or "none; gaap run 02_train makes one"
         raise ValueError(f"{'more than one run' if found else 'no run'} {name!r}; finished runs:\n  {listed}")
     (run,) = found
-    if not (run.folder / "model.keras").is_file():
-        raise ValueError(f"{run.folder} has no model.keras (reference runs have none): train it with gaap run 02_train")
+    _ = run.model_file  # Says so where there is none.
     if run.metrics["status"] != "done":
         raise ValueError(f"{run.folder.name} {run.metrics['status']} ({run.metrics['reason']}): its model says nothing")
     return run

@@ -65,11 +65,26 @@ class Run:
         with np.load(self.folder / "per_image.npz", allow_pickle=False) as arrays:
             return dict(arrays)
 
+    @property
+    def model_file(self):
+        """Path of the trained model.
+
+        Raises:
+            FileNotFoundError: the run has none, as those that are committed; it says what to do.
+        """
+        path = self.folder / "model.keras"
+        if not path.is_file():
+            raise FileNotFoundError(
+                f"{self.folder} has no model.keras (committed reference runs have none, to be small): move that folder "
+                "out of outputs/runs, and gaap run 02_train trains it again"
+            )
+        return path
+
     def model(self):
         """The trained model, from images (batch, height, width, 3) to a dict of outputs."""
         import gaaplib.methods  # noqa: F401 - registers the layers that a saved model may have
 
-        return keras.saving.load_model(self.folder / "model.keras", compile=False, safe_mode=True)
+        return keras.saving.load_model(self.model_file, compile=False, safe_mode=True)
 
     @property
     def checkpoint(self):

@@ -265,6 +265,10 @@ def test_every_twin_is_drawn_read_and_split(name, cache):
 
 
 def test_a_run_may_score_a_model_of_another_data_set(finished, cache):
+    model = finished.model_file.rename(cache / "elsewhere.keras")
+    with pytest.raises(FileNotFoundError, match=f"{finished.folder.name} has no model.keras .*trains it again"):
+        experiment.run(smoke(dataset="partial_ilids"), outputs=cache)
+    model.rename(finished.folder / "model.keras")
     run = experiment.run(smoke(dataset="partial_ilids"), outputs=cache)
     assert run.metrics["closed"] is None
     assert run.metrics["retrieval"]["num_valid_queries"] == run.metrics["counts"]["query"]["images"] > 10

@@ -198,7 +198,7 @@ def test_a_run_is_found_by_its_folder_its_name_or_a_part_of_it(tmp_path):
 
 def test_a_run_without_a_model_that_says_something_is_refused(tmp_path):
     run = write_run(tmp_path, [0.25, 0.75])
-    with pytest.raises(ValueError, match="no model.keras .reference runs have none.*gaap run 02_train"):
+    with pytest.raises(FileNotFoundError, match="no model.keras .committed reference runs.*gaap run 02_train"):
         explorer.find_run(run.folder.name, tmp_path)
     (run.folder / "model.keras").touch()
     finish(run, status="diverged", reason="loss is nan in epoch 1", retrieval=None)
