@@ -9,6 +9,7 @@ import pandas as pd
 from scipy import stats
 
 from gaaplib import plots, runs, statistics
+from gaaplib.config import NO_TRAINING_SET, RunConfig
 from gaaplib.folders import project_folder
 
 PRINTED, OWN, HERE, DRAWN = plots.WAYS
@@ -53,12 +54,14 @@ def measured(found):
     """Results of runs in the form of ``our_results.csv``, with the retrieval protocol's rank-1 and mAP.
 
     One run of a kind has bootstrap intervals over its queries; several (folds, seeds) are averaged, with a t interval
-    over the runs. Diverged runs have no scores and are left out.
+    over the runs. Left out are diverged runs, which have no scores, and models of another data set than the usual one:
+    how well they carry over is a question of its own.
     """
     kinds = {}
     for run in found:
-        if run.metrics["retrieval"] is not None:
-            kinds.setdefault(_kind(run.metrics), []).append(run)
+        config = RunConfig(**run.metrics["config"])
+        if run.metrics["retrieval"] is not None and config.train_dataset == NO_TRAINING_SET.get(config.dataset):
+            kinds.setdefault(_kind(config), []).append(run)
     rows = []
     for kind, members in sorted(kinds.items()):
         scores = [*_scores(members, "CMC(1)"), *_scores(members, "mAP")]
@@ -67,15 +70,23 @@ def measured(found):
     return pd.DataFrame(rows, columns=RESULTS)
 
 
-def _kind(metrics):
+def _kind(config):
     """What two runs share if one is the other with another fold or seed; in the order of ``RESULTS``."""
-    config, data = metrics["config"], metrics["data"]
-    model = [config[name] for name in ("backbone", "attention", "pooling")] if config["method"] != "histogram" else []
+    data = {name: getattr(config, name) for name in ("dataset", "data", "variant", "train_dataset", "train_data")}
+    same = {"backbone": config.backbone, "precision": config.precision}
+    usual = RunConfig(config.profile, **data, **same).to_dict() | {name: getattr(config, name) for name in _NAMED}
+    changes = [f"{name}={value}" for name, value in config.to_dict().items() if value != usual[name]]
+    model = [] if config.method == "histogram" else [config.backbone, config.attention, config.pooling]
     # The paper's GAAP is the block of Eq. 4 with average pooling; anything else is an ablation of it.
-    ablation = config["method"] == "gaap" and model[1:] != ["class", "avg"]
-    name = " ".join(["ablation" if ablation else config["method"], *model])
-    setting = (config["height"], config["width"], config["weights"] or "from scratch", config["ap"])
-    return name, data["name"], *setting, data["synthetic"]
+    ablation = config.method == "gaap" and (model[1:] != ["class", "avg"] or changes)
+    rounded = [] if config.precision == "float32" else [config.precision]
+    name = " ".join(["ablation" if ablation else config.method, *model, config.profile, *changes, *rounded])
+    setting = (config.height, config.width, config.weights or "from scratch", config.ap)
+    return name, config.data_name, *setting, config.is_synthetic
+
+
+# What the name of a result or another column says anyway, and what the average is over.
+_NAMED = ("method", "attention", "pooling", "height", "width", "weights", "ap", "fold", "seed")
 
 
 def three_ways(dataset, measure, table_4, published, results):
@@ -120,9 +131,13 @@ def three_ways(dataset, measure, table_4, published, results):
 
 
 def side_by_side(figures):
-    """The figures of :func:`three_ways`, a row a method and a column a way; of several the first, missing ones NaN."""
-    table = figures.groupby(["method", "way"], sort=False).value.first().unstack("way")
-    return table.reindex(index=figures.method.unique(), columns=[way for way in plots.WAYS if way in table])
+    """The figures of :func:`three_ways`, a row a method and a column a way; of several the first, missing ones NaN.
+
+    Those on drawn images are left out: there is nothing that they could stand beside.
+    """
+    real = figures[figures.way != DRAWN]
+    table = real.groupby(["method", "way"], sort=False).value.first().unstack("way")
+    return table.reindex(index=real.method.unique(), columns=[way for way in plots.WAYS if way in table])
 
 
 def _size(row):
@@ -141,7 +156,8 @@ def _scores(members, title):
         found = statistics.bootstrap_mean(value(queries)[queries["valid"]], queries["pid"][queries["valid"]])
         return found.estimate, found.low, found.high
     spread = statistics.mean_and_spread([run.metrics["retrieval"][key] for run in members])
-    return spread.mean, spread.low, spread.high
+    # Few runs that differ have an interval beyond what a fraction can be.
+    return spread.mean, max(spread.low, 0.0), min(spread.high, 1.0)
 
 
 @dataclass(frozen=True)

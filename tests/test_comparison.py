@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from oracles import audit as oracle
+from test_runs import write_run
 from test_verdicts import pair
 
 from gaaplib import audit, comparison, runs
@@ -15,7 +16,7 @@ def test_results_of_runs_have_intervals_over_queries_or_over_runs(tmp_path):
     pair(tmp_path, 0.8, 0.5, data="somewhere")
     one = comparison.measured(runs.finished(tmp_path)).set_index("method")
     assert tuple(one.reset_index().columns) == tuple(comparison.RESULTS)
-    row = one.loc["gaap resnet18 class avg"]
+    row = one.loc["gaap resnet18 class avg smoke"]
     assert row.rank1 == 0.8
     assert row.rank1_low < 0.8 < row.rank1_high
     assert (row.dataset, row.height, row.width, row.pretraining, row.ap) == (
@@ -28,9 +29,38 @@ def test_results_of_runs_have_intervals_over_queries_or_over_runs(tmp_path):
     assert not row.synthetic
     pair(tmp_path, 0.8, 0.5, data="somewhere", seed=1)
     two = comparison.measured(runs.finished(tmp_path)).set_index("method")
-    assert "ablation resnet18 none avg" in two.index
-    assert two.loc["gaap resnet18 class avg", "source"] == "2 runs"
-    assert two.loc["gaap resnet18 class avg", "rank1"] == pytest.approx(0.6)
+    assert "ablation resnet18 none avg smoke" in two.index
+    assert two.loc["gaap resnet18 class avg smoke", "source"] == "2 runs"
+    assert two.loc["gaap resnet18 class avg smoke", "rank1"] == pytest.approx(0.6)
+
+
+def test_only_folds_and_seeds_are_averaged(tmp_path):
+    kept = {
+        "alpha": 0.25,
+        "sampler": "shuffled",
+        "pool_over": "class",
+        "precision": "mixed_bfloat16",
+    }
+    for name, value in [("fold", 0), ("fold", 1), ("seed", 1), *kept.items()]:
+        write_run(tmp_path, np.full(60, 0.5), attention="class", **{name: value})
+    write_run(tmp_path, np.full(60, 0.5), attention="class", dataset="raid", train_dataset="market1501")
+    found = comparison.measured(runs.finished(tmp_path)).set_index("method").source.to_dict()
+    name = "resnet18 class avg smoke"
+    several = {f"gaap {name}": "3 runs"}
+    assert several.items() <= found.items()
+    assert set(found) - set(several) == {
+        f"ablation {name} alpha=0.25",
+        f"ablation {name} sampler=shuffled",
+        f"ablation {name} pool_over=class",
+        f"gaap {name} mixed_bfloat16",
+    }
+
+
+def test_an_interval_of_fractions_ends_at_zero_and_one(tmp_path):
+    for seed, share in enumerate((0.1, 0.9)):
+        write_run(tmp_path, np.full(60, share), mAP=share, seed=seed)
+    (row,) = comparison.measured(runs.finished(tmp_path)).itertuples()
+    assert (row.source, row.mAP_low, row.mAP, row.mAP_high) == ("2 runs", 0, 0.5, 1)
 
 
 def test_three_ways_side_by_side(tmp_path):
@@ -47,11 +77,13 @@ def test_three_ways_side_by_side(tmp_path):
     )
     found = comparison.three_ways("market1501", "rank1", TABLE_4, published, results)
     table = comparison.side_by_side(found)
-    assert table.index.tolist() == [*TABLE_4.method.drop_duplicates(), "ablation"]
+    assert table.index.tolist() == [*TABLE_4.method.drop_duplicates()]
+    assert table.columns.tolist() == [comparison.PRINTED, comparison.OWN, comparison.HERE]
     assert table.loc["PCB", [comparison.PRINTED, comparison.OWN, comparison.HERE]].tolist() == [0.808, 0.923, 0.7]
     assert np.isnan(table.loc["HAN", comparison.OWN])
     assert np.isnan(table.loc["GAAP", comparison.HERE])
-    assert table.loc[["GAAP", "ablation"], comparison.DRAWN].tolist() == [0.8, 0.5]
+    drawn = found[found.way == comparison.DRAWN].set_index("method").value
+    assert drawn.to_dict() == {"GAAP": 0.8, "ablation": 0.5}
     protocols = found[found.method == "PCB"].protocol.tolist()
     assert protocols[-1] == "mine, 384 x 128, pre-training unknown, AP convention unknown"
     unmarked = pd.DataFrame([row | {"dataset": "synthetic-raid", "synthetic": None}])
