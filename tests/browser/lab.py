@@ -29,7 +29,7 @@ SETTINGS = {
 
 
 class Lab:
-    """The server, on copies of the notebooks that are set to the smoke profile and have no outputs.
+    """The server, on copies of the notebooks that have no outputs; those that train are set to the smoke profile.
 
     A context: entered it answers, left it is gone with its kernels.
 
@@ -124,12 +124,13 @@ def _copy_project(notebooks):
 
 
 def _prepared(path):
-    """The notebook in the smoke profile where it has profiles, without outputs: what is seen later was made later."""
+    """The notebook without outputs: what is seen later was made later. One that reads finished runs does so here."""
     notebook = load_notebook_node(str(path))
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
-    if "profile" in papermill.inspect_notebook(str(path)):
+    known = papermill.inspect_notebook(str(path))
+    if "profile" in known and "runs_folder" not in known:
         notebook = parameterize_notebook(notebook, {"profile": "smoke"})
     return notebook
 

@@ -1,4 +1,4 @@
-"""Each notebook runs in JupyterLab from top to bottom, in the smoke profile; the explorer answers key and mouse."""
+"""Each notebook runs in JupyterLab from top to bottom, what it trains in the smoke profile; the explorer answers."""
 
 import pytest
 from browser.explorer import CELLS, answered, choose_another, dropdown, press
