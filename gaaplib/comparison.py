@@ -55,13 +55,14 @@ def measured(found):
 
     One run of a kind has bootstrap intervals over its queries; several (folds, seeds) are averaged, with a t interval
     over the runs. Left out are diverged runs, which have no scores, and models of another data set than the usual one:
-    how well they carry over is a question of its own.
+    how well they carry over is a question of its own. Photographs of other counts than the published ones are called
+    another data set.
     """
     kinds = {}
     for run in found:
         config = RunConfig(**run.metrics["config"])
         if run.metrics["retrieval"] is not None and config.train_dataset == NO_TRAINING_SET.get(config.dataset):
-            kinds.setdefault(_kind(config), []).append(run)
+            kinds.setdefault(_kind(config, run.metrics["data"]["as_published"]), []).append(run)
     rows = []
     for kind, members in sorted(kinds.items()):
         scores = [*_scores(members, "CMC(1)"), *_scores(members, "mAP")]
@@ -70,8 +71,10 @@ def measured(found):
     return pd.DataFrame(rows, columns=RESULTS)
 
 
-def _kind(config):
+def _kind(config, as_published):
     """What two runs share if one is the other with another fold or seed; in the order of ``RESULTS``."""
+    # Photographs that only lie in a data set's layout, or a part of it, do not stand beside what others measured on it.
+    name_of_data = config.data_name + ("" if config.is_synthetic or as_published else ", other images")
     data = {name: getattr(config, name) for name in ("dataset", "data", "variant", "train_dataset", "train_data")}
     same = {"backbone": config.backbone, "precision": config.precision}
     usual = RunConfig(config.profile, **data, **same).to_dict() | {name: getattr(config, name) for name in _NAMED}
@@ -82,7 +85,7 @@ def _kind(config):
     rounded = [] if config.precision == "float32" else [config.precision]
     name = " ".join(["ablation" if ablation else config.method, *model, config.profile, *changes, *rounded])
     setting = (config.height, config.width, config.weights or "from scratch", config.ap)
-    return name, config.data_name, *setting, config.is_synthetic
+    return name, name_of_data, *setting, config.is_synthetic
 
 
 # What the name of a result or another column says anyway, and what the average is over.

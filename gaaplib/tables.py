@@ -43,7 +43,8 @@ def scores(configs, protocol, title, outputs=None):
         A DataFrame: the columns ``SETTING``; ``status`` (done, diverged, not run); ``value``, ``low``, ``high``
         (fractions, 95 % bootstrap interval, identities drawn together) and ``chance``, NaN where there is no score;
         ``at_chance``, whether the interval reaches down to chance; ``partnered``, ``queries`` (valid ones, or images),
-        ``seconds`` of training, ``synthetic`` and ``run_id``.
+        ``seconds`` of training, ``synthetic``, ``as_published`` (whether photographs are as many as those of the
+        published data set) and ``run_id``.
 
     Raises:
         ValueError: an unknown protocol or measure.
@@ -84,6 +85,7 @@ def _row(config, run, dataset, protocol, title):
     metrics = run.metrics
     spent = metrics["provenance"]["seconds"].get("training")
     row |= {"status": metrics["status"], "partnered": metrics["partnered_share"], "seconds": spent}
+    row["as_published"] = metrics["data"]["as_published"]
     scored = metrics[protocol]
     if scored is None:
         return row
@@ -98,7 +100,7 @@ def _row(config, run, dataset, protocol, title):
 COLUMNS = (
     *SETTING,
     *("status", "value", "low", "high", "chance", "at_chance", "partnered", "queries", "seconds", "synthetic"),
-    "run_id",
+    *("as_published", "run_id"),
 )
 
 
@@ -376,6 +378,8 @@ def absent(configs, outputs=None):
 def caption(protocol, title, found):
     """What has to stand at every table and figure: protocol, measure, AP convention, drawn or real, marks."""
     drawn = "drawn (synthetic) images" if found.synthetic.all() else "photographs"
+    others = found[~found.synthetic.astype(bool) & found.as_published.eq(False)].reset_index().dataset.unique()
+    drawn += f" (not those that were published as {' and '.join(others)})" if len(others) else ""
     has_ap = "retrieval" in protocol and ("mAP" in title or "mINP" in title)
     ap = ", AP of the step convention" if has_ap else ""
     words = f"{protocol} protocol, {title}{ap}, on {drawn}; brackets: 95 % bootstrap interval over identities"

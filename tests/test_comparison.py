@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -61,6 +63,18 @@ def test_an_interval_of_fractions_ends_at_zero_and_one(tmp_path):
         write_run(tmp_path, np.full(60, share), mAP=share, seed=seed)
     (row,) = comparison.measured(runs.finished(tmp_path)).itertuples()
     assert (row.source, row.mAP_low, row.mAP, row.mAP_high) == ("2 runs", 0, 0.5, 1)
+
+
+def test_photographs_in_the_layout_of_a_data_set_are_not_that_data_set(tmp_path):
+    run = write_run(tmp_path, np.full(60, 0.5), data="somewhere")
+    assert comparison.measured([run]).dataset.tolist() == ["market1501"]
+    content = run.metrics
+    content["data"]["as_published"] = False
+    (run.folder / "metrics.json").write_text(json.dumps(content))
+    found = comparison.measured([run])
+    assert found.dataset.tolist() == ["market1501, other images"]
+    ways = comparison.three_ways("market1501", "rank1", TABLE_4, audit.read("published_methods"), found).way
+    assert set(ways) == {comparison.PRINTED, comparison.OWN}
 
 
 def test_three_ways_side_by_side(tmp_path):

@@ -124,7 +124,16 @@ def test_photographs_are_not_called_synthetic(tmp_path):
     plan = Plan("smoke", data=str(tmp_path), backbones=("resnet18",), datasets=("raid",), precision="float32")
     found = tables.scores(plan.matrix(), "closed", "mRA", tmp_path)
     assert "ours, fold 0" in tables.beside_paper(found, PRINTED, "II")
-    assert "on photographs" in tables.caption("closed", "mRA", found)
+    assert "on photographs;" in tables.caption("closed", "mRA", found)
+    # Photographs that only lie in its layout are not those of the data set.
+    first, second, _ = plan.matrix()
+    leave(first, tmp_path)
+    assert "on photographs;" in tables.caption("closed", "mRA", tables.scores([first], "closed", "mRA", tmp_path))
+    data = {"fingerprint": "f", "undecodable": 0, "as_published": False}
+    finish(leave(second, tmp_path), data=data, closed={"chance": CHANCE, "num_images": 40})
+    found = tables.scores(plan.matrix(), "closed", "mRA", tmp_path)
+    said = tables.caption("closed", "mRA", found).replace("\n  ", " ")
+    assert "on photographs (not those that were published as raid);" in said
 
 
 @pytest.mark.parametrize(
