@@ -89,6 +89,9 @@ def outputs(tmp_path_factory):
     notebook(outputs / "notebooks" / "02_train.ipynb", *cells)
     notebook(outputs / "notebooks" / "synthetic-raid" / "01_data.ipynb", prose("# 1 · Other"), code("x", failed()))
     (outputs / "notebooks" / "08_sota_comparison.ipynb").write_text('{"cells": [')
+    # What a graph that was killed leaves of a log that became a notebook.
+    (outputs / "notebooks" / "failed").mkdir()
+    (outputs / "notebooks" / "failed" / "02_train.ipynb").touch()
     return outputs
 
 

@@ -192,6 +192,9 @@ def failures(outputs):
     kept = [path for path in outputs.glob("runs/*/notebook.ipynb") if not (path.parent / "metrics.json").exists()]
     found = []
     for path in sorted([*kept, *outputs.glob("notebooks/*.ipynb"), *outputs.glob("notebooks/*/*.ipynb")]):
+        # Snakemake leaves an empty file where a log was, and was moved away; a graph that was killed does not clear up.
+        if path.parent.name == "failed" and not path.stat().st_size and (path.parents[1] / path.name).exists():
+            continue
         traceback = _traceback(path)
         if traceback is not None:
             name = path.parent.name if path.name == "notebook.ipynb" else path.stem
