@@ -118,6 +118,7 @@ reference: plan ## Copy the small files of the planned runs that are there to ou
 		cp outputs/runs/$$run/*.json outputs/runs/$$run/history.csv $(REFERENCE)/$$run/; \
 		cp outputs/runs/$$run/per_*.npz $(REFERENCE)/$$run/ || true; \
 	done
+	@echo "The committed notebooks show these runs; to bring them up to date: make notebooks"
 
 report: install ## Build outputs/report/index.html from notebooks and runs, to be read without a network
 	$(BIN)/python workflow/report/build.py
