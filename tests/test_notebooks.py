@@ -130,6 +130,15 @@ def printed(notebook):
     return "\n".join(str(output.get("text", "")) for cell in notebook.cells for output in cell.get("outputs", []))
 
 
+def test_the_readme_quotes_what_the_notebooks_print():
+    section = (FOLDER.parent / "README.md").read_text().split("## What came out")[1].split("\n## ")[0]
+    blocks = section.split("```")[1::2]
+    quoted = [line.split(maxsplit=1) for block in blocks for line in block.removeprefix("text").split("\n") if line]
+    assert len(quoted) > 5
+    for notebook, words in quoted:
+        assert words in " ".join(printed(read(notebook)).split()), words
+
+
 def test_notebooks_that_read_runs_take_real_and_synthetic_ones(reader_name, tmp_path):
     for source in ("synthetic", "somewhere"):
         write_runs(tmp_path / "outputs", data=source)
