@@ -82,8 +82,8 @@ def _kind(config, as_published):
     model = [] if config.method == "histogram" else [config.backbone, config.attention, config.pooling]
     # The paper's GAAP is the block of Eq. 4 with average pooling; anything else is an ablation of it.
     ablation = config.method == "gaap" and (model[1:] != ["class", "avg"] or changes)
-    rounded = [] if config.precision == "float32" else [config.precision]
-    name = " ".join(["ablation" if ablation else config.method, *model, config.profile, *changes, *rounded])
+    precision = [] if config.precision == "float32" else [config.precision]
+    name = " ".join(["ablation" if ablation else config.method, *model, config.profile, *changes, *precision])
     setting = (config.height, config.width, config.weights or "from scratch", config.ap)
     return name, name_of_data, *setting, config.is_synthetic
 

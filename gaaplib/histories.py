@@ -10,7 +10,10 @@ LOSSES = {"gaap": ("loss", "cross-entropy"), "triplet": ("pooled_loss", "batch-h
 LEVELS = (0.1, 0.25, 0.5, 0.75)
 """Validation accuracies that are waited for."""
 
-SETTING = ("name", "method", "attention", "run_id", "synthetic", "status", "chance", "loss_name")
+SETTING = (
+    *("name", "dataset", "method", "attention", "run_id"),
+    *("synthetic", "as_published", "status", "chance", "loss_name"),
+)
 CURVES = ("epoch", "seconds", "accuracy", "val_accuracy", "loss", "val_loss")
 
 
@@ -22,9 +25,10 @@ def curves(configs, outputs=None):
         outputs: folder with ``runs/``; None: :func:`gaaplib.folders.outputs_folder`.
 
     Returns:
-        A DataFrame: ``name`` of the run in words, ``method``, ``attention``, ``run_id``, ``synthetic``, ``status``
-        (done, diverged, not run), ``chance`` of an accuracy, ``loss_name``; ``epoch``, ``seconds`` since the start,
-        ``accuracy`` and ``val_accuracy`` (share of images), ``loss`` and ``val_loss``: what the network learns from.
+        A DataFrame: ``name`` of the run in words, ``dataset``, ``method``, ``attention``, ``run_id``, ``synthetic``,
+        ``as_published`` as of :func:`gaaplib.tables.scores`, ``status`` (done, diverged, not run), ``chance`` of an
+        accuracy, ``loss_name``; ``epoch``, ``seconds`` since the start, ``accuracy`` and ``val_accuracy`` (share of
+        images), ``loss`` and ``val_loss``: what the network learns from.
     """
     finished = plan.done(configs, outputs)
     rows = [row for config in configs for row in _rows(config, finished.get(config.run_id))]
@@ -38,7 +42,7 @@ def name(config):
 
 def _rows(config, run):
     loss, loss_name = LOSSES[config.method]
-    setting = {column: getattr(config, column) for column in ("method", "attention", "run_id")}
+    setting = {column: getattr(config, column) for column in ("dataset", "method", "attention", "run_id")}
     setting |= {
         "name": name(config),
         "loss_name": loss_name,
@@ -50,6 +54,7 @@ def _rows(config, run):
     metrics, history = run.metrics, run.history
     identities = metrics["counts"].get("train", {}).get("identities")
     setting |= {"status": metrics["status"], "chance": identities and 1 / identities}
+    setting["as_published"] = metrics["data"]["as_published"]
     # Of several outputs each has its own accuracy and loss.
     prefix = "logits_" if "logits_accuracy" in history else ""
     columns = ["epoch", "seconds", f"{prefix}accuracy", f"val_{prefix}accuracy", loss, f"val_{loss}"]
@@ -142,5 +147,5 @@ def caption(found):
     Args:
         found: DataFrame of :func:`curves`.
     """
-    drawn = "drawn (synthetic) images" if found.synthetic.all() else "photographs"
-    return f"accuracy: share of images whose identity, one that was trained on, has the highest score; on {drawn}"
+    measure = "accuracy: share of images whose identity, one that was trained on, has the highest score"
+    return f"{measure}; on {tables.images(found)}"

@@ -91,10 +91,14 @@ def _row(config, run, dataset, protocol, title):
         return row
     found, chance = runs.interval(run, protocol, title), scored["chance"][runs.PROTOCOLS[protocol][title][0]]
     row |= {"value": found.estimate, "low": found.low, "high": found.high, "chance": chance}
-    # An interval below chance counts: without any hit it has no width.
-    row["at_chance"] = found.low <= chance
+    row["at_chance"] = is_at_chance(found, chance)
     row["queries"] = scored["num_valid_queries" if protocol == "retrieval" else "num_images"]
     return row
+
+
+def is_at_chance(interval, chance):
+    """Whether an interval does not lie above chance. One below it counts: without any hit it has no width."""
+    return interval.low <= chance
 
 
 COLUMNS = (
@@ -377,14 +381,22 @@ def absent(configs, outputs=None):
 
 def caption(protocol, title, found):
     """What has to stand at every table and figure: protocol, measure, AP convention, drawn or real, marks."""
-    drawn = "drawn (synthetic) images" if found.synthetic.all() else "photographs"
-    others = found[~found.synthetic.astype(bool) & found.as_published.eq(False)].reset_index().dataset.unique()
-    drawn += f" (not those that were published as {' and '.join(others)})" if len(others) else ""
     has_ap = "retrieval" in protocol and ("mAP" in title or "mINP" in title)
     ap = ", AP of the step convention" if has_ap else ""
-    words = f"{protocol} protocol, {title}{ap}, on {drawn}; brackets: 95 % bootstrap interval over identities"
+    words = f"{protocol} protocol, {title}{ap}, on {images(found)}; brackets: 95 % bootstrap interval over identities"
     chance = {f"{value:.3f}" for value in found.chance.dropna()}
     words += f"; chance {chance.pop()}" if len(chance) == 1 else ""
-    return filled(
-        words + (f"; {CHANCE}: the interval reaches down to chance" if found.at_chance.eq(True).any() else "")
-    )
+    words += f"; {CHANCE}: the interval reaches down to chance" if found.at_chance.eq(True).any() else ""
+    return filled(words)
+
+
+def images(found):
+    """On which images: drawn, or photographs, and of which data sets those are not the published ones.
+
+    Args:
+        found: DataFrame with ``synthetic``, ``as_published`` and ``dataset``, as of :func:`scores`.
+    """
+    if found.synthetic.all():
+        return "drawn (synthetic) images"
+    others = found[~found.synthetic.astype(bool) & found.as_published.eq(False)].reset_index().dataset.unique()
+    return "photographs" + (f" (not those that were published as {' and '.join(others)})" if len(others) else "")

@@ -102,4 +102,7 @@ def test_seconds_come_with_their_processor(outputs):
 
 @pytest.mark.parametrize(("synthetic", "word"), [(True, "synthetic"), (False, "photographs")])
 def test_the_caption_says_drawn_or_not(found, synthetic, word):
-    assert word in histories.caption(found.assign(synthetic=synthetic))
+    found = found.assign(synthetic=synthetic, as_published=True)
+    assert word in histories.caption(found)
+    other = histories.caption(found.assign(as_published=False))
+    assert other.endswith("photographs (not those that were published as market1501)") != synthetic

@@ -153,8 +153,7 @@ def _score(run, metrics, protocol, title):
     if not (run.folder / ("per_query.npz" if protocol == "retrieval" else "per_image.npz")).is_file():
         return f"{scored[key]:.3f}"
     found = runs.interval(run, protocol, title)
-    at_chance = found.low <= scored["chance"][key]
-    return f"{found}{tables.CHANCE if at_chance else ''}"
+    return f"{found}{tables.CHANCE if tables.is_at_chance(found, scored['chance'][key]) else ''}"
 
 
 def provenance(run):
