@@ -74,7 +74,9 @@ def measured(found):
 def _kind(config, as_published):
     """What two runs share if one is the other with another fold or seed; in the order of ``RESULTS``."""
     # Photographs that only lie in a data set's layout, or a part of it, do not stand beside what others measured on it.
-    name_of_data = config.data_name + ("" if config.is_synthetic or as_published else ", other images")
+    other = "" if config.is_synthetic or as_published else ", other images"
+    # What a model of Partial-iLIDS was trained on goes without saying here.
+    name_of_data = config.data_name.split("-from-")[0] + other
     data = {name: getattr(config, name) for name in ("dataset", "data", "variant", "train_dataset", "train_data")}
     same = {"backbone": config.backbone, "precision": config.precision}
     usual = RunConfig(config.profile, **data, **same).to_dict() | {name: getattr(config, name) for name in _NAMED}

@@ -102,6 +102,10 @@ def test_three_ways_side_by_side(tmp_path):
     assert protocols[-1] == "mine, 384 x 128, pre-training unknown, AP convention unknown"
     unmarked = pd.DataFrame([row | {"dataset": "synthetic-raid", "synthetic": None}])
     assert comparison.three_ways("raid", "rank1", TABLE_4, published, unmarked).way.iloc[1] == comparison.DRAWN
+    partial = comparison.measured([write_run(tmp_path, np.full(60, 0.5), dataset="partial_ilids")])
+    assert partial.dataset.tolist() == ["synthetic-partial_ilids"]
+    ways = comparison.three_ways("partial_ilids", "rank1", TABLE_4, published, partial).way
+    assert set(ways) == {comparison.PRINTED, comparison.DRAWN}
     precision = comparison.three_ways("market1501", "mAP", TABLE_4, published, results)
     assert comparison.PRINTED not in set(precision.way)
     assert set(comparison.three_ways("raid", "rank1", TABLE_4, published, results).way) == {comparison.PRINTED}
