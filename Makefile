@@ -60,8 +60,8 @@ test: install ## The whole test suite, nbval over every notebook included
 
 # All that computes with Keras, and smoke runs. The rest of the suite asks what no backend changes (files, tables,
 # arrays in NumPy), or asks it again slowly: JAX compiles each of the other runs, kills and notebooks anew.
-BACKEND_TESTS := $(foreach name,layers devices attention pooling losses backbones batches methods training heatmaps openvino \
-	backends distribution,tests/test_$(name).py) $(foreach name,test_a_run_leaves_everything_that_the_design_names \
+BACKEND_TESTS := tests/network tests/methods tests/test_attention.py tests/test_pooling.py tests/training/test_batches.py \
+	tests/training/test_fit.py tests/explain/test_heatmaps.py $(foreach name,test_a_run_leaves_everything_that_the_design_names \
 	test_the_saved_model_gives_the_scores_again,tests/test_experiment.py::$(name))
 
 test-backends: install $(VENV)/.backends ## Test models and smoke runs under JAX, and under PyTorch where it is installed
@@ -86,7 +86,7 @@ test-slurm: install ## Start a SLURM on this machine, kill its driver in the mid
 	GAAP_SLURM=1 $(BIN)/python -m pytest -s tests/slurm $(PYTEST_ARGS)
 
 soak: install ## Kill a training twenty times at random, and see that it ends the same
-	GAAP_SOAK=20 $(BIN)/python -m pytest tests/test_resume.py
+	GAAP_SOAK=20 $(BIN)/python -m pytest tests/training/test_resume.py
 
 lint: install ## Check style and format, notebooks too
 	$(BIN)/ruff check .

@@ -8,7 +8,8 @@ Without files the example is drawn, seeded: embeddings of no network, whose leng
 import click
 import numpy as np
 
-from gaaplib import embeddings, metrics
+from gaaplib import metrics
+from gaaplib.evaluation import embedding_files
 
 IDENTITIES, CAMERAS, DIM, NOISE = 100, 4, 32, 0.7
 
@@ -21,7 +22,7 @@ def main(query, gallery):
     if bool(query) != bool(gallery):
         raise click.UsageError("give both --query and --gallery, or neither")
     try:
-        sides = (embeddings.read_npz(query), embeddings.read_npz(gallery)) if query else example()
+        sides = (embedding_files.read_npz(query), embedding_files.read_npz(gallery)) if query else example()
         rows = table(*sides)
     except (OSError, ValueError) as error:
         raise click.ClickException(str(error)) from error
@@ -35,15 +36,15 @@ def main(query, gallery):
 
 def table(query, gallery):
     """Rows: convention, queries in the mean, mAP, CMC(1), mINP."""
-    report = embeddings.evaluate(query, gallery)
+    report = embedding_files.evaluate(query, gallery)
     counts = report["counts"]
     rows = [row("library's defaults", report)]
-    rows.append(row("AP: trapezoid", embeddings.evaluate(query, gallery, ap="trapezoid")))
+    rows.append(row("AP: trapezoid", embedding_files.evaluate(query, gallery, ap="trapezoid")))
     share = counts["valid_queries"] / counts["queries"]
     name, _, *scores = row("queries without a match counted as 0", report)
     rows.append((name, counts["queries"], *(share * score for score in scores)))
-    rows.append(row("distance: euclidean", embeddings.evaluate(query, gallery, metric="euclidean")))
-    rows.append(row("same camera left in", embeddings.evaluate(query, gallery, cameras=False)))
+    rows.append(row("distance: euclidean", embedding_files.evaluate(query, gallery, metric="euclidean")))
+    rows.append(row("same camera left in", embedding_files.evaluate(query, gallery, cameras=False)))
     if counts["junk"]:
         rows.append(with_junk(query, gallery))
     return rows
@@ -58,7 +59,7 @@ def with_junk(query, gallery):
 
 
 def row(name, report):
-    """One row from what :func:`gaaplib.embeddings.evaluate` answers."""
+    """One row from what :func:`gaaplib.evaluation.embedding_files.evaluate` answers."""
     return name, report["counts"]["valid_queries"], *(report["scores"][key] for key in ("mAP", "cmc1", "mINP"))
 
 
@@ -67,7 +68,7 @@ def describe(query, gallery):
     without_cameras = "" if query.camids is not None else ", without cameras"
     return (
         f"{query.source} and {gallery.source}: {len(query.pids)} queries, {len(gallery.pids)} gallery images, "
-        f"{np.sum(gallery.pids == embeddings.JUNK)} of them junk{without_cameras}."
+        f"{np.sum(gallery.pids == embedding_files.JUNK)} of them junk{without_cameras}."
     )
 
 
@@ -85,15 +86,15 @@ def example(seed=0):
     distractors = rng.normal(size=(200, DIM)) * np.sqrt(1 + NOISE**2)
     junk = images[~is_query][rng.integers(np.sum(~is_query), size=200)] + NOISE * rng.normal(size=(200, DIM))
     others = np.concatenate([distractors, junk])
-    other_pids, other_camids = np.repeat([0, embeddings.JUNK], 200), rng.integers(CAMERAS, size=400)
+    other_pids, other_camids = np.repeat([0, embedding_files.JUNK], 200), rng.integers(CAMERAS, size=400)
     others += views[other_camids]
     gallery = np.concatenate([images[~is_query], others])
     query, gallery = (side * rng.lognormal(0, 0.3, size=(len(side), 1)) for side in (images[is_query], gallery))
     gallery_pids = np.concatenate([pids[~is_query], other_pids])
     gallery_camids = np.concatenate([camids[~is_query], other_camids])
     return (
-        embeddings.Side("drawn queries", query, pids[is_query], camids[is_query]),
-        embeddings.Side("drawn gallery", gallery, gallery_pids, gallery_camids),
+        embedding_files.Side("drawn queries", query, pids[is_query], camids[is_query]),
+        embedding_files.Side("drawn gallery", gallery, gallery_pids, gallery_camids),
     )
 
 

@@ -31,8 +31,8 @@ from pathlib import Path
 import click
 import numpy as np
 
-from gaaplib.folders import outputs_folder
 from gaaplib.metrics import evaluate_distances, evaluate_embeddings
+from gaaplib.project import outputs_folder
 
 QUERIES, GALLERY, IDENTITIES, DISTRACTORS, CAMERAS = 3368, 15913, 750, 2793, 6
 GALLERY_SIZES = (10_000, 50_000, 200_000, 601_581)

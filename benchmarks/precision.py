@@ -12,7 +12,7 @@ from scipy import stats
 
 from gaaplib import experiment, runs
 from gaaplib.config import RunConfig
-from gaaplib.folders import outputs_folder
+from gaaplib.project import outputs_folder
 
 
 @click.command()

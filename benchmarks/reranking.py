@@ -65,7 +65,7 @@ def main(reference, queries, gallery, dim, rounds):
 
 def write(rows, queries, gallery, dim):
     """The CSV file, a row a measurement."""
-    from gaaplib.folders import outputs_folder
+    from gaaplib.project import outputs_folder
 
     target = outputs_folder() / "benchmarks" / "reranking.csv"
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -107,14 +107,14 @@ def embeddings(folder, queries, gallery, dim):
 
 def ours(folder):
     """Time and memory of the library."""
-    from gaaplib import reranking
+    from gaaplib.evaluation import reranking
 
     return measured(folder, lambda query, gallery: (reranking.rerank(query, gallery, **PARAMETERS), None), "ours.npy")
 
 
 def ours_without_distances(folder):
     """The same with a clock around the distances."""
-    from gaaplib import reranking
+    from gaaplib.evaluation import reranking
 
     spent = 0.0
 

@@ -11,9 +11,11 @@ import click
 import keras
 import numpy as np
 
-from gaaplib import costs, layers, training
 from gaaplib.config import RunConfig
 from gaaplib.methods import METHODS
+from gaaplib.network import layers
+from gaaplib.paper import costs
+from gaaplib.training import fit
 
 BATCH, CLASSES = 32, 751
 # Times that a map of a layer's outputs is read or written in a step: forward, then backward.
@@ -86,7 +88,7 @@ def rate_of_memory(values=2**26):
 def seconds_of_step(method):
     """Of one training step on a batch that lies ready."""
     rng = np.random.default_rng(0)
-    training._compile(method, 100)
+    fit._compile(method, 100)
     labels = np.arange(BATCH, dtype="int32") // 4
     images = rng.integers(0, 256, (BATCH, 128, 64, 3), dtype=np.uint8)
     inputs = {"images": images, **method.batch_inputs(labels, rng)}

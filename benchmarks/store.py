@@ -19,9 +19,9 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from gaaplib.batches import Augmentation, Batches
-from gaaplib.folders import outputs_folder
-from gaaplib.images import open_store
+from gaaplib.datasets.images import open_store
+from gaaplib.project import outputs_folder
+from gaaplib.training.batches import Augmentation, Batches
 
 DISTINCT = 2000
 HEIGHT, WIDTH = 128, 64

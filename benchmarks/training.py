@@ -22,7 +22,7 @@ import click
 import numpy as np
 import pandas as pd
 
-from gaaplib.folders import outputs_folder
+from gaaplib.project import outputs_folder
 
 FOLDER = Path(__file__).parent
 STOCK = ["Conv2D", "BatchNormalization", "Adam"]

@@ -10,9 +10,10 @@ import keras
 import numpy as np
 from contender import CLASSES, drawn, serve
 
-from gaaplib import layers, training
 from gaaplib.config import RunConfig
 from gaaplib.methods import METHODS
+from gaaplib.network import layers
+from gaaplib.training import fit
 
 
 def main(settings):
@@ -29,15 +30,15 @@ def main(settings):
 
 
 def _training(method, images, labels, settings):
-    batches = training._training_batches(method, images, np.arange(len(images)), labels, 0)
-    training._compile(method, len(batches))
+    batches = fit._training_batches(method, images, np.arange(len(images)), labels, 0)
+    fit._compile(method, len(batches))
     return lambda: method.training_model.fit(batches, verbose=0, shuffle=False)
 
 
 def _bare(method, images, labels, settings):
     """Training steps on one batch that lies ready: the difference to `_training` is what the input pipeline costs."""
-    batches = training._training_batches(method, images, np.arange(len(images)), labels, 0)
-    training._compile(method, len(batches))
+    batches = fit._training_batches(method, images, np.arange(len(images)), labels, 0)
+    fit._compile(method, len(batches))
     inputs, targets = batches[0]
 
     class Same(keras.utils.PyDataset):
@@ -51,14 +52,14 @@ def _bare(method, images, labels, settings):
 
 
 def _embedding(method, images, labels, settings):
-    return lambda: training.embed(method.model, images, np.arange(len(images)))
+    return lambda: fit.embed(method.model, images, np.arange(len(images)))
 
 
 def _openvino(method, images, labels, settings):
-    from gaaplib import openvino
+    from gaaplib.network import openvino
 
     model = openvino.convert(method.model, settings["inference"])
-    return lambda: training.embed(model, images, np.arange(len(images)))
+    return lambda: fit.embed(model, images, np.arange(len(images)))
 
 
 WORK = {"training": _training, "bare": _bare, "embedding": _embedding, "openvino": _openvino}

@@ -84,8 +84,8 @@ def data(name, root, variant, plot, quick):
 
 
 def _inspected(name, root, variant, quick):
-    from gaaplib import inspection
-    from gaaplib.folders import project_folder
+    from gaaplib.datasets import inspection
+    from gaaplib.project import project_folder
 
     root = Path(root) if root else project_folder() / "data" / name
     try:
@@ -96,7 +96,8 @@ def _inspected(name, root, variant, quick):
 
 def _save_sheet(report, target):
     """Up to eight identities, a row each."""
-    from gaaplib import inspection, plots
+    from gaaplib import plots
+    from gaaplib.datasets import inspection
 
     chosen, images = inspection.sheet(report, identities=8, images=8)
     labels = [
@@ -119,7 +120,7 @@ def _save(figure, target):
 def results(csv):
     """Print the table of finished runs."""
     from gaaplib import runs
-    from gaaplib.folders import outputs_folder
+    from gaaplib.project import outputs_folder
 
     table = runs.table()
     if csv:
@@ -183,7 +184,7 @@ def _with_whole_paths(values):
 
 def _find_notebook(notebook):
     """The file itself, or the notebook of that name in the project's ``notebooks/``."""
-    from gaaplib.folders import project_folder
+    from gaaplib.project import project_folder
 
     places = [Path(notebook), project_folder() / "notebooks" / f"{notebook}.ipynb"]
     for place in places:
@@ -196,7 +197,7 @@ def _find_notebook(notebook):
 def _default_output(path, values, known):
     """A training notebook is kept with its run, another under ``outputs/notebooks``, by its data if it has any."""
     from gaaplib.config import RunConfig
-    from gaaplib.folders import outputs_folder
+    from gaaplib.project import outputs_folder
 
     if "profile" not in known:
         return outputs_folder() / "notebooks" / path.name
@@ -221,16 +222,20 @@ def evaluate(query, gallery, mat, metric, ap, rerank, no_cameras, as_json):
 
     Images of the identity -1 are junk and left out of the gallery.
     """
-    from gaaplib import embeddings
+    from gaaplib.evaluation import embedding_files
 
     if bool(mat) == bool(query or gallery) or bool(query) != bool(gallery):
         raise click.UsageError("give --query and --gallery, or --mat alone")
     try:
-        sides = embeddings.read_mat(mat) if mat else (embeddings.read_npz(query), embeddings.read_npz(gallery))
-        report = embeddings.evaluate(*sides, metric=metric, ap=ap, rerank=rerank, cameras=not no_cameras)
+        sides = (
+            embedding_files.read_mat(mat)
+            if mat
+            else (embedding_files.read_npz(query), embedding_files.read_npz(gallery))
+        )
+        report = embedding_files.evaluate(*sides, metric=metric, ap=ap, rerank=rerank, cameras=not no_cameras)
     except (OSError, ValueError) as error:
         raise click.ClickException(str(error)) from error
-    click.echo(json.dumps(report, indent=2) if as_json else embeddings.describe(report))
+    click.echo(json.dumps(report, indent=2) if as_json else embedding_files.describe(report))
 
 
 @main.command()
@@ -246,8 +251,8 @@ def verify(names, reference, same):
     """
     import shutil
 
-    from gaaplib import verify as repeats
-    from gaaplib.folders import outputs_folder, project_folder
+    from gaaplib.paper import repeat as repeats
+    from gaaplib.project import outputs_folder, project_folder
 
     fresh = outputs_folder() / "verify"
     try:
@@ -311,8 +316,8 @@ def rank(query, folder, name, top, output):
 
     An image of FOLDER itself is left out of its own ranking.
     """
-    from gaaplib import explorer
     from gaaplib.datasets.folder import image_folder
+    from gaaplib.explain import explorer
 
     image, index = _image(query, name), _index(name, folder)
     paths = [image_folder(folder) / path for path in index.gallery.names]
@@ -337,7 +342,8 @@ def rank(query, folder, name, top, output):
 def heatmap(image, name, kind, position, other, output):
     """Save a heat map of IMAGE: where a run's model looks (PNG, PDF or SVG)."""
     pixels, others = _image(image, name), _image(other, name)[None] if other else None
-    from gaaplib import heatmaps, map_plots
+    from gaaplib.explain import heatmaps
+    from gaaplib.explain import plots as map_plots
 
     try:
         found = heatmaps.heatmap(_run(name).model(), pixels[None], kind, position=position, others=others)
@@ -348,7 +354,7 @@ def heatmap(image, name, kind, position, other, output):
 
 
 def _run(name):
-    from gaaplib import explorer
+    from gaaplib.explain import explorer
 
     try:
         return explorer.find_run(name)
@@ -357,7 +363,7 @@ def _run(name):
 
 
 def _index(name, folder):
-    from gaaplib import explorer
+    from gaaplib.explain import explorer
 
     run = _run(name)
     try:
@@ -368,7 +374,7 @@ def _index(name, folder):
 
 def _image(path, name):
     """An image at the size of a run's model."""
-    from gaaplib.images import read_image
+    from gaaplib.datasets.images import read_image
 
     config = _run(name).config
     try:

@@ -7,13 +7,13 @@ import types
 import typing
 from dataclasses import dataclass
 
-from gaaplib import devices
 from gaaplib.attention import ATTENTION
-from gaaplib.backbones import BACKBONES
-from gaaplib.batches import SAMPLERS
 from gaaplib.datasets import DATASETS
 from gaaplib.methods import METHODS
+from gaaplib.network import devices
+from gaaplib.network.backbones import BACKBONES
 from gaaplib.pooling import POOLING, Pooling
+from gaaplib.training.batches import SAMPLERS
 
 SYNTHETIC = "synthetic"
 # Partial-iLIDS has two images an identity and no training set; the field trains on Market-1501.
@@ -125,7 +125,7 @@ class RunConfig:
     pool_over: str = "positions"
     neck: str = "none"
     initializer: str = "he"
-    # None: what suits the devices of this machine; see gaaplib.devices.precision.
+    # None: what suits the devices of this machine; see gaaplib.network.devices.precision.
     precision: str | None = None
     # Training.
     epochs: int = 5

@@ -10,13 +10,15 @@ import keras
 import numpy as np
 import pandas as pd
 
-from gaaplib import devices, layers, metrics, runs, sources, training
+from gaaplib import metrics, runs, sources
 from gaaplib.config import SYNTHETIC
 from gaaplib.datasets import DATASETS, duplicates, published, splits, synthetic
+from gaaplib.datasets.images import ImageStore, open_store
 from gaaplib.datasets.records import beside_expected
-from gaaplib.folders import locked, outputs_folder
-from gaaplib.images import ImageStore, open_store
 from gaaplib.methods import METHODS
+from gaaplib.network import devices, layers
+from gaaplib.project import locked, outputs_folder
+from gaaplib.training import fit
 
 FOLDS = 5
 
@@ -67,7 +69,7 @@ def run(config, *, outputs=None, rerun=False, verbose=0):
 
     Args:
         config: a :class:`gaaplib.config.RunConfig`.
-        outputs: folder for runs and caches; None: :func:`gaaplib.folders.outputs_folder`.
+        outputs: folder for runs and caches; None: :func:`gaaplib.project.outputs_folder`.
         rerun: train again, from the beginning, even if the run is there.
         verbose: 0 silent, 1 bars, 2 a line an epoch.
 
@@ -108,7 +110,7 @@ def _run(config, outputs, rerun, verbose):
         # The history counts what was spent before an interruption, too.
         clock.seconds["training"] = max(clock.seconds["training"], round(history.seconds.iloc[-1], 3))
     method.model.save(result.folder / "model.keras")
-    trouble, closed, retrieval = training.trouble(history), None, None
+    trouble, closed, retrieval = fit.trouble(history), None, None
     if not trouble:
         roles = ("query", "gallery") if source else ("test", "query", "gallery")
         outputs_by_role = outputs_of(method, data, roles, verbose)
@@ -164,7 +166,7 @@ def outputs_of(method, data, roles, verbose=0):
     """What a method's model answers for the images of some roles: ``{role: {output: array}}``."""
     rows = {role: data.part(role).row.to_numpy() for role in roles}
     return {
-        role: training.embed(method.model, data.store.images, rows[role], progress=verbose == 1)
+        role: fit.embed(method.model, data.store.images, rows[role], progress=verbose == 1)
         for role in roles
         if len(rows[role])
     }
@@ -190,7 +192,7 @@ def ranked_examples(run, data, *, queries=5, top=10):
     gallery = data.part("gallery")
     model, images = run.model(), data.store.images
     query_rows = table.row.to_numpy()[chosen]
-    embedded = [training.embed(model, images, rows)["embedding"] for rows in (query_rows, gallery.row.to_numpy())]
+    embedded = [fit.embed(model, images, rows)["embedding"] for rows in (query_rows, gallery.row.to_numpy())]
     distances = metrics.pairwise_distances(*embedded, metric=run.config.distance)
     examples = []
     for place, row in zip(chosen, distances, strict=True):
@@ -275,8 +277,8 @@ def _fit(method, data, result, verbose):
     """Train on the data, from the checkpoint of the run if it has one; answer the history."""
     parts = {role: data.part(role) for role in ("train", "val")}
     train, validation = ((part.row.to_numpy(), part.label.to_numpy()) for part in (parts["train"], parts["val"]))
-    checkpoint = training.Checkpoint(result.checkpoint, _key(method.config, data))
-    return training.fit(method, data.store.images, train, validation, checkpoint=checkpoint, verbose=verbose)
+    checkpoint = fit.Checkpoint(result.checkpoint, _key(method.config, data))
+    return fit.fit(method, data.store.images, train, validation, checkpoint=checkpoint, verbose=verbose)
 
 
 def _key(config, data):

@@ -4,7 +4,8 @@ Two protocols, never mixed in one number:
 
 - *retrieval*: the gallery is ranked by its distance to each query, of identities never trained on.
   :func:`evaluate_distances`, :func:`evaluate_embeddings`; by luck alone :func:`expected_by_chance`; with one gallery
-  image of each identity :func:`evaluate_single_shot`; accepted or rejected by a threshold: ``gaaplib.verification``.
+  image of each identity :func:`evaluate_single_shot`; accepted or rejected by a threshold:
+  ``gaaplib.evaluation.verification``.
 - *closed*: softmax scores over the identities trained on.
   :func:`evaluate_classification`; by luck alone :func:`expected_classification_by_chance`.
 
@@ -300,8 +301,8 @@ class EmbeddingDistances:
     """What :func:`pairwise_distances` answers, bit for bit, but a block of rows at a time, as they are asked for.
 
     It takes the place of a matrix of distances that would not fit into memory, in :func:`evaluate_distances`,
-    :func:`evaluate_single_shot` and ``gaaplib.verification``. The embeddings are read in parts, so they may be mapped
-    from a file.
+    :func:`evaluate_single_shot` and ``gaaplib.evaluation.verification``. The embeddings are read in parts, so they may
+    be mapped from a file.
 
     Args:
         query, gallery, metric: as in :func:`pairwise_distances`, with the same errors.

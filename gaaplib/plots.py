@@ -27,7 +27,7 @@ _PLACES = {
     "backbone": {"vgg16": 1, "vgg19": 3, "resnet18": 9, "resnet34": 0, "resnet50": 2},
 }
 COLOURS |= {name: _COLOURS[place] for places in _PLACES.values() for name, place in places.items()}
-# Where a figure of another method's comes from: gaaplib.comparison.three_ways.
+# Where a figure of another method's comes from: gaaplib.paper.sota.three_ways.
 WAYS = {
     "the paper's Table IV": _COLOURS[7],
     "the method's own paper": _COLOURS[0],
@@ -193,7 +193,7 @@ def figures_by_method(table, *, xlabel, synthetic=False):
     """A bar a figure, grouped by method, with interval and protocol beside it.
 
     Args:
-        table: DataFrame of :func:`gaaplib.comparison.three_ways`.
+        table: DataFrame of :func:`gaaplib.paper.sota.three_ways`.
         xlabel: name and unit of the figures.
     """
     figure, axis = plt.subplots(figsize=(9, 0.6 + 0.24 * len(table)), layout="constrained")

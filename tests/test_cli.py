@@ -149,7 +149,7 @@ def test_results_without_runs_says_where_it_looked(outputs):
 
 
 def test_results_prints_the_table(outputs):
-    from test_runs import write_run
+    from made_runs import write_run
 
     write_run(outputs, [0.25, 0.75], mAP=0.5)
     shown = CliRunner().invoke(main, ["results"]).output
@@ -166,7 +166,7 @@ def test_data_lists_the_data_sets():
 
 
 def test_data_reports_and_saves_a_sheet(tmp_path):
-    from test_experiment import market_folder
+    from made_images import market_folder
 
     root = market_folder(tmp_path / "photos")
     sheet = tmp_path / "new" / "sheet.png"
@@ -198,14 +198,14 @@ def test_data_says_what_is_wrong(arguments, message, tmp_path, monkeypatch):
 
 @pytest.fixture
 def model(outputs):
-    from test_explorer import write_model
+    from made_runs import write_model
 
     return write_model(outputs)
 
 
 @pytest.fixture
 def photos(tmp_path):
-    from test_explorer import write_photos
+    from made_images import write_photos
 
     return write_photos(tmp_path / "photos")
 
@@ -215,14 +215,14 @@ def call(*arguments):
 
 
 def test_embed_writes_what_evaluate_reads(model, photos, tmp_path):
-    from gaaplib import embeddings
-    from gaaplib.images import read_image
+    from gaaplib.datasets.images import read_image
+    from gaaplib.evaluation import embedding_files
 
     target = tmp_path / "new" / "photos.npz"
     result = call("embed", photos, "--run", model.folder.name[-8:], "-o", target)
     assert result.exit_code == 0, result.output
     assert result.output.splitlines()[-1].startswith("5 images, 512 numbers each, persons known -> ")
-    side = embeddings.read_npz(target)
+    side = embedding_files.read_npz(target)
     assert side.pids.tolist() == [1, 1, 2, 2, 3] and side.camids is None
     with np.load(target, allow_pickle=False) as arrays:
         assert arrays["names"].tolist()[:2] == ["anna/1.jpg", "anna/2.png"]
@@ -241,7 +241,7 @@ def test_embed_leaves_out_persons_that_are_not_known(model, photos, tmp_path):
 
 @pytest.mark.parametrize("method", ["gaap", "histogram"])
 def test_rank_prints_the_nearest_and_saves_a_sheet(method, photos, tmp_path, outputs):
-    from test_explorer import write_model
+    from made_runs import write_model
 
     run = write_model(outputs, method=method)
     sheet = tmp_path / "sheet.png"
@@ -309,7 +309,7 @@ def test_a_bomb_is_refused(model, tmp_path, monkeypatch):
 
 
 def test_commands_name_the_runs_there_are(model, photos, outputs):
-    from test_explorer import write_model
+    from made_runs import write_model
 
     other = write_model(outputs, method="histogram")
     result = call("heatmap", photos / "ben/1.jpg", "--run", "nothing")
@@ -321,7 +321,7 @@ def test_commands_name_the_runs_there_are(model, photos, outputs):
 
 
 def test_verify_says_what_agrees_and_fails_where_it_does_not(outputs, tmp_path, monkeypatch):
-    from test_verify import scored
+    from made_runs import scored
 
     from gaaplib import experiment
 
@@ -341,7 +341,7 @@ def test_verify_says_what_agrees_and_fails_where_it_does_not(outputs, tmp_path, 
 def test_the_runs_that_make_verifies_are_planned_ones():
     from pathlib import Path
 
-    from gaaplib.plan import Plan
+    from gaaplib.paper.plan import Plan
 
     text = (Path(__file__).parents[1] / "Makefile").read_text()
     names = text.split("RUNS = $(addprefix synthetic-,")[1].split(")")[0].replace("\\", "").split()

@@ -6,17 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from made_images import market_folder, real, save_colour, smoke, write_raid
 
 from gaaplib import experiment, runs, sources
 from gaaplib.config import RunConfig
 from gaaplib.datasets import synthetic
 
 PKU = Path(__file__).parents[2] / "shared" / "real" / "pku-sample"
-
-
-def smoke(**changes):
-    return RunConfig("smoke", **changes)
 
 
 @pytest.fixture(scope="module")
@@ -28,26 +24,6 @@ def cache(tmp_path_factory):
 @pytest.fixture(scope="module")
 def finished(cache):
     return experiment.run(smoke(), outputs=cache)
-
-
-def market_folder(root, train=(1, 2, 3), test=(4, 5), images=8):
-    """A tiny data set in the Market-1501 layout: identities by colour, two cameras."""
-    for folder, pids, indices in (
-        ("bounding_box_train", train, range(images)),
-        ("query", test, (0, 1)),
-        ("bounding_box_test", test, range(2, images)),
-    ):
-        (root / folder).mkdir(parents=True)
-        for pid in pids:
-            for index in indices:
-                image = np.random.default_rng([pid, index]).integers(0, 60, (48, 24, 3)) + 25 * pid
-                name = f"{pid:04d}_c{index % 2 + 1}s1_{index:06d}_00.jpg"
-                Image.fromarray(image.astype(np.uint8)).save(root / folder / name)
-    return root
-
-
-def real(root, **changes):
-    return smoke(data=str(root), sampler="shuffled", batch_size=8, **changes)
 
 
 def test_a_run_leaves_everything_that_the_design_names(finished):
@@ -183,20 +159,6 @@ def test_photographs_in_the_market_layout_run_to_the_end_with_a_warning(tmp_path
         "as_published": False,
     }
     assert run.metrics["retrieval"]["num_valid_queries"] == 4
-
-
-def save_colour(path, pid, index):
-    image = np.random.default_rng([pid, index]).integers(0, 60, (48, 24, 3)) + 25 * pid
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(image.astype(np.uint8)).save(path)
-
-
-def write_raid(root):
-    from test_raid import FILE, matlab_arrays, save
-
-    root.mkdir()
-    pids = np.repeat(np.arange(1, 8), 8)
-    save(root / FILE, matlab_arrays(pids.tolist(), [1, 1, 2, 2, 3, 3, 4, 4] * 7))
 
 
 def write_people(name):

@@ -10,7 +10,7 @@ import nbformat
 import numpy as np
 import papermill
 import pytest
-from test_runs import write_run
+from made_runs import write_run
 
 from gaaplib.cli import TYPES, parse_parameters
 from gaaplib.config import RunConfig

@@ -17,14 +17,14 @@ from pathlib import Path
 FOLDER = Path(__file__).parent
 NOTEBOOKS = FOLDER.parent / "notebooks"
 SNAKEMAKE = Path(sys.executable).with_name("snakemake")
-# Settings that are no fields of gaaplib.plan.Plan.
+# Settings that are no fields of gaaplib.paper.plan.Plan.
 OTHERS = ("gpus", "gaap")
 
 
 def main():
     """Answer the exit code: 0 where every run is there."""
     arguments = parsed()
-    from gaaplib.folders import outputs_folder
+    from gaaplib.project import outputs_folder
 
     outputs = outputs_folder().resolve()
     # Snakemake works in this folder, and keeps there what it knows of it.
@@ -68,7 +68,7 @@ def parsed():
     parser.add_argument("--on", default="local", help="a folder of workflow/profiles: local, slurm or your own")
     parser.add_argument("--jobs", help="how many runs at once; by default as the profile says")
     parser.add_argument("--parts", default="", help="of the plan: matrix, methods, ... (all, if none is named)")
-    parser.add_argument("settings", nargs="*", metavar="NAME=VALUE", help="a field of gaaplib.plan.Plan, or gpus")
+    parser.add_argument("settings", nargs="*", metavar="NAME=VALUE", help="a field of gaaplib.paper.plan.Plan, or gpus")
     arguments = parser.parse_intermixed_args()
     odd = [word for word in arguments.settings if "=" not in word]
     if odd:
@@ -84,7 +84,9 @@ def parsed():
 
 def planned(arguments, outputs):
     """Print what is to be done and what it takes; answer all that Snakemake has to know."""
-    from gaaplib import estimates, plan
+    import estimates
+
+    from gaaplib.paper import plan
 
     settings, left_out = chosen(arguments.settings)
     everything, parts = settings.everything(), settings.parts(arguments.parts)
@@ -110,7 +112,7 @@ def planned(arguments, outputs):
 
 def chosen(words):
     """The plan that the settings describe, of the data sets that are there, and a sentence on each of the others."""
-    from gaaplib import plan
+    from gaaplib.paper import plan
 
     known = [field.name for field in fields(plan.Plan)]
     unknown = sorted(words.keys() - {*known, *OTHERS})
@@ -122,7 +124,7 @@ def chosen(words):
 
 def described(runs, seconds):
     """What the Snakefile says of them."""
-    from gaaplib import plan
+    from gaaplib.paper import plan
 
     return {
         run_id: {
@@ -139,7 +141,7 @@ def of_tables(settings, outputs):
     """``{notebook: parameters}``: those that read runs get all data sets, the others look at one."""
     import papermill
 
-    from gaaplib import plan
+    from gaaplib.paper import plan
 
     usual = {"backbones": plan.BACKBONES, "datasets": plan.DATA_SETS}
     lists = {name: ",".join(getattr(settings, name)) for name in usual if getattr(settings, name) != usual[name]}
@@ -159,7 +161,7 @@ def of_tables(settings, outputs):
 
 def small(settings):
     """One data set, two models, and a look at the images, for Snakemake."""
-    from gaaplib import plan
+    from gaaplib.paper import plan
 
     runs = plan.reproduced(**settings)
     shown = next(run for run in runs.values() if run.dataset == settings["dataset"])

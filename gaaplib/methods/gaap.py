@@ -4,9 +4,9 @@ import keras
 import numpy as np
 
 from gaaplib.attention import ATTENTION
-from gaaplib.backbones import BACKBONES
-from gaaplib.losses import CrossEntropy
 from gaaplib.methods.method import Method
+from gaaplib.network.backbones import BACKBONES
+from gaaplib.network.losses import CrossEntropy
 from gaaplib.pooling import POOLING
 
 INITIALIZERS = {

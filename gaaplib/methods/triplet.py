@@ -2,8 +2,8 @@
 
 import keras
 
-from gaaplib.losses import BatchHardTriplet
 from gaaplib.methods.gaap import Gaap
+from gaaplib.network.losses import BatchHardTriplet
 
 
 class Triplet(Gaap):

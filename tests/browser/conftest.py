@@ -5,7 +5,7 @@ import os
 import pytest
 from browser.lab import Lab
 
-from gaaplib.folders import outputs_folder
+from gaaplib.project import outputs_folder
 
 collect_ignore_glob = [] if os.environ.get("GAAP_BROWSER") else ["test_*.py"]
 

@@ -19,7 +19,7 @@ import markupsafe
 import nbformat
 from sphinx.cmd.build import build_main
 
-from gaaplib.folders import outputs_folder, project_folder
+from gaaplib.project import outputs_folder, project_folder
 
 HERE = Path(__file__).parent
 # The rest is other output than HTML, other languages, and what a screen reader's menu would load.
@@ -69,7 +69,7 @@ def _write_source(source, project, outputs):
         "failures": failed,
         "unfinished": contents.unfinished(outputs, failed),
         "diverged": contents.diverged(found),
-        "claims": contents.claims(found),
+        "claims": contents.judged_claims(found),
         "shown_in": contents.SHOWN_IN,
         "audit": contents.AUDIT,
     }

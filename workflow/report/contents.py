@@ -7,7 +7,8 @@ from pathlib import Path
 import nbformat
 import pandas as pd
 
-from gaaplib import audit, runs, tables, verdicts
+from gaaplib import runs
+from gaaplib.paper import audit, claims, tables
 
 RUN_ID = re.compile(r"[\w.+-]+_fold\d_seed\d+_[0-9a-f]{8}")
 
@@ -226,20 +227,20 @@ def diverged(found):
     return {run_id: metrics["reason"] for run_id, metrics in every.items() if metrics["status"] == "diverged"}
 
 
-def claims(found):
+def judged_claims(found):
     """The paper's claims with their evidence, as ``10_paper_audit`` judges them.
 
     Args:
         found: ``{run_id: Run}``.
 
     Returns:
-        A list of dicts, one a claim: what ``data/claims.csv`` and :func:`gaaplib.verdicts.judged` say of it, and
-        ``pairs``, the rows of :func:`gaaplib.verdicts.evidence` behind the words.
+        A list of dicts, one a claim: what ``data/claims.csv`` and :func:`gaaplib.paper.claims.judged` say of it, and
+        ``pairs``, the rows of :func:`gaaplib.paper.claims.evidence` behind the words.
     """
     said = audit.read("claims")
     printed = audit.read("paper_tables_1_2_3"), audit.read("paper_table_4")
-    evidence = pd.concat([verdicts.counted(said), verdicts.evidence(said, found.values())], ignore_index=True)
-    judged = verdicts.judged(said, evidence, audit.in_the_cells(said, *printed))
+    evidence = pd.concat([claims.counted(said), claims.evidence(said, found.values())], ignore_index=True)
+    judged = claims.judged(said, evidence, audit.in_the_cells(said, *printed))
     every = []
     for claim in said.itertuples():
         own = evidence[evidence.claim == claim.claim].drop(columns=["claim", "as_published"]).to_dict("records")

@@ -1,0 +1,300 @@
+"""From records to pixels: the image store.
+
+Images are uint8, (height, width, 3), RGB. The store is one memory-mapped array on disk, so that a data set is decoded
+once for all runs and never has to fit in memory.
+"""
+
+import hashlib
+import io
+import json
+import os
+import shutil
+import warnings
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from PIL import Image, ImageOps, UnidentifiedImageError
+from tqdm import tqdm
+
+from gaaplib.project import locked
+
+STORE_VERSION = 2
+# Images in one task: one by one, threads spend most of their time on Python's lock when images have 128 x 64.
+PIECE = 32
+# Tasks at a time.
+AHEAD = 4 * (os.cpu_count() or 1)
+# Images between two notes of how far the store is.
+SAVE_EVERY = 4096
+MAX_UNDECODABLE = 0.01
+# The ImageNet mean in 0..255: what fills a border is then zero for the network.
+BORDER = (124, 116, 104)
+
+
+def read_image(path, height, width):
+    """Decode one file to uint8 (height, width, 3), RGB, resized bilinearly.
+
+    Grey, palette, CMYK and 16-bit pictures are converted, transparent ones are laid on the border colour, and a
+    camera's rotation mark (EXIF) is obeyed.
+
+    Raises:
+        ValueError: the file cannot be decoded (empty, truncated, not a picture), naming it and why.
+    """
+    try:
+        with Image.open(path) as image:
+            return _pixels(image, height, width)
+    except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
+        empty = Path(path).is_file() and not Path(path).stat().st_size
+        missing = isinstance(error, FileNotFoundError)
+        reason = "the file is empty" if empty else "no such file" if missing else error
+        raise ValueError(f"{path}: not a readable image ({reason})") from error
+
+
+def _pixels(image, height, width):
+    """A Pillow image as uint8 (height, width, 3)."""
+    # No step copies an image that it leaves as it is: with 128 x 64, that would take a seventh of the time.
+    ImageOps.exif_transpose(image, in_place=True)
+    image = _to_rgb(image)
+    if image.size != (width, height):
+        image = image.resize((width, height), Image.Resampling.BILINEAR)
+    return np.asarray(image)
+
+
+def _to_rgb(image):
+    if image.mode.startswith("I"):
+        # 16 bits: Pillow's own conversion clips at 255 instead of scaling.
+        values = np.asarray(image, dtype=np.float64)
+        if values.max() > 65535 or values.min() < 0:
+            raise OSError("grey values outside 16 bits")
+        image = Image.fromarray((values / 257.0 + 0.5).astype(np.uint8))
+    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+        image = image.convert("RGBA")
+        ground = Image.new("RGBA", image.size, (*BORDER, 255))
+        image = Image.alpha_composite(ground, image)
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+@dataclass(frozen=True)
+class ImageStore:
+    """Decoded images and the records that they belong to.
+
+    Attributes:
+        images: uint8 (n, height, width, 3), memory-mapped, read-only.
+        records: the record table without the undecodable images; its column ``row`` is the row in ``images``.
+        undecodable: one sentence for each image that was left out.
+        fingerprint: SHA-256 over paths, identities, cameras, splits and pixels: equal data, equal fingerprint.
+    """
+
+    images: np.ndarray
+    records: pd.DataFrame
+    undecodable: tuple[str, ...]
+    fingerprint: str
+
+
+def open_store(root, records, height, width, cache, *, read_members=None, verify=False, progress=True):
+    """Open the image store of these records, decoding them first if need be.
+
+    The store lies in a folder of ``cache`` named after the paths, sizes and modification times of the files and the
+    size of the images, so that a change of any file is noticed. What an interruption left of it is checked and gone on
+    with; a store that is damaged is decoded anew, with a warning. Where another process is decoding it, this one waits.
+
+    Args:
+        root: folder that ``records.path`` is relative to.
+        records: the record table of :mod:`gaaplib.datasets.records`.
+        height, width: of the stored images, in pixels.
+        cache: folder for stores, made when missing.
+        read_members: function from paths of the records to an iterator of Pillow images, where images lie within
+            one file and their paths are "file#member"; None: every path is a file.
+        verify: read the whole store and compare its checksum, as is done once when it has been decoded; without it a
+            complete store is opened by its size alone.
+        progress: show a bar while decoding.
+
+    Raises:
+        ValueError: more than 1 % of the images cannot be decoded; the first of them are listed.
+        FileNotFoundError: a file of the records is missing.
+        OSError: the disk is full, or gives back something else than was written.
+    """
+    root, paths = Path(root), records.path.tolist()
+    key = _files_key(root, paths, [path.rpartition("#")[0] for path in paths] if read_members else paths)
+    folder = Path(cache) / f"images-{height}x{width}-{key[:16]}"
+    decode = partial(decoded, root, height, width, read_members)
+    files = _StoreFiles(folder, paths, height, width)
+    store, _ = files.recorded()
+    if verify or store["rows"] < len(paths):
+        with locked(files.folder / "lock", f"decoding {files.folder}"):
+            store = files.complete(decode, progress)
+    undecodable = tuple(store["undecodable"].values())
+    if undecodable:
+        _report_undecodable(undecodable, len(records))
+    kept = records.assign(row=np.arange(len(records)))
+    kept = kept[~kept.path.isin(list(store["undecodable"]))].reset_index(drop=True)
+    table = kept.drop(columns="row").to_csv(index=False, lineterminator="\n")
+    fingerprint = hashlib.sha256((table + store["pixels"]).encode()).hexdigest()
+    return ImageStore(np.load(files.array, mmap_mode="r"), kept, undecodable, fingerprint)
+
+
+def _files_key(root, paths, files):
+    """A hash of what the files of the paths are without reading them."""
+    digest = hashlib.sha256(f"store {STORE_VERSION}".encode())
+    for path, file in zip(paths, files, strict=True):
+        try:
+            status = os.stat(os.path.join(root, file))
+        except FileNotFoundError:
+            raise FileNotFoundError(f"{path} is in the records but not under {root}") from None
+        digest.update(f"{path}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
+    return digest.hexdigest()
+
+
+def decoded(root, height, width, read_members, paths):
+    """Images one after the other, decoded by several threads, a few ahead of what is asked for.
+
+    Args:
+        root, height, width, read_members: as :func:`open_store` takes them.
+        paths: list of paths of the records.
+
+    Yields:
+        For each path, in order, uint8 (height, width, 3), or a sentence where it cannot be decoded.
+    """
+    if read_members:
+        yield from (_pixels(image, height, width) for image in read_members(paths))
+        return
+
+    def read(path):
+        try:
+            return read_image(root / path, height, width)
+        except ValueError as error:
+            return str(error).replace(str(root / path), path)
+
+    # Pillow decodes outside Python's lock, so threads do work side by side.
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        waiting = deque()
+        for first in range(0, len(paths), PIECE):
+            waiting.append(pool.submit(lambda piece: [read(path) for path in piece], paths[first : first + PIECE]))
+            if len(waiting) == AHEAD:
+                yield from waiting.popleft().result()
+        for piece in waiting:
+            yield from piece.result()
+
+
+class _StoreFiles:
+    """The folder of a store: ``images.npy`` grows image by image, ``store.json`` says how much of it counts.
+
+    That is ``rows``, their checksum ``pixels``, a SHA-256 over the images that could be decoded, and why the others
+    could not. The file is written, not mapped: pages of a map would pile up in memory, and a full disk would kill.
+    """
+
+    def __init__(self, folder, paths, height, width):
+        self.folder, self.paths = folder, paths
+        self.array, self.note = folder / "images.npy", folder / "store.json"
+        shape = (len(paths), height, width, 3)
+        header = io.BytesIO()
+        np.lib.format.write_array_header_1_0(header, {"descr": "|u1", "fortran_order": False, "shape": shape})
+        self.header = header.getvalue()
+        self.image_bytes = height * width * 3
+
+    def recorded(self):
+        """What ``store.json`` says, and None; where the array does not agree, an empty store and why."""
+        if not self.array.exists() and not self.note.exists():
+            return _empty(), None
+        try:
+            store = json.loads(self.note.read_text())
+            if not store["rows"]:
+                return _empty(), None
+            size, expected = self.array.stat().st_size, self._size(store["rows"])
+            with open(self.array, "rb") as file:
+                whole = file.read(len(self.header)) == self.header
+            whole &= store["version"] == STORE_VERSION and isinstance(store["undecodable"], dict)
+            # An interruption leaves rows that nothing tells of; a complete store has none.
+            if whole and (size == expected or (size > expected and store["rows"] < len(self.paths))):
+                return store, None
+            reason = f"images.npy has {size} bytes, expected {expected}" if whole else "it is none of this version"
+        except (OSError, ValueError, LookupError, TypeError) as error:
+            reason = error
+        return _empty(), reason
+
+    def complete(self, decode, progress):
+        """Check what is there, decode the rest, check the whole; answer what ``store.json`` says then."""
+        store, digest = self._verified()
+        if store["rows"] == len(self.paths):
+            return store
+        missing, free = self.image_bytes * (len(self.paths) - store["rows"]), shutil.disk_usage(self.folder).free
+        if missing > free:
+            raise OSError(f"{self.folder} needs {missing / 1e9:.1f} GB, but its disk has {free / 1e9:.1f} GB left")
+        if not store["rows"]:
+            self._save(store)
+            # Not overwritten: another process may still have a damaged one mapped.
+            self.array.unlink(missing_ok=True)
+            self.array.write_bytes(self.header)
+        with open(self.array, "ab") as file:
+            file.truncate(self._size(store["rows"]))
+            self._append(file, store, digest, decode(self.paths[store["rows"] :]), progress)
+        store, _ = self._verified()
+        if store["rows"] < len(self.paths):
+            raise OSError(f"{self.folder}: the disk gives back something else than was written; use another one")
+        return store
+
+    def _size(self, rows):
+        return len(self.header) + rows * self.image_bytes
+
+    def _verified(self):
+        """What is recorded and its running checksum, where that is right; else, with a warning, an empty store."""
+        (store, damage), digest = self.recorded(), hashlib.sha256()
+        if store["rows"]:
+            with open(self.array, "rb") as file:
+                file.seek(len(self.header))
+                for path in self.paths[: store["rows"]]:
+                    pixels = file.read(self.image_bytes)
+                    if path not in store["undecodable"]:
+                        digest.update(pixels)
+            if digest.hexdigest() != store["pixels"]:
+                damage = "its checksum differs"
+        if damage is None:
+            return store, digest
+        warnings.warn(f"the image store {self.folder} is damaged ({damage}): it is decoded anew", stacklevel=4)
+        return _empty(), hashlib.sha256()
+
+    def _append(self, file, store, digest, images, progress):
+        """Write the images that are missing, and every some thousand how many are safely on disk."""
+        total, paths = len(self.paths), self.paths[store["rows"] :]
+        bar = tqdm(
+            paths, desc="decoding images", initial=store["rows"], total=total, unit="image", disable=not progress
+        )
+        for path, image in zip(bar, images, strict=True):
+            if isinstance(image, str):
+                store["undecodable"][path] = image
+                file.write(bytes(self.image_bytes))
+            else:
+                digest.update(image)
+                file.write(image)
+            store["rows"] += 1
+            if store["rows"] % SAVE_EVERY == 0 or store["rows"] == total:
+                file.flush()
+                os.fsync(file.fileno())
+                self._save({**store, "pixels": digest.hexdigest()})
+
+    def _save(self, store):
+        """At one stroke: a reader sees the old content or the new."""
+        part = self.note.with_name("store.json.part")
+        with open(part, "w") as file:
+            file.write(json.dumps(store, indent=1))
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, self.note)
+
+
+def _empty():
+    return {"version": STORE_VERSION, "rows": 0, "pixels": hashlib.sha256().hexdigest(), "undecodable": {}}
+
+
+def _report_undecodable(reasons, total):
+    """A warning for a few broken images; an error when they are more than 1 %."""
+    listed = "\n".join(f"  {reason}" for reason in reasons[:10])
+    more = f"\n  and {len(reasons) - 10} more" if len(reasons) > 10 else ""
+    message = f"{len(reasons)} of {total} images cannot be decoded:\n{listed}{more}"
+    if len(reasons) > MAX_UNDECODABLE * total:
+        raise ValueError(f"{message}\nThat is more than {MAX_UNDECODABLE:.0%}: repair, replace or remove these files")
+    warnings.warn(f"{message}\nThey are left out", stacklevel=3)

@@ -1,0 +1,158 @@
+"""A look at a data set on disk before anything is trained on it: what is there, what should be, what is broken."""
+
+import warnings
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from gaaplib.datasets import DATASETS, published
+from gaaplib.datasets.duplicates import same_bytes
+from gaaplib.datasets.images import MAX_UNDECODABLE, decoded, read_image
+from gaaplib.datasets.records import DISTRACTOR, UNKNOWN_CAMERA, beside_expected, counts, sample
+
+SHOWN = 20
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What was found; printed, it is the report of ``gaap data``.
+
+    Attributes:
+        name: of the data set, a key of ``DATASETS``.
+        root: the folder or file that was read.
+        records: the table of :mod:`gaaplib.datasets.records`.
+        expected: the published counts, ``{split: {"images": ..., ...}}``; None where nobody knows them.
+        remarks: what the parser warned of besides the counts.
+        copies: queries that are the same file as a gallery image; see :func:`gaaplib.datasets.duplicates.same_bytes`.
+        opened: number of images that were decoded, all or none.
+        broken: one sentence for each of them that cannot be decoded.
+    """
+
+    name: str
+    root: Path
+    records: pd.DataFrame
+    expected: dict | None
+    remarks: tuple[str, ...]
+    copies: pd.DataFrame
+    opened: int
+    broken: tuple[str, ...]
+
+    @property
+    def counts(self):
+        """Images, identities and cameras of each split: found, and expected where that is known."""
+        if self.expected is None:
+            return pd.concat({"found": counts(self.records)}, axis=1)
+        return beside_expected(self.records, self.expected)
+
+    @property
+    def is_usable(self):
+        """Whether a run would accept it: at most 1 % of the images are broken."""
+        return len(self.broken) <= MAX_UNDECODABLE * len(self.records)
+
+    def __str__(self):
+        lines = [f"{self.name} in {self.root}", self.counts.to_string(), *self._on_counts(), *self._on_records()]
+        return "\n".join([*lines, *self.remarks, *self._on_copies(), *self._on_images()])
+
+    def _on_counts(self):
+        if self.expected is None:
+            return []
+        table = self.counts
+        if table["found"].equals(table["expected"]):
+            return ["The counts are the published ones."]
+        return ["The counts differ from the published ones: results on these images do not compare with others'."]
+
+    def _on_records(self):
+        records = self.records
+        sizes = records.loc[records["pid"] != DISTRACTOR, "pid"].value_counts()
+        alone = int((sizes == 1).sum())
+        lines = [f"{alone} identities have one image only: nothing can be matched with it."] if alone else []
+        if (records["camid"] == UNKNOWN_CAMERA).any():
+            lines.append("Cameras are unknown: no gallery image is left out as one from the query's own camera.")
+        return lines
+
+    def _on_copies(self):
+        pairs = [f"  {row.query} = {row.gallery} (pid {row.pid})" for row in self.copies.itertuples(index=False)]
+        if not pairs:
+            return []
+        head = "queries are the same file, byte for byte, as a gallery image of their identity; remove one of each two:"
+        return [f"{self.copies['query'].nunique()} {head}", *_first(pairs)]
+
+    def _on_images(self):
+        if not self.opened:
+            return ["The images were not opened."]
+        if not self.broken:
+            return [f"All {self.opened:,} images can be decoded."]
+        advice = "they are left out" if self.is_usable else "more than 1 %, which no run accepts"
+        head = f"{len(self.broken)} of {self.opened:,} images cannot be decoded ({advice}); repair or replace:"
+        return [head, *_first([f"  {reason}" for reason in self.broken])]
+
+
+def inspect(name, root, variant=None, *, open_images=True, progress=False):
+    """Read a data set, compare it with the published one, and open every image.
+
+    Args:
+        name: a key of ``DATASETS``.
+        root: as for its parser.
+        variant: one of the parser's ``VARIANTS``; None: as the parser decides.
+        open_images: decode every image, which takes a few seconds for 10,000.
+        progress: show a bar meanwhile.
+
+    Returns:
+        An :class:`Inspection`.
+
+    Raises:
+        FileNotFoundError, ValueError: the parser cannot use the folder; it says why, and what it expected.
+    """
+    dataset, root = DATASETS[name], Path(root).expanduser()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        records = dataset.read(root, **({"variant": variant} if variant else {}))
+    remarks = tuple(str(warning.message) for warning in caught if "the published data set" not in str(warning.message))
+    folder = root.parent if root.is_file() else root
+    broken = _broken_images(dataset, root, folder, records["path"].tolist(), progress) if open_images else ()
+    expected = published(name, root, variant)
+    copies = same_bytes(folder, records)
+    return Inspection(name, root, records, expected, remarks, copies, len(records) * open_images, broken)
+
+
+def sheet(inspection, *, identities, images, height=128, width=64):
+    """Images for a contact sheet.
+
+    Args:
+        inspection: an :class:`Inspection`.
+        identities, images: as of :func:`gaaplib.datasets.records.sample`.
+        height, width: pixels.
+
+    Returns:
+        The rows of the records, and for each of them uint8 (height, width, 3), or None where it cannot be decoded.
+    """
+    dataset, root = DATASETS[inspection.name], inspection.root
+    rows = sample(inspection.records, identities, images)
+    if hasattr(dataset, "images"):
+        found = dataset.images(root, rows["path"])
+        return rows, [np.asarray(image.resize((width, height))) for image in found]
+    folder = root.parent if root.is_file() else root
+    return rows, [_image_or_none(folder / path, height, width) for path in rows["path"]]
+
+
+def _image_or_none(file, height, width):
+    try:
+        return read_image(file, height, width)
+    except ValueError:
+        return None
+
+
+def _broken_images(dataset, root, folder, paths, progress):
+    """One sentence for each image that cannot be decoded."""
+    read_members = partial(dataset.images, root) if hasattr(dataset, "images") else None
+    answers = decoded(folder, 16, 8, read_members, paths)
+    bar = tqdm(answers, total=len(paths), desc="opening images", unit="image", disable=not progress)
+    return tuple(answer for answer in bar if isinstance(answer, str))
+
+
+def _first(lines):
+    return lines[:SHOWN] + [f"  and {len(lines) - SHOWN} more"] * (len(lines) > SHOWN)

@@ -1,0 +1,415 @@
+"""Synthetic twins of the data sets: drawn pedestrians, each data set in its own layout, so that its parser reads it.
+
+``write(root, spec_for("market1501", 0.08))`` makes
+
+    root/Market-1501-v15.09.15/{bounding_box_train,query,bounding_box_test}/0002_c1s1_000451_01.jpg
+    root/masks/Market-1501-v15.09.15/...   PNGs of the person's visible pixels; their text: the key points
+    root/keypoints.csv                     all key points, sorted by path
+    root/spec.json                         what is being drawn, written first
+    root/synthetic.json                    the same with the counts, written last: complete
+
+and likewise for the others; RAiD's masks are in its one file, RAiD_4Cams.mat. A path in ``keypoints.csv`` and for
+:func:`mask` is that of the records which the parser reads from ``root``.
+
+Every image has its own generator, derived from (seed, identity, camera, index, data set) alone, so images can be drawn
+in any order and an interrupted `write` goes on where it stopped. No two data sets share a person, a scene or an image,
+but Partial-iLIDS and i-LIDS: they have the same persons before the same cameras.
+"""
+
+import json
+import os
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
+from math import pi
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from gaaplib.datasets import raid
+from gaaplib.datasets.synthetic.cameras import Camera, make_camera
+from gaaplib.datasets.synthetic.layouts import (
+    LAYOUTS,
+    PASSER_BY_CAMERAS,
+    RAID_SIZE,
+    STRANGERS,
+    Item,
+    mask_file,
+    write_whole,
+)
+from gaaplib.datasets.synthetic.pedestrians import JOINTS, Drawing, Look, Stance, make_look, paint
+
+VERSION = 2  # of the drawing and of the layout: a change of either makes other bytes
+# The first number of a generator's key says what it draws, so that no two purposes share one.
+LOOK, CAMERA, TRACK, IMAGE, PLAN = range(1, 6)
+# The last number of a generator's key: whose persons and scenes. Market-1501, the first, has none.
+WORLDS = {
+    "market1501": (),
+    "raid": (1,),
+    "ilids": (2,),
+    "partial_ilids": (2,),
+    "rpifield": (3,),
+    "cuhk03": (4,),
+}
+
+
+@dataclass(frozen=True)
+class SyntheticSpec:
+    """What to draw: numbers of identities and of images, and how difficult they are; sizes are pixels.
+
+    Attributes:
+        dataset: a key of ``SPECS``.
+        train_ids, train_images: of the training split, or of all where there is no official split; distractors apart.
+        test_ids, queries, gallery: of the official split; `gallery` are the images of the test identities there.
+        distractors: further images that are nobody's, or of passers-by.
+        passers_by: persons on the distractors; 0: anybody.
+        junk: images of the gallery that a parser drops.
+        cameras: their number; the first `indoor` of them are within a building.
+        cameras_per_id: mean number of cameras in which an identity is seen, passers-by apart.
+        height, width: of an image.
+        occlusion: share of images with something or somebody in front; `clutter`: with a passer-by behind; `cut`: with
+            a box that cuts off a part.
+        cast: how differently the cameras see colours and light (0: all alike).
+        quality: at most 1, the cameras' sharpness.
+
+    Raises:
+        ValueError: a value out of its bounds, which the message names.
+    """
+
+    dataset: str
+    train_ids: int = 0
+    train_images: int = 0
+    test_ids: int = 0
+    queries: int = 0
+    gallery: int = 0
+    distractors: int = 0
+    passers_by: int = 0
+    junk: int = 0
+    cameras: int = 2
+    indoor: int = 0
+    cameras_per_id: float = 2
+    height: int = 128
+    width: int = 64
+    occlusion: float = 0.2
+    clutter: float = 0.25
+    cut: float = 0.15
+    cast: float = 1.0
+    quality: float = 1.0
+
+    def __post_init__(self) -> None:
+        _check_name(self.dataset)
+        for name, (low, high) in self._bounds().items():
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise ValueError(f"{name} is {value!r}, which should be from {low:g} to {high:g}")
+            if name in WHOLE and value != int(value):
+                raise ValueError(f"{name} is {value!r}, which should be a whole number")
+
+    def _bounds(self) -> dict[str, tuple[float, float]]:
+        full = SPECS[self.dataset]
+        trains, tests = "train_ids" in full, "test_ids" in full
+        # RPIfield's labels of actors end with 112, and each of its twelve cameras needs one.
+        actors_or_ids = (12, 112) if self.dataset == "rpifield" else (1, 5000)
+        # Every identity in two cameras and an image in each, but that Partial-iLIDS has a query of each only.
+        views = 2 if trains and tests else 1
+        least_images = self.train_ids * self.cameras_per_id
+        return {
+            "cameras": (full["cameras"], full["cameras"]),
+            "cameras_per_id": (2, self.cameras),
+            "indoor": (0, self.cameras),
+            "train_ids": actors_or_ids if trains else (0, 0),
+            "test_ids": (1, 4999) if tests else (0, 0),
+            "train_images": (least_images, 8 * self.train_ids if self.dataset == "ilids" else 999_999 * trains),
+            "queries": (views * self.test_ids, self.cameras * self.test_ids if trains else self.test_ids),
+            "gallery": (self.queries, 999_999 * tests if trains else self.queries),
+            "passers_by": (1, 4999) if "passers_by" in full else (0, 0),
+            "distractors": (self.passers_by * PASSER_BY_CAMERAS, 999_999 if "distractors" in full else 0),
+            "junk": (0, 999_999 if "junk" in full else 0),
+            "height": (RAID_SIZE[0],) * 2 if self.dataset == "raid" else (32, 512),
+            "width": (RAID_SIZE[1],) * 2 if self.dataset == "raid" else (16, 512),
+            "occlusion": (0, 1), "clutter": (0, 1), "cut": (0, 1), "cast": (0, 2), "quality": (0.1, 1),
+        }  # fmt: skip
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Images in each split, "all" where there is no official one; distractors and junk included."""
+        if not self.test_ids:
+            return {"all": self.train_images + self.distractors}
+        gallery = self.gallery + self.distractors + self.junk
+        counts = {"train": self.train_images, "query": self.queries, "gallery": gallery}
+        return {split: number for split, number in counts.items() if number}
+
+
+def spec_for(dataset: str, scale: float) -> SyntheticSpec:
+    """The spec of a data set at `scale` times its size; at 1 it has the published numbers.
+
+    Identities, distractors and junk are `scale` times as many, but identities at least as many as ``FLOORS`` says.
+    Where there is an official split the numbers of images per identity stay; where there is none, images are `scale`
+    times as many too, but at least two of each identity in each of its cameras.
+
+    Raises:
+        ValueError: an unknown name, or a scale outside (0, 1].
+    """
+    _check_name(dataset)
+    if not 0 < scale <= 1:
+        raise ValueError(f"scale is {scale!r}, which should be above 0 and at most 1")
+    full = SPECS[dataset]
+    scaled = {name: round(full[name] * scale) for name in ("distractors", "junk") if name in full}
+    for name in ("train_ids", "test_ids", "passers_by"):
+        if name in full:
+            scaled[name] = max(FLOORS[dataset][name], round(full[name] * scale))
+    if "test_ids" in full:
+        of_ids = {"train_images": "train_ids", "queries": "test_ids", "gallery": "test_ids"}
+        for name, ids in of_ids.items():
+            if name in full:
+                scaled[name] = round(scaled[ids] * (full[name] / full[ids]))
+    else:
+        two_each = 2 * round(scaled["train_ids"] * full["cameras_per_id"])
+        scaled["train_images"] = max(two_each, round(full["train_images"] * scale))
+    if "passers_by" in full:
+        two_each = 2 * round(scaled["passers_by"] * PASSER_BY_CAMERAS)
+        scaled["distractors"] = max(two_each, scaled["distractors"])
+    return SyntheticSpec(dataset=dataset, **full | scaled)
+
+
+def num_images(dataset: str, scale: float) -> int:
+    """How many images the twin of a data set has at a scale; arguments and errors are those of :func:`spec_for`."""
+    return sum(spec_for(dataset, scale).counts.values())
+
+
+def draw(
+    spec: SyntheticSpec, seed: int, pid: int, camid: int, index: int, visit: int = 0, part: bool = False
+) -> Drawing:
+    """Draw image `index` of identity `pid` (0 distractor, -1 junk) in camera `camid` (from 1).
+
+    `visit` is which time the identity crosses the camera. Of a `part` nothing is in front, and only the upper, lower,
+    left or right part of the body is left in the image, which is smaller.
+    """
+    if not 1 <= camid <= spec.cameras:
+        raise ValueError(f"camid is {camid!r}, which should be from 1 to {spec.cameras}")
+    rng = _generator(spec.dataset, seed, IMAGE, pid + 1, camid, index)
+    size, camera = (spec.height, spec.width), _camera(spec, seed, camid)
+    look = _look(spec.dataset, seed, pid if pid > 0 else _stranger(rng))
+    # On one visit to a camera, heading, place and light stay alike; the first needs no number.
+    visits = (visit,) if visit else ()
+    track = _generator(spec.dataset, seed, TRACK, pid, camid, *visits) if pid > 0 else rng
+    view, place, phase = track.uniform(0, 2 * pi), track.uniform(), track.uniform(0, 2 * pi)
+    exposure = 1 + spec.cast * track.uniform(-0.12, 0.12)
+    lift = track.uniform(0.6, 1.9) if track.random() < 0.25 else 0.0
+    gait = (view + rng.normal(0, 0.25), phase + 1.1 * index, look.stride, lift)
+    stance = _stance(spec, camera, rng, gait)
+    if pid < 1:
+        stance = _misplaced(spec, stance, rng, junk=pid < 0)
+        look = None if pid == 0 and rng.random() < 0.4 else look
+    occluded, beside = rng.random() < spec.occlusion and not part, rng.random() < spec.clutter
+    someone = occluded and rng.random() < 0.45
+    drawing = paint(
+        look, camera, stance, rng, size,
+        place=float(np.clip(place + rng.normal(0, 0.03), 0, 1)),
+        exposure=exposure * (1 + spec.cast * rng.normal(0, 0.05)),
+        behind=_passer_by(spec, seed, camera, rng, nearer=False) if beside else None,
+        in_front=_passer_by(spec, seed, camera, rng, nearer=True) if someone else None,
+        obstacle=bool(occluded and not someone),
+    )  # fmt: skip
+    return _part_of(drawing, rng) if part else drawing
+
+
+def write(root: str | Path, spec: SyntheticSpec, seed: int = 0, progress: bool = True) -> Path:
+    """Draw the data set under `root` and return it; a complete one is left alone.
+
+    Images of an interrupted draw are kept, but for RAiD's: its one file starts anew. A folder that holds something
+    else, or the same with another spec, seed or version, raises FileExistsError.
+    """
+    root = Path(root)
+    marker = {"version": VERSION, "seed": seed, "spec": asdict(spec)}
+    _claim(root, marker)
+    if (root / "synthetic.json").exists():
+        return root
+    layout, items = LAYOUTS[spec.dataset], plan(spec, seed)
+    joints_of_items = layout.store(root, items, lambda item: draw(spec, seed, *item[1:]))
+    bar = tqdm(items, desc=f"drawing {spec.dataset}", unit="image", disable=not progress)
+    columns = [f"{joint}_{part}" for joint in JOINTS for part in ("x", "y", "visible")]
+    temporary = root / "keypoints.csv.part"
+    with temporary.open("w", newline="\n") as file:
+        file.write(",".join(["path", *columns]) + "\n")
+        # Strict, so that what is stored with the last image is stored.
+        file.writelines(f"{item.path},{joints}\n" for item, joints in zip(bar, joints_of_items, strict=True))
+    os.replace(temporary, root / "keypoints.csv")
+    if layout.finish is not None:
+        layout.finish(root, items)
+    write_whole(root / "synthetic.json", json.dumps(marker | {"counts": spec.counts}, indent=1).encode())
+    return root
+
+
+def plan(spec: SyntheticSpec, seed: int) -> list[Item]:
+    """Every image of the data set, sorted by path: who is seen in which cameras, and how often."""
+    return sorted(LAYOUTS[spec.dataset].plan(spec, _generator(spec.dataset, seed, PLAN)))
+
+
+def mask(root: str | Path, path: str) -> np.ndarray:
+    """The pixels of an image in which its person is seen.
+
+    Args:
+        root: where :func:`write` drew a twin.
+        path: of the records that the data set's parser reads from `root`.
+
+    Returns:
+        bool (height, width).
+
+    Raises:
+        FileNotFoundError: there is no such image.
+    """
+    if "#" in path:  # an image within RAiD's file
+        return raid.mask(root, path)
+    file = mask_file(Path(root), path)
+    if not file.is_file():
+        raise FileNotFoundError(f"no mask of {path!r} in {root}: looked for {file}; draw the twin by write, or anew")
+    with Image.open(file) as opened:
+        return np.asarray(opened)
+
+
+def _check_name(dataset: str) -> None:
+    if dataset not in SPECS:
+        raise ValueError(f"dataset {dataset!r} is unknown; known: {', '.join(sorted(SPECS))}")
+
+
+def _generator(dataset: str, seed: int, *key: int) -> np.random.Generator:
+    return np.random.default_rng([seed, *key, *WORLDS[dataset]])
+
+
+@lru_cache(maxsize=64)
+def _camera(spec: SyntheticSpec, seed: int, camid: int) -> Camera:
+    order = _generator(spec.dataset, seed, CAMERA).permutation(spec.cameras)[camid - 1]
+    rng = _generator(spec.dataset, seed, CAMERA, camid)
+    indoor = camid <= spec.indoor
+    return make_camera(rng, int(order), spec.cameras, spec.height, spec.cast, spec.quality, indoor)
+
+
+def _stranger(rng) -> int:
+    """A number above every identity's: one of the people who only pass by."""
+    return STRANGERS + int(rng.integers(1000))
+
+
+@lru_cache(maxsize=8192)
+def _look(dataset: str, seed: int, pid: int) -> Look:
+    return make_look(_generator(dataset, seed, LOOK, pid))
+
+
+def _stance(spec, camera: Camera, rng, gait: tuple[float, float, float, float]) -> Stance:
+    """A figure in its box: nearly filling it, off a little, sometimes cut at head or feet."""
+    size = 2 * spec.height * rng.uniform(0.93, 1.0)
+    top = (2 * spec.height - size) * rng.uniform(0.2, 0.8)
+    if rng.random() < spec.cut:
+        size *= rng.uniform(1.1, 1.35)
+        top = rng.choice([0.01 * size, (2 * spec.height - size) * rng.uniform(0.6, 0.9)])
+    x = spec.width * (1 + rng.normal(0, 0.07))
+    return Stance(float(x), float(top), float(size), *gait, camera.tilt)
+
+
+def _misplaced(spec, stance: Stance, rng, junk: bool) -> Stance:
+    """A false detection: junk overlaps its person badly, a distractor may hold anybody."""
+    near = junk or rng.random() < 0.4
+    size = stance.size * (rng.uniform(1.4, 2.4) if near else rng.uniform(0.7, 1.1))
+    top = (2 * spec.height - size) * rng.uniform(0, 1)
+    x = stance.x + rng.uniform(-0.8, 0.8) * spec.width
+    return replace(stance, x=x, top=float(top), size=float(size))
+
+
+def _passer_by(spec, seed: int, camera: Camera, rng, nearer: bool) -> tuple[Look, Stance]:
+    """Somebody else, half hidden behind the person or (nearer) hiding a part of it."""
+    look = _look(spec.dataset, seed, _stranger(rng))
+    size = 1.84 * spec.height * (rng.uniform(1.0, 1.25) if nearer else rng.uniform(0.6, 0.95))
+    feet = 2 * spec.height * (rng.uniform(0.98, 1.15) if nearer else rng.uniform(0.72, 0.9))
+    x = spec.width * (1 + rng.choice([-1, 1]) * rng.uniform(0.45, 0.95))
+    view, phase = rng.uniform(0, 2 * pi, 2)
+    return look, Stance(x, feet - size, size, view, phase, look.stride, 0.0, camera.tilt)
+
+
+def _part_of(drawing: Drawing, rng) -> Drawing:
+    """The drawing without the rows below or above, or the columns beside, a part of the person."""
+    height, width = drawing.mask.shape
+    rows, columns = np.flatnonzero(drawing.mask.any(axis=1)), np.flatnonzero(drawing.mask.any(axis=0))
+    top, bottom, left, right = 0, height, 0, width
+    side, share = rng.choice(["upper", "lower", "left", "right"], p=[0.5, 0.2, 0.15, 0.15]), rng.uniform(0.4, 0.75)
+    tall, wide = share * len(rows), share * len(columns)
+    if side == "upper":
+        bottom = int(rows[0] + tall)
+    elif side == "lower":
+        top = int(rows[-1] - tall)
+    elif side == "left":
+        right = int(columns[0] + wide)
+    else:
+        left = int(columns[-1] - wide)
+    joints = drawing.keypoints - np.array([left, top, 0], np.float32)
+    inside = (joints[:, :2] >= 0).all(axis=1) & (joints[:, :2] < (right - left, bottom - top)).all(axis=1)
+    joints[:, 2] *= inside
+    part = np.s_[top:bottom, left:right]
+    return Drawing(drawing.image[part], drawing.mask[part], joints)
+
+
+def _claim(root: Path, marker: dict) -> None:
+    """Make `root` this draw's, or refuse it."""
+    spec_file = root / "spec.json"
+    if spec_file.exists():
+        found = json.loads(spec_file.read_text())
+        differing = sorted(key for key in marker if found.get(key) != marker[key])
+        if differing:
+            was = {key: found.get(key) for key in differing}
+            raise FileExistsError(
+                f"{root} holds a data set of another {' and '.join(differing)}: {was}; remove it or give another"
+            )
+    elif root.exists() and any(root.iterdir()):
+        raise FileExistsError(f"{root} holds other files and no spec.json; give an empty or new folder")
+    else:
+        root.mkdir(parents=True, exist_ok=True)
+        write_whole(spec_file, json.dumps(marker, indent=1).encode())
+
+
+WHOLE = (
+    "train_ids", "train_images", "test_ids", "queries", "gallery", "distractors", "passers_by", "junk", "cameras",
+    "indoor", "height", "width",
+)  # fmt: skip
+FLOORS = {
+    "market1501": {"train_ids": 2, "test_ids": 2},
+    "raid": {"train_ids": 43},
+    "partial_ilids": {"test_ids": 60},
+    "ilids": {"train_ids": 60},
+    "rpifield": {"train_ids": 40, "passers_by": 5},
+    "cuhk03": {"train_ids": 2, "test_ids": 2},
+}
+"""The fewest identities at any scale: with fewer, nothing can be learned or compared."""
+
+SPECS = {
+    # 12,936 training images, 3,368 queries, a gallery of 13,120 + 2,793 + 3,819 = 19,732
+    "market1501": {
+        "train_ids": 751, "train_images": 12_936, "test_ids": 750, "queries": 3368, "gallery": 13_120,
+        "distractors": 2793, "junk": 3819, "cameras": 6, "cameras_per_id": 3368 / 750,
+    },
+    # Posed walks, one person at a time; indoors and outdoors differ far more than Market-1501's six outdoor cameras.
+    "raid": {
+        "train_ids": 43, "train_images": 6920, "cameras": 4, "cameras_per_id": 170 / 43, "indoor": 2,
+        "occlusion": 0.08, "clutter": 0.15, "cut": 0.1, "cast": 1.6, "quality": 0.9,
+    },
+    # The scenes of i-LIDS; little is in front of the whole persons, and what hid the others has been cut away.
+    "partial_ilids": {
+        "test_ids": 119, "queries": 119, "gallery": 119, "cameras": 2, "cameras_per_id": 2, "indoor": 2,
+        "occlusion": 0.1, "clutter": 0.4, "cut": 0.1, "cast": 1.2, "quality": 0.6,
+    },
+    # A crowded arrival hall: people with luggage before and behind one another, seen by poor cameras.
+    "ilids": {
+        "train_ids": 119, "train_images": 476, "cameras": 2, "cameras_per_id": 2, "indoor": 2,
+        "occlusion": 0.6, "clutter": 0.6, "cut": 0.2, "cast": 1.2, "quality": 0.6,
+    },
+    # A detector's boxes of a crowd outdoors: small, blurred, and often beside the person.
+    "rpifield": {
+        "train_ids": 112, "train_images": 211_644, "distractors": 389_937, "passers_by": 3996, "cameras": 12,
+        "cameras_per_id": 783 / 112, "height": 96, "width": 40,
+        "occlusion": 0.25, "clutter": 0.4, "cut": 0.35, "quality": 0.55,
+    },
+    # Two cameras of a campus, of unlike colours; a detector's boxes, which cut off heads and feet.
+    "cuhk03": {
+        "train_ids": 767, "train_images": 7365, "test_ids": 700, "queries": 1400, "gallery": 5332, "cameras": 2,
+        "cameras_per_id": 2, "occlusion": 0.15, "clutter": 0.2, "cut": 0.25, "cast": 1.3, "quality": 0.9,
+    },
+}  # fmt: skip

@@ -1,0 +1,1 @@
+"""Scores and statistics of embeddings, in NumPy alone."""

@@ -1,0 +1,1 @@
+"""Looking at a trained model: heat maps, their measures, nearest images, widgets."""

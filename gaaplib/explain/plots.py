@@ -1,0 +1,258 @@
+"""Figures of heat maps: arrays in, matplotlib figure out, in the look of :mod:`gaaplib.plots`. Nothing reads a file.
+
+A map of 4 x 2 cells that is drawn smoothly looks finer than it is, so that each one has its cells drawn on it. The
+image beneath is grey: colour is the map's alone.
+"""
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib import patheffects
+
+from gaaplib.evaluation import statistics
+from gaaplib.explain.localisation import OPPONENTS, auc
+from gaaplib.plots import _COLOURS, COLOURS, RIGHT, WRONG, finish_grid, mark_synthetic
+
+MAP_COLOURS = "inferno"
+# Enough of the map to read its values, enough of the image to see the person; and the image in light greys, or a map
+# looks low wherever the clothes are dark.
+MAP_ALPHA, GREYS = 0.6, (0.3, 1.0)
+# What a gallery image is to the query: its frame, and a sign for whoever cannot tell the colours.
+STATES = {"match": (RIGHT, " ✓"), "wrong": (WRONG, " ✗"), "junk": ("0.6", ""), None: (None, "")}
+OPPONENT_COLOURS = dict(zip(OPPONENTS, ("0.8", "0.55", "0.35", "0.68"), strict=True))
+# Inches: the width of a notebook's page, the narrowest panel (for its label) and the widest, what is between, around.
+PAGE, NARROW, WIDE, GAP = 8.6, 0.55, 1.2, 0.05
+LEFT, RIGHT_MARGIN, ABOVE = 0.25, 0.85, 0.55
+
+
+def overlay(axis, image, heat, *, top, interpolation="bilinear"):
+    """Draw a map and its cells on the grey image.
+
+    Args:
+        axis: of matplotlib.
+        image: uint8 (height, width, 3).
+        heat: (h, w), not negative.
+        top: value of the brightest colour; the darkest is 0.
+        interpolation: of matplotlib's ``imshow``; ``"nearest"`` shows the cells alone.
+
+    Returns:
+        What matplotlib makes a colour bar from.
+    """
+    height, width = image.shape[:2]
+    h, w = heat.shape
+    grey = image @ np.array([0.299, 0.587, 0.114]) / 255
+    axis.imshow(GREYS[0] + (GREYS[1] - GREYS[0]) * grey, cmap="gray", vmin=0, vmax=1)
+    drawn = axis.imshow(
+        heat,
+        cmap=MAP_COLOURS,
+        vmin=0,
+        vmax=top,
+        alpha=MAP_ALPHA,
+        interpolation=interpolation,
+        extent=(-0.5, width - 0.5, height - 0.5, -0.5),
+    )
+    for edge in np.arange(1, h) * height / h - 0.5:
+        axis.axhline(edge, color="white", lw=0.5, alpha=0.4)
+    for edge in np.arange(1, w) * width / w - 0.5:
+        axis.axvline(edge, color="white", lw=0.5, alpha=0.4)
+    return drawn
+
+
+def map_sheet(images, maps, *, labels=None, title=None, synthetic=False, interpolation="bilinear"):
+    """Images in rows, each followed by its maps, all on one scale that marks a uniform map's value.
+
+    The scale is a cell's share of its map. Cells of different grids have no share in common: then it is a multiple of
+    the uniform map's.
+
+    Args:
+        images: uint8 (n, height, width, 3).
+        maps: ``{name: (n, h, w)}``, each map of sum one.
+        labels: a short text for each image, written beside it.
+        title: of the figure.
+        synthetic: whether the images were drawn.
+        interpolation: as of :func:`overlay`.
+
+    Raises:
+        ValueError: not a map for each image.
+    """
+    shapes = {name: np.shape(heat) for name, heat in maps.items()}
+    if any(len(shape) != 3 or shape[0] != len(images) for shape in shapes.values()):
+        raise ValueError(f"maps have the shapes {shapes}: give (n, h, w), a map for each of {len(images)} images")
+    cells = {shape[1] * shape[2] for shape in shapes.values()}
+    if len(cells) > 1:
+        maps = {name: heat * heat[0].size for name, heat in maps.items()}
+    figure, axes = _panels(len(images), 1 + len(maps), images[0].shape)
+    top = max(heat.max() for heat in maps.values())
+    for row, image in enumerate(images):
+        axes[row, 0].imshow(image)
+        for axis, heat in zip(axes[row, 1:], maps.values(), strict=True):
+            drawn = overlay(axis, image, heat[row], top=top, interpolation=interpolation)
+        if labels:
+            axes[row, 0].set_ylabel(labels[row], fontsize=8)
+    for axis, name in zip(axes[0], ["image", *maps], strict=True):
+        axis.set_title(name, fontsize=8, pad=4)
+    _scale(figure, axes[:3], drawn, *cells)
+    _name(figure, title, synthetic)
+    return figure
+
+
+def match_sheet(query, gallery, states, distances, *, maps=None, title=None, synthetic=False, interpolation="bilinear"):
+    """A query with its nearest gallery images, framed by what they are, and beneath each its map.
+
+    Args:
+        query: uint8 (height, width, 3).
+        gallery: sequence of k such images, nearest first.
+        states: ``"match"``, ``"wrong"``, ``"junk"`` (not ranked) or None (not known) for each.
+        distances: (k,).
+        maps: (1 + k, h, w), the query's first; without, images only.
+        title, synthetic, interpolation: as of :func:`map_sheet`.
+
+    Raises:
+        ValueError: an unknown state, or numbers that do not agree.
+    """
+    images = [query, *gallery]
+    unknown = [state for state in states if state not in STATES]
+    if unknown:
+        raise ValueError(f"state {unknown[0]!r} is unknown; known: {', '.join(map(repr, STATES))}")
+    if maps is not None and len(maps) != len(images):
+        raise ValueError(f"there are {len(maps)} maps: give {len(images)}, the query's and one for each gallery image")
+    figure, axes = _panels(1 if maps is None else 2, len(images), query.shape)
+    labels = ["query", *_ranks(states, distances)]
+    for axis, image, label, state in zip(axes[0], images, labels, [None, *states], strict=True):
+        axis.imshow(image)
+        axis.set_title(label, fontsize=9, pad=4)
+        frame = STATES[state][0]
+        axis.spines[:].set(color=frame or "0.8", linewidth=2.5 if frame else 0.5)
+    if maps is not None:
+        maps = np.asarray(maps)
+        for axis, image, heat in zip(axes[1], images, maps, strict=True):
+            drawn = overlay(axis, image, heat, top=maps.max(), interpolation=interpolation)
+        _scale(figure, axes[1:], drawn, maps[0].size)
+    _name(figure, title, synthetic)
+    return figure
+
+
+def localisation_bars(table, *, synthetic=False):
+    """Means with their intervals, a panel a measure; opponents are grey, the uniform map's mean is a dashed line.
+
+    Args:
+        table: DataFrame of :func:`gaaplib.explain.localisation.table`.
+        synthetic: whether the images were drawn.
+    """
+    size = (2.6 * table.shape[1] + 0.8, 1.1 + 0.27 * len(table))
+    figure, axes = plt.subplots(1, table.shape[1], figsize=size, sharey=True, squeeze=False, layout="constrained")
+    colours = _colours(table.index)
+    for axis, (measure, column) in zip(axes[0], table.items(), strict=True):
+        for place, (kind, interval) in enumerate(column.items()):
+            axis.barh(place, interval.estimate, height=0.75, color=colours[kind])
+            line = axis.plot([interval.low, interval.high], [place, place], color="0.1", lw=1.5)[0]
+            line.set_path_effects([patheffects.withStroke(linewidth=3.5, foreground="white")])
+            text = axis.text(interval.high, place, f"  {interval.estimate:.2f}", va="center", fontsize=8)
+            text.set_path_effects([patheffects.withStroke(linewidth=3, foreground="white")])
+        if "uniform" in table.index:
+            axis.axvline(column["uniform"].estimate, ls="--", color="0.1", lw=1)
+        axis.set(xlim=(0, 1.15), xticks=np.arange(0, 1.01, 0.25))
+        axis.set_xlabel(measure, fontsize=10)
+        axis.tick_params(labelsize=9)
+        axis.grid(False, axis="y")
+    axes[0, 0].set_yticks(range(len(table)), table.index)
+    # Below the last bar is room for the mark.
+    axes[0, 0].set_ylim(len(table) + (0.2 if synthetic else -0.4), -0.6)
+    mark_synthetic(axes[0, -1], synthetic, corner="lower right")
+    return figure
+
+
+def deletion_insertion_curves(curves, groups=None, *, score="match score", synthetic=False):
+    """Mean curves with pointwise 95 % bootstrap bands, deletion beside insertion; beside each name the area under it.
+
+    Args:
+        curves: ``{kind of map: (deletion, insertion)}``, each (n, steps + 1), of
+            :func:`gaaplib.explain.localisation.deletion_insertion`.
+        groups: (n,), the identity of each image, resampled whole; without, images are.
+        score: what the scores are, for the axis.
+        synthetic: whether the images were drawn.
+    """
+    figure, axes = plt.subplots(1, 2, figsize=(PAGE, 3.9), sharey=True, layout="constrained")
+    colours = _colours(curves)
+    for axis, side, name in zip(axes, (0, 1), ("removed", "added"), strict=True):
+        for kind, pair in curves.items():
+            values = np.asarray(pair[side])
+            shares = np.linspace(0, 1, values.shape[1])
+            band = [statistics.bootstrap_mean(column, groups, resamples=2000) for column in values.T]
+            low, high = [found.low for found in band], [found.high for found in band]
+            axis.fill_between(shares, low, high, color=colours[kind], alpha=0.2, lw=0)
+            style = "--" if kind in OPPONENTS else "-"
+            label = f"{kind}: {auc(values).mean():.3f}"
+            axis.plot(shares, values.mean(axis=0), style, color=colours[kind], lw=2, label=label)
+        axis.set_xlabel(f"share of the cells {name}", fontsize=10)
+        axis.set(xlim=(0, 1))
+        axis.tick_params(labelsize=9)
+        # Beneath, where no curve is.
+        axis.legend(title="area under the curve", loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2, fontsize=8)
+        axis.get_legend().get_title().set_fontsize(8)
+    axes[0].set_ylabel(score, fontsize=10)
+    axes[0].set_title("deletion: low is good")
+    axes[1].set_title("insertion: high is good")
+    mark_synthetic(axes[1], synthetic, corner="lower right")
+    return figure
+
+
+def _panels(rows, columns, shape):
+    """Axes (rows, columns) without ticks for images of a shape; all sizes in inches, so that no room is lost."""
+    wide = np.clip((PAGE - LEFT - RIGHT_MARGIN) / columns - GAP, NARROW, WIDE)
+    tall = wide * shape[0] / shape[1]
+    width, height = LEFT + columns * (wide + GAP) + RIGHT_MARGIN, ABOVE + rows * (tall + GAP)
+    place = {
+        "left": LEFT / width,
+        "right": 1 - (RIGHT_MARGIN + GAP) / width,
+        "bottom": GAP / height,
+        "top": 1 - ABOVE / height,
+    }
+    figure, axes = plt.subplots(rows, columns, figsize=(width, height), squeeze=False)
+    figure.subplots_adjust(**place, wspace=GAP / wide, hspace=GAP / tall)
+    for axis in axes.flat:
+        axis.set(xticks=[], yticks=[])
+        axis.grid(False)
+        axis.spines[:].set(color="0.8", linewidth=0.5)
+    return figure, axes
+
+
+def _name(figure, title, synthetic):
+    """The title at the upper edge, whatever the figure's height, so that two lines fit between it and the panels."""
+    finish_grid(figure, title, synthetic)
+    for text in figure.texts:
+        text.set_y(1 - GAP / figure.get_figheight())
+
+
+def _scale(figure, axes, drawn, *cells):
+    """The one colour bar, right of the rows of axes, with the value of a uniform map on it.
+
+    Args:
+        cells: numbers of cells of the maps drawn, each once.
+    """
+    uniform, label = 1 / cells[0], f"share of the map per cell\n(uniform: 1/{cells[0]})"
+    if len(cells) > 1:
+        uniform, label = 1, "share of the map per cell,\nas a multiple of the uniform map's"
+    top, bottom = axes[0, -1].get_position(), axes[-1, -1].get_position()
+    inch = 1 / figure.get_figwidth()
+    axis = figure.add_axes((top.x1 + 0.12 * inch, bottom.y0, 0.12 * inch, top.y1 - bottom.y0), facecolor="0.65")
+    bar = figure.colorbar(drawn, cax=axis)
+    bar.set_label(label, fontsize=8)
+    bar.outline.set_visible(False)
+    axis.tick_params(labelsize=8)
+    line = axis.axhline(uniform, color="white", lw=2)
+    line.set_path_effects([patheffects.withStroke(linewidth=4, foreground="0.1")])
+
+
+def _ranks(states, distances):
+    """Rank, sign and distance of each gallery image; junk has no rank."""
+    rank, words = 0, []
+    for state, distance in zip(states, distances, strict=True):
+        rank += state != "junk"
+        words.append(f"{'junk' if state == 'junk' else rank}{STATES[state][1]}\n{distance:.3f}")
+    return words
+
+
+def _colours(kinds):
+    """Opponents in grey tones, the others in colour."""
+    others = [kind for kind in kinds if kind not in OPPONENTS]
+    return OPPONENT_COLOURS | dict(zip(others, [COLOURS["gaap"], *_COLOURS[1:]], strict=False))

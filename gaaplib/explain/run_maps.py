@@ -1,0 +1,280 @@
+"""From a finished run to what its maps are worth: queries with true matches and masks, their maps, and the opponents.
+
+:mod:`gaaplib.explain.heatmaps` makes a map and :mod:`gaaplib.explain.localisation` judges one; here they get a run's
+images.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import keras
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from gaaplib import metrics
+from gaaplib.config import SYNTHETIC
+from gaaplib.datasets import DATASETS, synthetic
+from gaaplib.experiment import load_data
+from gaaplib.explain import heatmaps, localisation
+from gaaplib.methods import METHODS
+from gaaplib.training import fit
+
+KINDS = {
+    "received": "received",
+    "energy": "energy",
+    "gradcam": "Grad-CAM",
+    "gradcam_match": "Grad-CAM, match",
+}
+"""The kinds of ``heatmaps.KINDS`` that need no position, and their names in tables and figures."""
+
+STEPS = 8
+"""Deletion and insertion take the cells in at most so many steps."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Some queries of a run, and how it ranks the gallery for them.
+
+    Attributes:
+        table: (n,) rows of the data's table, with ``ap`` of the run.
+        images: uint8 (n, height, width, 3).
+        matches: of that shape too, for each query the nearest gallery image of its person by another camera.
+        masks: bool (n, height, width), as :func:`masks_of` gives them, or None.
+        distances: (n, gallery images).
+        states: ``"match"``, ``"wrong"`` or ``"junk"`` of each, as :mod:`gaaplib.explain.plots` names them.
+        gallery: the rows of the data's table that the distances are to.
+    """
+
+    table: pd.DataFrame
+    images: np.ndarray
+    matches: np.ndarray
+    masks: np.ndarray | None
+    distances: np.ndarray
+    states: np.ndarray
+    gallery: pd.DataFrame
+
+    def nearest(self, place, top):
+        """The rows of the store, states and distances of the gallery images nearest to one query, without junk."""
+        order = np.argsort(self.distances[place], kind="stable")
+        order = order[self.states[place][order] != "junk"][:top]
+        return self.gallery.row.to_numpy()[order], self.states[place][order], self.distances[place][order]
+
+
+def sample(run, data, count=None):
+    """Queries of a run that have a match and, as far as there are masks, something to be seen of their person.
+
+    Args:
+        run: a finished run.
+        data: the :class:`gaaplib.experiment.Data` that it was scored on.
+        count: how many at most, at equal steps of the table; None: all of them.
+    """
+    queries, gallery, images = data.part("query"), data.part("gallery"), data.store.images
+    queries = queries.assign(ap=run.per_query["ap"])[run.per_query["valid"]]
+    masks = masks_of(run.config, data, queries)
+    seen = np.arange(len(queries)) if masks is None else np.flatnonzero(masks.any(axis=(1, 2)))
+    chosen = seen[np.linspace(0, len(seen) - 1, min(count or len(seen), len(seen))).round().astype(int)]
+    queries = queries.iloc[chosen]
+    distances = _distances(run, run.model(), images, queries.row, gallery.row)
+    same, beside = (queries[name].to_numpy()[:, None] == gallery[name].to_numpy() for name in ("pid", "camid"))
+    junk = same & beside & (queries.camid.to_numpy()[:, None] >= 0)
+    states = np.select([junk, same], ["junk", "match"], "wrong")
+    first = np.where(states == "match", distances, np.inf).argmin(axis=1)
+    return Sample(
+        table=queries,
+        images=images[queries.row],
+        matches=images[gallery.row.to_numpy()[first]],
+        masks=None if masks is None else masks[chosen],
+        distances=distances,
+        states=states,
+        gallery=gallery,
+    )
+
+
+def across_cameras(run, data):
+    """The person whom most cameras see, an image by each.
+
+    Args:
+        run, data: as of :func:`sample`.
+
+    Returns:
+        Rows of the table, the first image by a camera and then the others, nearest first, and their distances to it.
+    """
+    tested = data.table[data.table.pid.isin(data.part("query").pid) & data.table.role.isin(["query", "gallery"])]
+    person = tested.groupby("pid").camid.nunique().idxmax()
+    seen = tested[tested.pid == person].drop_duplicates("camid")
+    distances = _distances(run, run.model(), data.store.images, seen.row[:1], seen.row)[0]
+    # Nothing is nearer than the image to itself, but for rounding.
+    distances[0] = 0.0
+    order = np.argsort(distances, kind="stable")
+    return seen.iloc[order], distances[order]
+
+
+def masks_of(config, data, table):
+    """Where the persons truly are, at the size of the store.
+
+    Args:
+        config: the run's, which says where the images came from.
+        data: its :class:`gaaplib.experiment.Data`.
+        table: rows of ``data.table``.
+
+    Returns:
+        bool (n, height, width), True on what is seen of the person: a pixel of which most is. None for photographs
+        of a data set that has no masks, where nothing can be measured.
+    """
+    if config.data == SYNTHETIC:
+        read = partial(synthetic.mask, data.root)
+    elif hasattr(DATASETS[config.dataset], "mask"):
+        read = partial(DATASETS[config.dataset].mask, Path(config.data).expanduser())
+    else:
+        return None
+    size = (config.width, config.height)
+    masks = (Image.fromarray(np.uint8(255) * read(path)) for path in table.path)
+    return np.stack([np.asarray(mask.resize(size, Image.Resampling.BOX)) > 127 for mask in masks])
+
+
+def maps_of(model, images, matches):
+    """All kinds of maps that need no position: ``{name of KINDS: (n, rows, columns)}``.
+
+    Args:
+        model: of a run with an attention layer.
+        images, matches: uint8 (n, height, width, 3), and the image that each one is compared with.
+    """
+    return {name: heatmaps.heatmap(model, images, kind, others=matches) for kind, name in KINDS.items()}
+
+
+def caption(maps):
+    """How far maps prefer a place, and how far that place depends on the image: a line for each kind.
+
+    The distance of two maps is half the sum of their absolute differences: what would have to be moved.
+
+    Args:
+        maps: ``{kind: (n, rows, columns)}``, each map of sum one.
+    """
+    lines = []
+    for kind, heat in maps.items():
+        rows, columns = heat.shape[1:]
+        top = heat.max(axis=(1, 2)).mean()
+        moved = abs(heat - heat.mean(axis=0)).sum(axis=(1, 2)).mean() / 2
+        lines.append(
+            f"{kind}: {rows} x {columns} cells; the highest has {top:.2f} of its map (a uniform one: "
+            f"{1 / (rows * columns):.2f}); {moved:.2f} of a map is elsewhere than in the mean of all {len(heat)}"
+        )
+    return "\n".join(lines)
+
+
+def untrained(config, model):
+    """A model like the one of a run, with the weights that its training began with.
+
+    Args:
+        config: of the run.
+        model: its trained model.
+    """
+    keras.config.set_dtype_policy(config.precision)
+    keras.utils.set_random_seed(config.seed)
+    return METHODS[config.method](config, model.get_layer("classifier").units).model
+
+
+def opponents(config, model, data, images):
+    """What a map has to beat, on the grid of the model's own maps: ``{name: (n, rows, columns)}``.
+
+    The names are ``localisation.OPPONENTS``: a uniform map, a Gaussian in the middle, the mean mask of the training
+    images (left out where there are no masks), and the attention that positions receive before any training.
+
+    Args:
+        config, model: of a run with an attention layer.
+        data: the :class:`gaaplib.experiment.Data` that it was scored on.
+        images: uint8 (n, height, width, 3).
+    """
+    shape = (len(images), *heatmaps.grid(model))
+    maps = {"uniform": localisation.uniform(*shape), "centre prior": localisation.centre_prior(*shape)}
+    trained_on = config.training() or config
+    seen = data if trained_on is config else load_data(trained_on)
+    masks = masks_of(trained_on, seen, seen.part("train"))
+    if masks is not None:
+        maps["mean mask"] = localisation.mean_mask(*shape, masks)
+    return {**maps, "untrained": heatmaps.heatmap(untrained(config, model), images)}
+
+
+def measured(maps, masks, *, interpolation="nearest", threshold=0.5):
+    """The measures of :func:`gaaplib.explain.localisation.measures` for each kind of map, resized to the masks.
+
+    By default a map is its cells. Smooth interpolation has an opinion of its own: beyond the outermost cells' centres
+    nothing falls off, so that with two columns a maximum covers the outer half of its cell, up to the image's edge.
+
+    Args:
+        maps: ``{kind: (n, rows, columns)}``.
+        masks: bool (n, height, width).
+        interpolation: of :func:`gaaplib.explain.heatmaps.upsample`.
+        threshold: of the IoU.
+
+    Returns:
+        ``{kind: {measure: (n,)}}``, for :func:`gaaplib.explain.localisation.table`.
+    """
+    return {
+        kind: localisation.measures(
+            heatmaps.upsample(heat, *masks.shape[1:], interpolation), masks, threshold=threshold
+        )
+        for kind, heat in maps.items()
+    }
+
+
+def against_the_centre(maps, masks, groups):
+    """How maps of any grids do beside the centre prior of their own grid: a DataFrame of words, a row a kind.
+
+    Args:
+        maps: ``{kind: (n, rows, columns)}``.
+        masks: bool (n, height, width).
+        groups: (n,), the identity of each image.
+    """
+    rows = {}
+    for kind, heat in maps.items():
+        both = measured({kind: heat, "centre prior": localisation.centre_prior(*heat.shape)}, masks)
+        found = [localisation.versus(both, kind, measure, groups) for measure in both[kind]]
+        means = localisation.table({kind: both[kind]}, groups).loc[kind]
+        rows[kind] = {one.measure: f"{means[one.measure]}, {one.verdict.rsplit(' ', 1)[0]}" for one in found}
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def deletion_insertion(model, images, matches, maps, *, seed=0):
+    """The cosine similarity to a match while the cells of an image are removed, or added, in the order of its map.
+
+    The cells of a map named ``"uniform"``, which gives them no order, are taken in a random one.
+
+    Args:
+        model: of a run.
+        images, matches: uint8 (n, height, width, 3), and the image that each one is compared with.
+        maps: ``{kind: (n, rows, columns)}``.
+        seed: of the random order.
+
+    Returns:
+        ``{kind: (deletion, insertion)}``, each (n, steps + 1), as of
+        :func:`gaaplib.explain.localisation.deletion_insertion`.
+    """
+    targets = _directions(model, matches)
+
+    def score(changed):
+        return (_directions(model, changed) * targets).sum(axis=1)
+
+    cells = np.prod(next(iter(maps.values())).shape[1:])
+    steps = max(count for count in range(1, STEPS + 1) if cells % count == 0)
+    shuffled = {kind: _shuffled(heat, seed) if kind == "uniform" else heat for kind, heat in maps.items()}
+    return {kind: localisation.deletion_insertion(images, heat, score, steps=steps) for kind, heat in shuffled.items()}
+
+
+def _distances(run, model, images, queries, gallery):
+    embedded = [fit.embed(model, images, rows.to_numpy())["embedding"] for rows in (queries, gallery)]
+    return metrics.pairwise_distances(*embedded, metric=run.config.distance)
+
+
+def _directions(model, images):
+    embeddings = fit.embed(model, images, np.arange(len(images)))["embedding"]
+    return embeddings / np.maximum(np.linalg.norm(embeddings, axis=1, keepdims=True), 1e-12)
+
+
+def _shuffled(maps, seed):
+    """Maps of the same shape that put their cells into a random order."""
+    cells = maps[0].size
+    ranks = np.tile(np.arange(1, cells + 1) / (cells * (cells + 1) / 2), (len(maps), 1))
+    return np.random.default_rng(seed).permuted(ranks, axis=1).reshape(maps.shape)

@@ -1,0 +1,1 @@
+"""Keras parts of the models, without any data."""

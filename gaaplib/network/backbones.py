@@ -1,0 +1,301 @@
+"""Backbones without their classifier: VGG-16/19 and ResNet-18/34/50/101/152, in `BACKBONES`.
+
+Every entry is a function `build(height=128, width=64, ...)` that returns a `keras.Model` from RGB
+images (batch, height, width, 3) in 0..255, as floats, to a dict of feature maps
+(batch, height', width', channels). The model normalises its input itself.
+
+The maps are "stage1", "stage2", ...: a ResNet's four are conv2_x to conv5_x, a VGG's five are its
+blocks, each after its pooling. The last stage is the network's last map.
+
+Sources: Simonyan and Zisserman, "Very Deep Convolutional Networks for Large-Scale Image
+Recognition", ICLR 2015; He et al., "Deep Residual Learning for Image Recognition", CVPR 2016.
+Layers carry the names of `keras.applications`, so that its weights load by name.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import keras
+
+from gaaplib.network import layers
+
+# ImageNet's mean and standard deviation of R, G and B in 0..255, as torchvision has them, and
+# the mean that Caffe subtracts, as the weights of keras.applications want it.
+MEAN = (123.675, 116.28, 103.53)
+STD = (58.395, 57.12, 57.375)
+CAFFE_MEAN = (123.68, 116.779, 103.939)
+
+# The backbones that keras.applications has, and what it calls them.
+APPLICATIONS = {
+    "vgg16": "VGG16",
+    "vgg19": "VGG19",
+    "resnet50": "ResNet50",
+    "resnet101": "ResNet101",
+    "resnet152": "ResNet152",
+}
+STEMS = ("conv1_conv", "block1_conv1")  # the first convolution of a ResNet and of a VGG
+
+
+@dataclass(frozen=True)
+class _Form:
+    """What differs between the variants "v1.5" and "v1" of a ResNet."""
+
+    use_bias: bool
+    epsilon: float
+    momentum: float
+    strided_kernel: int  # which convolution of a bottleneck block strides: 1 x 1 or 3 x 3
+    kernel_initializer: str | keras.initializers.Initializer
+
+
+def _initializer(kernel_initializer):
+    """One initialiser for each layer: a shared one draws equal weights for equal shapes."""
+    return keras.initializers.get(kernel_initializer).clone()
+
+
+def _conv_bn(x, filters, kernel_size, strides, name, form):
+    """Convolution and batch normalisation, (batch, h, w, c) to (batch, h / strides, ..., filters).
+
+    The strided convolution pads both sides, as torchvision and keras.applications do; "same"
+    would pad only the bottom and the right of an image of even size.
+    """
+    padding = "same"
+    if strides > 1 and kernel_size > 1:
+        x = keras.layers.ZeroPadding2D(kernel_size // 2, name=f"{name}_pad")(x)
+        padding = "valid"
+    x = layers.Conv2D(
+        filters,
+        kernel_size,
+        strides=strides,
+        padding=padding,
+        use_bias=form.use_bias,
+        kernel_initializer=_initializer(form.kernel_initializer),
+        name=f"{name}_conv",
+    )(x)
+    return layers.BatchNormalization(momentum=form.momentum, epsilon=form.epsilon, name=f"{name}_bn")(x)
+
+
+def _add(shortcut, x, name):
+    x = keras.layers.Add(name=f"{name}_add")([shortcut, x])
+    return keras.layers.Activation("relu", name=f"{name}_out")(x)
+
+
+def _basic_block(x, filters, strides, name, form):
+    """Two 3 x 3 convolutions (He et al., Fig. 5 left), (batch, h, w, c) to (..., filters)."""
+    shortcut = x
+    if x.shape[-1] != filters:
+        shortcut = _conv_bn(x, filters, 1, strides, f"{name}_0", form)
+    x = _conv_bn(x, filters, 3, strides, f"{name}_1", form)
+    x = keras.layers.Activation("relu", name=f"{name}_1_relu")(x)
+    x = _conv_bn(x, filters, 3, 1, f"{name}_2", form)
+    return _add(shortcut, x, name)
+
+
+def _bottleneck_block(x, filters, strides, name, form):
+    """1 x 1, 3 x 3, 1 x 1 (He et al., Fig. 5 right), (batch, h, w, c) to (..., 4 * filters)."""
+    shortcut = x
+    if x.shape[-1] != 4 * filters:
+        shortcut = _conv_bn(x, 4 * filters, 1, strides, f"{name}_0", form)
+    first, second = (strides, 1) if form.strided_kernel == 1 else (1, strides)
+    x = _conv_bn(x, filters, 1, first, f"{name}_1", form)
+    x = keras.layers.Activation("relu", name=f"{name}_1_relu")(x)
+    x = _conv_bn(x, filters, 3, second, f"{name}_2", form)
+    x = keras.layers.Activation("relu", name=f"{name}_2_relu")(x)
+    x = _conv_bn(x, 4 * filters, 1, 1, f"{name}_3", form)
+    return _add(shortcut, x, name)
+
+
+def _resnet_stem(x, form):
+    """7 x 7 convolution and pooling, (batch, h, w, 3) to (batch, h / 4, w / 4, 64)."""
+    x = _conv_bn(x, 64, 7, 2, "conv1", form)
+    x = keras.layers.Activation("relu", name="conv1_relu")(x)
+    # The map is not negative after its ReLU, so padding with zeros cannot change a maximum.
+    x = keras.layers.ZeroPadding2D(1, name="pool1_pad")(x)
+    return keras.layers.MaxPooling2D(3, strides=2, name="pool1_pool")(x)
+
+
+def _resnet_stage(x, block, filters, repeats, strides, name, form):
+    for i in range(repeats):
+        x = block(x, filters, strides if i == 0 else 1, f"{name}_block{i + 1}", form)
+    return x
+
+
+def _resnet(block, repeats, last_stride, variant, kernel_initializer):
+    """The stages of a ResNet (He et al., Table 1), each a function from map to map."""
+    if variant == "v1":
+        form = _Form(True, 1.001e-5, 0.99, 1, kernel_initializer)
+    else:
+        form = _Form(False, 1e-5, 0.9, 3, kernel_initializer)
+
+    def stage1(x):
+        return _resnet_stage(_resnet_stem(x, form), block, 64, repeats[0], 1, "conv2", form)
+
+    later = zip((128, 256, 512), repeats[1:], (2, 2, last_stride), (3, 4, 5), strict=True)
+    return [stage1] + [
+        partial(
+            _resnet_stage,
+            block=block,
+            filters=filters,
+            repeats=count,
+            strides=strides,
+            name=f"conv{i}",
+            form=form,
+        )
+        for filters, count, strides, i in later
+    ]
+
+
+def _vgg_stage(x, filters, convolutions, pool, name, kernel_initializer):
+    for i in range(convolutions):
+        x = layers.Conv2D(
+            filters,
+            3,
+            padding="same",
+            activation="relu",
+            kernel_initializer=_initializer(kernel_initializer),
+            name=f"{name}_conv{i + 1}",
+        )(x)
+    return keras.layers.MaxPooling2D(2, name=f"{name}_pool")(x) if pool else x
+
+
+def _vgg(convolutions, last_stride, variant, kernel_initializer):
+    """The stages of a VGG (Simonyan and Zisserman, Table 1, D and E); variants do not differ."""
+    filters = (64, 128, 256, 512, 512)
+    pools = (True, True, True, True, last_stride == 2)
+    return [
+        partial(
+            _vgg_stage,
+            filters=width,
+            convolutions=count,
+            pool=pool,
+            name=f"block{i}",
+            kernel_initializer=kernel_initializer,
+        )
+        for i, (width, count, pool) in enumerate(zip(filters, convolutions, pools, strict=True), start=1)
+    ]
+
+
+def _check_variant(name, weights, variant):
+    """The variant to build: the one asked for, or the one that `weights` needs."""
+    if variant not in (None, "v1", "v1.5"):
+        raise ValueError(f'variant={variant!r}: must be "v1", "v1.5" or None.')
+    known = ", ".join(APPLICATIONS)
+    if weights == "imagenet" and name not in APPLICATIONS:
+        raise ValueError(f'weights="imagenet": there are none for {name}, only for {known}.')
+    if weights == "imagenet" and variant == "v1.5":
+        raise ValueError(f'weights="imagenet" are for variant="v1" of {name}, not for "v1.5".')
+    if variant == "v1" and name not in APPLICATIONS:
+        raise ValueError(f'variant="v1": {name} has only "v1.5"; these have both: {known}.')
+    return variant or ("v1" if weights == "imagenet" else "v1.5")
+
+
+def _check_size(name, height, width, last_stride):
+    if last_stride not in (1, 2):
+        raise ValueError(f"last_stride={last_stride!r}: must be 1 or 2.")
+    least = 16 * last_stride
+    for axis, size in (("height", height), ("width", width)):
+        if size is not None and size < least:
+            raise ValueError(
+                f"{axis}={size}: the last map of {name} would be empty; with "
+                f"last_stride={last_stride} take {least} pixels or more."
+            )
+
+
+def _normalisation(variant):
+    """The layer from RGB in 0..255 to what the variant's weights were trained on."""
+    if variant == "v1":
+        return keras.layers.Rescaling(1.0, [-mean for mean in CAFFE_MEAN], name="normalisation")
+    offset = [-mean / std for mean, std in zip(MEAN, STD, strict=True)]
+    return keras.layers.Rescaling([1 / std for std in STD], offset, name="normalisation")
+
+
+def _load(model, name, weights):
+    if weights == "imagenet":
+        copy_application_weights(model, _imagenet(name))
+    elif Path(weights).is_file():
+        model.load_weights(weights)
+    else:
+        raise ValueError(
+            f'weights={str(weights)!r}: no such file; give None, "imagenet" or the path of a '
+            "file that model.save_weights wrote."
+        )
+
+
+def _imagenet(name):
+    application = APPLICATIONS[name]
+    try:
+        return getattr(keras.applications, application)(weights="imagenet", include_top=False)
+    except Exception as error:  # keras.utils.get_file raises a bare Exception when offline
+        raise OSError(
+            f"The ImageNet weights of keras.applications.{application} could not be fetched "
+            f"({type(error).__name__}: {error}). Without a network, build {name} with "
+            "weights=None or with the path of a local .weights.h5 file."
+        ) from error
+
+
+def _build(
+    name,
+    family,
+    height=128,
+    width=64,
+    last_stride=2,
+    kernel_initializer="he_normal",
+    weights=None,
+    variant=None,
+):
+    """A backbone from images (batch, height, width, 3) to a dict of maps.
+
+    Args:
+        name: the backbone's key in `BACKBONES`.
+        family: function that gives the backbone's stages.
+        height, width: size of the images in pixels; None leaves it open.
+        last_stride: 2, or 1 for a last map of twice the height and width: the stride of a ResNet's
+            last stage; with 1 a VGG has no last pooling.
+        kernel_initializer: name or `keras.initializers.Initializer` of every convolution.
+        weights: None (random), "imagenet" (from keras.applications) or the path of a file.
+        variant: "v1.5", torchvision's form: a bottleneck block strides in its 3 x 3 convolution, no
+            convolution of a ResNet has a bias, inputs have zero mean and unit variance.
+            "v1", the form of keras.applications: stride in the first 1 x 1, biases, inputs have
+            zero mean only. None is "v1" with weights="imagenet", else "v1.5".
+    """
+    _check_size(name, height, width, last_stride)
+    variant = _check_variant(name, weights, variant)
+    stages = family(last_stride, variant, kernel_initializer)
+    names = [f"stage{i}" for i in range(1, len(stages) + 1)]
+    inputs = keras.Input((height, width, 3), name="image")
+    x = _normalisation(variant)(inputs)
+    maps = {}
+    for stage, function in zip(names, stages, strict=True):
+        x = function(x)
+        maps[stage] = x
+    model = keras.Model(inputs, maps, name=name)
+    if weights is not None:
+        _load(model, name, weights)
+    return model
+
+
+def copy_application_weights(model, source):
+    """Copy the convolutions' weights of a model of `keras.applications` into a "v1" backbone.
+
+    Layers are matched by name; a classifier in `source`, which a backbone lacks, is passed over. `source` wants the
+    channels blue, green, red, a backbone red, green, blue: the first kernel, (height, width, 3, filters), is turned
+    round.
+    """
+    for layer in source.layers:
+        weights = layer.get_weights()
+        if not weights or isinstance(layer, keras.layers.Dense):
+            continue
+        if layer.name in STEMS:
+            weights[0] = weights[0][:, :, ::-1]
+        model.get_layer(layer.name).set_weights(weights)
+
+
+BACKBONES = {
+    "vgg16": partial(_build, "vgg16", partial(_vgg, (2, 2, 3, 3, 3))),
+    "vgg19": partial(_build, "vgg19", partial(_vgg, (2, 2, 4, 4, 4))),
+    "resnet18": partial(_build, "resnet18", partial(_resnet, _basic_block, (2, 2, 2, 2))),
+    "resnet34": partial(_build, "resnet34", partial(_resnet, _basic_block, (3, 4, 6, 3))),
+    "resnet50": partial(_build, "resnet50", partial(_resnet, _bottleneck_block, (3, 4, 6, 3))),
+    "resnet101": partial(_build, "resnet101", partial(_resnet, _bottleneck_block, (3, 4, 23, 3))),
+    "resnet152": partial(_build, "resnet152", partial(_resnet, _bottleneck_block, (3, 8, 36, 3))),
+}

@@ -1,0 +1,1 @@
+"""The study of the paper: its runs, tables, figures and claims."""

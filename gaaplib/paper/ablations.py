@@ -1,0 +1,215 @@
+"""What one change of a setting gains: cell by cell beside the paper, and step by step over seeds.
+
+The steps through the readings of Eq. 4 take the block apart: ``uniform`` less ``none`` is its extra linear layer,
+``self`` less ``uniform`` is attention, ``class`` less ``self`` is the term of another image. What needs no run, as it
+follows from the equations, is shown on random maps.
+"""
+
+import math
+
+import numpy as np
+import pandas as pd
+from keras.ops import convert_to_numpy
+
+from gaaplib.attention import ATTENTION
+from gaaplib.evaluation import statistics
+from gaaplib.paper import tables
+
+READINGS = (("uniform", "none"), ("self", "uniform"), ("class", "self"))
+"""The steps from no attention to the paper's: what is looked at, and what it is compared with."""
+
+MEAN, TOO_FEW = "mean of seeds", "too few runs"
+
+PRINTED = {("closed", "mRA"): "mRA", ("closed", "CMC(1)"): "CMC"}
+"""What the paper's tables call our measures."""
+
+
+def on_off(study):
+    """Table II's runs: each cell without attention and with it, the ablated backbone's on all five folds.
+
+    Args:
+        study: a :class:`gaaplib.paper.plan.Plan`.
+    """
+    found = study.matrix() + [run for run in study.all_folds() if run.backbone in study.backbones]
+    return tables.only(found, pooling="avg")
+
+
+def by_cell(configs, field, value, against, protocol, title, outputs=None, paper=None):
+    """The gains of fold 0 and seed 0 by backbone and data set, as the paper's tables have them.
+
+    Args:
+        configs, field, value, against, protocol, title, outputs: as of :func:`gaaplib.paper.tables.gains`.
+        paper: the printed differences, as ``audit.gain(...).cells``; None: none are printed.
+
+    Returns:
+        These rows of :func:`gaaplib.paper.tables.gains` by ``backbone`` and ``dataset``, with the columns ``base``, the
+        score that is compared with; ``without`` and ``with``, both scores in words; ``runs``, the mean difference over
+        all folds and seeds in words; and ``paper``, a fraction, NaN where the paper prints no such measure.
+    """
+    gained = tables.gains(configs, field, value, against, protocol, title, outputs)
+    found = tables.scores(configs, protocol, title, outputs).set_index("run_id")
+    keys, words = ["backbone", "dataset"], tables.in_words(found)
+    cells = gained[(gained.fold == 0) & (gained.seed == 0)].set_index(keys)
+    cells = cells.assign(base=cells.against.map(found.value), paper=math.nan)
+    cells = cells.assign(**{"without": cells.against.map(words), "with": cells.run_id.map(words)})
+    means = {key: _mean_in_words(rows.difference, rows.verdict, sign="+") for key, rows in gained.groupby(keys)}
+    cells["runs"] = [means[key] for key in cells.index]
+    if paper is not None and (protocol, title) in PRINTED:
+        printed = paper.xs((PRINTED[protocol, title], 1), level=("metric", "folds"))
+        cells["paper"] = (printed / 1000).reindex(cells.index)
+    return cells
+
+
+def claimed(cells, size):
+    """A sentence on how far a claimed gain is reached, in both ways in which a percentage can be read.
+
+    Args:
+        cells: DataFrame of :func:`by_cell`.
+        size: the claimed gain, as a fraction.
+    """
+    paired = cells[cells.difference.notna()]
+    if paired.empty:
+        return f"none of {len(cells)} cells has both runs: nothing is measured beside {size:+.0%}"
+    points, relative = (paired.difference >= size).sum(), (paired.difference >= size * paired.base).sum()
+    mean = paired.difference.mean()
+    return tables.filled(
+        f"{mean:+.3f} on average over {len(paired)} of {len(cells)} cells ({mean / paired.base.mean():+.1%} of their "
+        f"mean); a gain of {size:.0%} is reached in {points} of them as points, in {relative} relative to the score"
+    )
+
+
+def steps(configs, field, levels, protocol, title, outputs=None):
+    """Several pairs of values of one field, run by run.
+
+    Args:
+        configs, field, protocol, title, outputs: as of :func:`gaaplib.paper.tables.gains`.
+        levels: ``((value, against), ...)``, such as ``READINGS``.
+
+    Returns:
+        The rows of :func:`gaaplib.paper.tables.gains` by ``step``, ``sampler`` and ``seed``.
+    """
+    parts = []
+    for value, against in levels:
+        gained = tables.gains(configs, field, value, against, protocol, title, outputs)
+        seeds = [f"seed {seed}" for seed in gained.seed]
+        parts.append(gained.assign(step=f"{value} \u2212 {against}", seed=seeds))
+    order = {name: place for place, name in enumerate(dict.fromkeys(config.sampler for config in configs))}
+    parts = [part.sort_values("sampler", key=lambda names: names.map(order), kind="stable") for part in parts]
+    return pd.concat(parts).set_index(["step", "sampler", "seed"])
+
+
+def with_means(found):
+    """Rows of :func:`steps`, each group of seeds followed by its mean, with Student's t interval over the seeds."""
+    parts = []
+    for (step, sampler), rows in found.groupby(["step", "sampler"], sort=False):
+        row, values = {"difference": math.nan, "verdict": TOO_FEW}, rows.difference.dropna()
+        if len(values) > 1:
+            spread = statistics.mean_and_spread(values)
+            row = {"difference": spread.mean, "low": spread.low, "high": spread.high}
+            row["verdict"] = tables.side_of_zero(spread)
+        index = pd.MultiIndex.from_tuples([(step, sampler, MEAN)], names=found.index.names)
+        parts += [rows, pd.DataFrame([row], index=index, columns=rows.columns)]
+    return pd.concat(parts)
+
+
+def in_words(found):
+    """A sentence a step and sampler on rows of :func:`steps`: seed by seed, and over several seeds."""
+    said = []
+    for (step, sampler), rows in with_means(found).groupby(["step", "sampler"], sort=False):
+        mean = rows.loc[(step, sampler, MEAN)]
+        words = tables.tally(rows.iloc[:-1], f"{step}, {sampler}")
+        if mean.verdict != TOO_FEW:
+            words += f"; over seeds {mean.difference:+.3f} [{mean.low:+.3f}, {mean.high:+.3f}]: {mean.verdict}"
+        said.append(words)
+    return said
+
+
+def partnered(found):
+    """A sentence a sampler on the share of training images that had another of their identity in the batch.
+
+    Args:
+        found: DataFrame of :func:`gaaplib.paper.tables.scores`.
+    """
+    said = []
+    for sampler, shares in found.groupby("sampler", sort=False).partnered:
+        known = shares.dropna()
+        words = f"{known.mean():.0%} of the images had a partner in the batch (mean of {len(known)} runs)"
+        said.append(f"{sampler}: {words if len(known) else 'no run yet'}")
+    return said
+
+
+def over_seeds(found):
+    """The mean over seeds of each attention and sampler, in words.
+
+    Args:
+        found: DataFrame of :func:`gaaplib.paper.tables.scores`.
+
+    Returns:
+        A DataFrame of words by ``attention``, a column a sampler: mean and standard deviation over the runs, and their
+        number; or why there is no score.
+    """
+    groups = found.groupby(["attention", "sampler"], sort=False)
+    cells = {key: _mean_in_words(rows.value, rows.status, chance=rows.at_chance.eq(True).any()) for key, rows in groups}
+    return pd.Series(cells, dtype=object).rename_axis(["attention", "sampler"]).unstack(sort=False)
+
+
+def _mean_in_words(values, why, sign="", chance=False):
+    scored = values.dropna()
+    if scored.empty:
+        return ", ".join(dict.fromkeys(why))
+    sd = f" \u00b1 {scored.std():.3f}" if len(scored) > 1 else ""
+    mark = tables.CHANCE if chance else ""
+    return f"{scored.mean():{sign}.3f}{sd}{mark} ({len(scored)} of {len(values)} runs)"
+
+
+def shown(found):
+    """Differences with their intervals and verdicts, in words, beside what else the rows have for a reader.
+
+    Args:
+        found: DataFrame of :func:`by_cell`, :func:`steps` or :func:`with_means`.
+    """
+    gain = [f"{row.difference:+.3f} [{row.low:+.3f}, {row.high:+.3f}]" for row in found.itertuples()]
+    words = {name: found[name] for name in ("without", "with") if name in found}
+    words |= {"difference": np.where(found.difference.notna(), gain, ""), "verdict": found.verdict}
+    if "runs" in found:
+        words["mean difference over runs"] = found.runs
+    if "paper" in found and found.paper.notna().any():
+        words["the paper's difference"] = [f"{value:+.3f}" if value == value else "" for value in found.paper]
+    return pd.DataFrame(words, index=found.index)
+
+
+def provable(seed=0):
+    """What follows from Eq. 4 to 6 without training, tried on random maps and random weights.
+
+    Returns:
+        A Series by statement: the largest difference between its two sides, in words, as a share of the largest value.
+    """
+    rng = np.random.default_rng(seed)
+    maps, partners = rng.normal(size=(4, 4, 2, 64)).astype("float32"), np.array([1, 0, 3, 2])
+    own, mixed = ATTENTION["self"](), ATTENTION["class"](alpha=0.5)
+    alone, channel = ATTENTION["class"](alpha=1.0), ATTENTION["channel"](alpha=0.5)
+    colder = ATTENTION["self"]()
+    for layer in (own, mixed, alone, channel, colder):
+        layer.build(maps.shape)
+    kernels = [rng.normal(size=kernel.shape) / len(kernel) ** 0.5 for kernel in own.get_weights()]
+    for layer in (own, mixed, alone, channel):
+        layer.set_weights(kernels)
+    colder.set_weights([kernels[0] / 2**0.5, *kernels[1:]])
+    weights = convert_to_numpy(mixed.attention_map(maps, partners)).mean(axis=1)
+    features = maps.reshape(4, 8, 64)
+    pooled = features.mean(axis=1) + np.einsum("bn,bnc->bc", weights, features) @ kernels[2] @ kernels[3]
+    block = convert_to_numpy(mixed(maps, partners=partners))
+    sides = {
+        "class with \u03b1 = 1 is self": (alone(maps, partners=partners), own(maps)),
+        "class without a partner, as at inference, is self": (mixed(maps), own(maps)),
+        "channel with \u03b1 = 0.5 is self with its query divided by \u221a2": (channel(maps), colder(maps)),
+        "the average-pooled block is mean(F) + W_a W_v \u03a3 w_n F_n": (block.mean(axis=(1, 2)), pooled),
+        "class with \u03b1 = 0.5 and a partner is self": (block, own(maps)),
+    }
+    return pd.Series({name: _apart(*both) for name, both in sides.items()}, name="largest difference")
+
+
+def _apart(one, other):
+    one, other = convert_to_numpy(one), convert_to_numpy(other)
+    share = np.abs(one - other).max() / np.abs(other).max()
+    return "below 1e-5" if share < 1e-5 else f"{share:.2f}: it is not"

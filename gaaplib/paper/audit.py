@@ -1,0 +1,348 @@
+"""The published tables, and checks on them.
+
+A cell has three decimals and is compared as an integer of thousandths, so that no check has a tolerance. A check
+takes tables and answers what it found in them; none knows what it should find. The tables are the CSV files in
+``data/``; ``data/README.md`` has their columns.
+"""
+
+import itertools
+import math
+import string
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+import pandas as pd
+
+from gaaplib.project import project_folder
+
+KEYS = ("backbone", "dataset", "metric", "folds")
+"""What tells the cells of one half of Tables I to III apart."""
+
+VGG16 = (2, 2, 3, 3, 3)
+"""Convolutions in each block of VGG-16 (Simonyan and Zisserman 2015, Table 1, D)."""
+
+
+def read(name):
+    """A table of ``data/`` as a DataFrame; what is missing is NaN.
+
+    Args:
+        name: of the file, without ``.csv``, such as ``"paper_table_4"``.
+
+    Raises:
+        FileNotFoundError: there is no such table; the message lists those there are.
+    """
+    folder = project_folder() / "data"
+    path = folder / f"{name}.csv"
+    if not path.exists():
+        known = ", ".join(sorted(file.stem for file in folder.glob("*.csv"))) or "none"
+        raise FileNotFoundError(f"{path} is missing; tables in that folder: {known}")
+    return pd.read_csv(path, keep_default_na=False, na_values=[""])
+
+
+def thousandths(values):
+    """Values of three decimals as whole numbers: 0.124 is 124.
+
+    Raises:
+        ValueError: a value is missing or has more decimals.
+    """
+    scaled = 1000 * np.asarray(values, float)
+    whole = np.round(scaled)
+    bad = np.flatnonzero(~(np.abs(scaled - whole) < 1e-6))
+    if bad.size:
+        raise ValueError(f"value {np.asarray(values)[bad[0]]} at row {bad[0]}: expected a number of three decimals")
+    return whole.astype(int)
+
+
+def cells(tables, **where):
+    """Cells of Tables I to III in thousandths, as a Series by backbone, data set, metric and folds.
+
+    Args:
+        tables: the table ``paper_tables_1_2_3``.
+        where: values of its columns, such as ``table="II", attention="none"``.
+
+    Raises:
+        ValueError: no cell, or two cells with the same keys.
+    """
+    for column, value in where.items():
+        tables = tables[tables[column] == value]
+    found = pd.Series(thousandths(tables.value), pd.MultiIndex.from_frame(tables[list(KEYS)]))
+    if found.empty or found.index.has_duplicates:
+        raise ValueError(f"{where}: {len(found)} cells, {found.index.duplicated().sum()} of them twice; narrow it down")
+    return found
+
+
+def methods_by_column(table_4):
+    """Table IV in thousandths: a row a method, columns (data set, metric), both in the order of the table."""
+    values = pd.Series(thousandths(table_4.value), pd.MultiIndex.from_frame(table_4[["method", "dataset", "metric"]]))
+    return values.unstack(["dataset", "metric"], sort=False)
+
+
+def differences(one, two):
+    """``two - one``, cell by cell, in the order of ``one``.
+
+    Raises:
+        ValueError: they do not have the same cells.
+    """
+    if len(one) != len(two) or set(one.index) != set(two.index):
+        raise ValueError(f"{len(one)} and {len(two)} cells that are not of the same rows and columns")
+    return two.reindex(one.index) - one
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How many cells of two columns differ by the same amount.
+
+    Attributes:
+        difference: the most frequent one, in thousandths.
+        count: cells that differ by it.
+        of: all cells.
+        by_chance: the most cells with one common difference in ``pairings`` random pairings of the same values.
+        pairings: number of random pairings.
+    """
+
+    difference: int
+    count: int
+    of: int
+    by_chance: int
+    pairings: int
+
+    def __str__(self):
+        chance = f"; in {self.pairings:,} random pairings of the same values at most {self.by_chance} are equal"
+        return f"{self.count} of {self.of} differences are {self.difference / 1000:+.3f}{chance}"
+
+
+def agreement(one, two, *, pairings=1000, seed=0):
+    """The most frequent difference ``two - one``, and how frequent one is when values are paired at random."""
+    found = differences(one, two)
+    difference, count = _most_frequent(found.to_numpy())
+    rng = np.random.default_rng(seed)
+    a, b = one.to_numpy(), two.to_numpy()
+    by_chance = max(_most_frequent(rng.permutation(b) - a)[1] for _ in range(pairings))
+    return Agreement(difference, count, len(found), by_chance, pairings)
+
+
+def _most_frequent(values):
+    """Value and count; of equally frequent ones the smallest."""
+    distinct, counts = np.unique(values, return_counts=True)
+    place = counts.argmax()
+    return int(distinct[place]), int(counts[place])
+
+
+def shapes(found):
+    """Rows that are equal up to a constant have one shape.
+
+    Args:
+        found: Series of :func:`cells`.
+
+    Returns:
+        A DataFrame with a row a backbone and data set: ``shape``, a letter in the order of appearance, and
+        ``constant``, in thousandths, by which the row is above the first row of its shape.
+    """
+    wide = found.unstack(["metric", "folds"], sort=False)
+    first, names, rows = {}, {}, []
+    for row in wide.to_numpy():
+        shape = tuple(row - row[0])
+        names.setdefault(shape, string.ascii_uppercase[len(names)])
+        rows.append((names[shape], row[0] - first.setdefault(shape, row[0])))
+    return pd.DataFrame(rows, index=wide.index, columns=["shape", "constant"])
+
+
+def shapes_by_chance(found, *, simulations=10_000, seed=0):
+    """How many distinct shapes independent measurements of the same precision would have.
+
+    Each simulated cell is its row's mean plus its column's effect plus an independent normal deviation, rounded to
+    thousandths. The deviation is that of the cells themselves around rows and columns,
+    ``sd = sqrt(sum(residual ** 2) / ((rows - 1) (columns - 1)))``.
+
+    Returns:
+        (simulations,) counts.
+    """
+    wide = found.unstack(["metric", "folds"], sort=False).to_numpy(float)
+    expected = wide.mean(axis=1, keepdims=True) + wide.mean(axis=0) - wide.mean()
+    rows, columns = wide.shape
+    deviation = math.sqrt(((wide - expected) ** 2).sum() / ((rows - 1) * (columns - 1)))
+    rng = np.random.default_rng(seed)
+    counts = np.empty(simulations, int)
+    for number in range(simulations):
+        drawn = np.rint(expected + rng.normal(0, deviation, wide.shape)).astype(int)
+        counts[number] = len({tuple(row) for row in drawn - drawn[:, :1]})
+    return counts
+
+
+def column_agreements(wide, *, pairings=200, seed=0):
+    """:func:`agreement` of every two columns.
+
+    Args:
+        wide: table of :func:`methods_by_column`.
+
+    Returns:
+        A DataFrame, the most frequent first: ``one``, ``two``, ``difference`` in thousandths, ``count``, ``of`` and
+        ``by_chance``.
+    """
+    rows = []
+    for one, two in itertools.combinations(wide.columns, 2):
+        found = agreement(wide[one], wide[two], pairings=pairings, seed=seed)
+        rows.append((" ".join(one), " ".join(two), found.difference, found.count, found.of, found.by_chance))
+    table = pd.DataFrame(rows, columns=["one", "two", "difference", "count", "of", "by_chance"])
+    return table.sort_values("count", ascending=False, kind="stable", ignore_index=True)
+
+
+def equal_cells(one, two):
+    """In how many rows each column of ``one`` equals each column of ``two``: a DataFrame of counts."""
+    two = two.loc[one.index]
+    counts = {b: [(one[a] == two[b]).sum() for a in one] for b in two}
+    return pd.DataFrame(counts, index=one.columns)
+
+
+def means(found):
+    """Every mean of cells that agree in some of the keys: cells, rows, columns and the whole table.
+
+    Returns:
+        A DataFrame with ``of`` (which cells, in words), ``cells`` (how many) and ``mean`` (an exact fraction).
+    """
+    rows = []
+    for size in range(len(KEYS) + 1):
+        for by in itertools.combinations(KEYS, size):
+            for key, group in found.groupby(list(by), sort=False) if by else [((), found)]:
+                rows.append(
+                    (" ".join(map(str, key)) or "all", len(group), Fraction(int(group.sum()), 1000 * len(group)))
+                )
+    return pd.DataFrame(rows, columns=["of", "cells", "mean"])
+
+
+def rounding_to(stated, candidates):
+    """The rows of :func:`means` that round to a stated figure.
+
+    Args:
+        stated: the figure as a fraction of 1, such as 0.912; its decimals are those that it is printed with.
+        candidates: DataFrame of :func:`means`.
+    """
+    half = Fraction(1, 2 * 10 ** len(str(stated).partition(".")[2]))
+    near = [abs(mean - Fraction(str(stated))) <= half for mean in candidates["mean"]]
+    return candidates[near].reset_index(drop=True)
+
+
+def leaders(found, among):
+    """Who has the highest cell, for every combination of the other keys.
+
+    Args:
+        among: the key to compare, such as ``"backbone"``.
+
+    Returns:
+        A Series of names; of several that are equal, all, joined with ``" = "``.
+    """
+    others = [key for key in KEYS if key != among]
+    groups = found.groupby(others, sort=False)
+    return groups.apply(lambda group: " = ".join(group.index.get_level_values(among)[group == group.max()]))
+
+
+def standing(wide, name):
+    """Who is above and who is equal to a method, in each column of Table IV: a DataFrame with a row a column."""
+    own, others = wide.loc[name], wide.drop(index=name)
+    return pd.DataFrame(
+        {
+            "above": (others > own).sum(),
+            "equal": (others == own).sum(),
+            "below": (others < own).sum(),
+            "highest": others.max() / 1000,
+            "own": own / 1000,
+            "who is above or equal": [", ".join(others.index[others[column] >= own[column]]) for column in wide],
+        }
+    )
+
+
+@dataclass(frozen=True)
+class Gain:
+    """Differences of cells, in thousandths, and the cells that they start from."""
+
+    cells: pd.Series
+    base: pd.Series
+
+    @property
+    def mean(self):
+        """Of the differences, as a fraction of 1."""
+        return float(self.cells.mean()) / 1000
+
+    def between(self, low, high=math.inf):
+        """How many differences are from ``low`` to ``high``, as fractions of 1."""
+        return int(((self.cells >= 1000 * low - 1e-6) & (self.cells <= 1000 * high + 1e-6)).sum())
+
+    def __str__(self):
+        relative = self.cells.mean() / self.base.mean()
+        span = f"{self.cells.min() / 1000:.3f} to {self.cells.max() / 1000:.3f}"
+        return f"{self.mean:+.3f} on average over {len(self.cells)} cells ({relative:+.1%} of their mean), from {span}"
+
+
+def gain(one, two):
+    """What ``two`` is above ``one``, cell by cell."""
+    return Gain(differences(one, two), one)
+
+
+def unpadded(height, width, blocks=VGG16):
+    """The size of the map through 3 x 3 convolutions without padding, and a 2 x 2 pooling after each block.
+
+    Returns:
+        A DataFrame with a row a layer; it ends where a side is no longer positive.
+    """
+    rows = [("image", height, width)]
+    for block, convolutions in enumerate(blocks, start=1):
+        for layer in [*range(1, convolutions + 1), "pooling"]:
+            height, width = (height // 2, width // 2) if layer == "pooling" else (height - 2, width - 2)
+            rows.append((f"block {block}, {layer if layer == 'pooling' else f'convolution {layer}'}", height, width))
+            if min(height, width) <= 0:
+                return pd.DataFrame(rows, columns=["layer", "height", "width"])
+    return pd.DataFrame(rows, columns=["layer", "height", "width"])
+
+
+def shared_references(table_4):
+    """Methods of Table IV that cite one and the same reference: ``{reference: [methods]}``."""
+    cited = table_4.drop_duplicates("method").groupby("reference").method.apply(list)
+    return {reference: names for reference, names in cited.items() if len(names) > 1}
+
+
+def in_the_cells(claims, tables, table_4):
+    """What the paper's own cells say of its claims: ``{claim: sentence}``, where they say something.
+
+    Args:
+        claims, tables, table_4: the tables ``claims``, ``paper_tables_1_2_3`` and ``paper_table_4``.
+    """
+    stated = claims.set_index("claim")
+    figure, (middle, margin) = stated.figure, stated.loc["average adds 10 ± 2 %", ["figure", "tolerance"]]
+    block, none = cells(tables, table="I"), cells(tables, table="II", attention="none")
+    attention, average = gain(none, block), gain(cells(tables, table="III", pooling="max"), block)
+    deepest, others = block.xs("resnet50", level="backbone"), block.drop("resnet50", level="backbone")
+    repeated = [part.xs("mRA", level="metric").xs(5, level="folds").mean() for part in (deepest, others)]
+    ahead = [(one - two) / 1000 for one, two in (repeated, (deepest.mean(), others.mean()))]
+    first = leaders(block, "backbone") == "resnet50"
+    best = leaders(block, "dataset").groupby("backbone").agg(lambda names: (names == "rpifield").mean() > 0.5)
+    gains = attention.cells.groupby("backbone", sort=False).mean() / 1000
+    wide = methods_by_column(table_4)
+    own, earlier = wide.loc["GAAP"], wide.drop(index="GAAP")
+    above = f"in Table IV {(own.mean() - earlier.mean().mean()) / 1000:+.3f} to the others' mean"
+    reaching = attention.between(figure["attention adds 30 %"])
+    inside = average.between(middle - margin, middle + margin)
+    alike = equal_cells(own.unstack("metric"), deepest.unstack(["metric", "folds"])).loc["CMC"]
+    return {
+        "attention helps": f"{attention}; {attention.between(0.001)} of {len(block)} above 0",
+        "attention adds 30 %": f"{attention}; {reaching} of {len(block)} reach it",
+        "average beats maximum": f"{average}; {average.between(0.001)} of {len(block)} above 0",
+        "average adds 10 ± 2 %": f"{average}; {inside} of {len(block)} are inside",
+        "deeper is better": f"ResNet-50 has the highest cell in {first.sum()} of {len(first)} columns",
+        "ResNet-50 averages 91.2 %": _means_in_words(figure["ResNet-50 averages 91.2 %"], block),
+        "ResNet-50 is 10 % ahead": f"{ahead[0]:+.3f} to the others' mean in 5-fold mRA, {ahead[1]:+.3f} in all columns",
+        "RPIfield is the best": f"for {best.sum()} of {len(best)} backbones, in most of the four columns",
+        "VGG gains nothing": "mean gain: " + ", ".join(f"{name} {value:+.3f}" for name, value in gains.items()),
+        "it beats earlier methods": f"above all others in {(own > earlier.max()).sum()} of {len(own)} columns",
+        "it beats AGW": f"above AGW in {(own > wide.loc['AGW']).sum()} of {len(own)} columns",
+        "the average is 84.12": f"{_means_in_words(figure['the average is 84.12'], block)}; {above}",
+        "Table IV compares CMC": f"the column CMC equals Table I's {alike.idxmax()[0]}, {alike.idxmax()[1]}-fold, in "
+        f"{alike.max()} of {len(deepest) // 4} data sets",
+    }
+
+
+def _means_in_words(stated, block):
+    candidates = means(block)
+    found = rounding_to(stated, candidates)
+    which = "".join(f"; {row.of} ({row.cells} cell{'s' * (row.cells > 1)})" for row in found.itertuples())
+    return f"{len(found)} of the {len(candidates)} means and cells of Table I round to {stated}{which}"

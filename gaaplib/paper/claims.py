@@ -1,0 +1,222 @@
+"""The paper's claims, one by one, beside what was measured: pairs of runs that differ in what a claim is about.
+
+The claims are rows of ``data/claims.csv``. What was measured on drawn images, or on a copy of a data set that is
+not the published one, stands beside a claim and never decides it.
+"""
+
+import math
+
+import pandas as pd
+
+from gaaplib import runs
+from gaaplib.config import RunConfig
+from gaaplib.evaluation import statistics
+from gaaplib.paper import costs
+
+DATA_FIELDS = ("dataset", "data", "variant", "train_dataset", "train_data", "scale", "fold", "seed", "ap")
+"""What two runs share at least, to be scored on the same queries in the same way."""
+
+DECISIVE = ("market1501", "raid", "partial_ilids", "rpifield", "parameters")
+"""The data that the claims are about: the paper's data sets, and what is counted without any."""
+
+SUPPORTED, CONTRADICTED = "supported", "contradicted"
+NOT_DISTINGUISHABLE, NOT_TESTED = "not distinguishable", "not tested here"
+
+
+def verdict(low, high, test="sign", figure=None, tolerance=0.0):
+    """What an interval of a difference says of a claim.
+
+    Args:
+        low, high: ends of the interval.
+        test: ``"sign"``: the claim is that the difference is above 0. ``"size"``: that it is ``figure``.
+        figure, tolerance: the claim's size; an interval that reaches ``figure`` plus or minus ``tolerance`` agrees.
+
+    Returns:
+        ``"supported"``; ``"contradicted"``; or ``"not distinguishable"``, where the interval holds 0 as well as what is
+        claimed, or has no width to judge by (NaN).
+    """
+    if math.isnan(low) or math.isnan(high):
+        return NOT_DISTINGUISHABLE
+    has_zero = low <= 0 <= high
+    if test == "size":
+        if high < figure - tolerance or low > figure + tolerance:
+            return CONTRADICTED
+        return NOT_DISTINGUISHABLE if has_zero else SUPPORTED
+    if has_zero:
+        return NOT_DISTINGUISHABLE
+    return SUPPORTED if low > 0 else CONTRADICTED
+
+
+def queries_needed(low, high, queries, effect):
+    """Queries for an interval whose half-width is the effect, all else equal.
+
+    The half-width of a mean falls with the square root of the number of values, so
+    ``n = queries (half-width / effect) ** 2``. Taken from the interval seen, it has the spread of the differences and
+    the likeness of an identity's queries in it.
+
+    Returns:
+        An integer; None where the effect is 0 or the interval has no width.
+    """
+    half = (high - low) / 2
+    return math.ceil(queries * (half / effect) ** 2) if effect and half > 0 else None
+
+
+def matches(config, terms):
+    """Whether a configuration fits terms such as ``"method=gaap backbone=resnet18|resnet34 train_dataset!=None"``."""
+    for term in terms.split():
+        field, values = term.split("!=" if "!=" in term else "=")
+        if (str(config[field]) in values.split("|")) == ("!=" in term):
+            return False
+    return True
+
+
+def evidence(claims, found):
+    """Every pair of runs that tests a claim: a paired difference on the same queries, or of the seconds of training.
+
+    Two runs are a pair if they fit ``run`` and ``against`` and are equal in all but ``may_differ`` ("*": equal in
+    data, split and scoring). Times are compared on one kind of machine only, and need several pairs for an interval.
+
+    Args:
+        claims: the table ``claims``.
+        found: runs, as :func:`gaaplib.runs.finished` gives them.
+
+    Returns:
+        A DataFrame: ``claim``, ``data``, ``as_published`` (no drawn image, and the published counts), ``run``,
+        ``against``, ``difference``, ``low``, ``high``, ``queries``.
+    """
+    scored = [(run, metrics) for run in found if (metrics := run.metrics)["retrieval"] is not None]
+    rows = []
+    for claim in claims[claims.measure.isin([*runs.MEASURES, "seconds"])].itertuples():
+        others = {}
+        for run, metrics in scored:
+            if matches(metrics["config"], claim.against):
+                others.setdefault(_in_common(claim, metrics), []).append(run)
+        ours = [(run, _in_common(claim, metrics)) for run, metrics in scored if matches(metrics["config"], claim.run)]
+        pairs = [(run, other) for run, key in ours for other in others.get(key, [])]
+        rows += _seconds(claim, pairs) if claim.measure == "seconds" else [_paired(claim, *pair) for pair in pairs]
+    return pd.DataFrame(rows, columns=EVIDENCE)
+
+
+EVIDENCE = ["claim", "data", "as_published", "run", "against", "difference", "low", "high", "queries"]
+
+
+def _in_common(claim, metrics):
+    """What the two runs of a pair share."""
+    config, origin = metrics["config"], metrics["provenance"]
+    free = {"profile", *str(claim.may_differ).split()}
+    fields = DATA_FIELDS if claim.may_differ == "*" else [field for field in config if field not in free]
+    machine = (origin["processor"], origin["cores"], str(origin["devices"])) if claim.measure == "seconds" else ()
+    return (*(config[field] for field in fields), *machine)
+
+
+def _paired(claim, run, other):
+    ahead = runs.difference(run, other, claim.measure)
+    data, queries = run.metrics["data"], int(run.per_query["valid"].sum())
+    names = run.folder.name, other.folder.name
+    return claim.claim, data["name"], _is_as_published(data), *names, ahead.estimate, ahead.low, ahead.high, queries
+
+
+def _is_as_published(data):
+    """Whether neither training nor test was on drawn images, and the test's counts are the published ones."""
+    return not data["synthetic"] and data["as_published"]
+
+
+def _seconds(claim, pairs):
+    """One row a data set: the seconds saved, on average over folds and seeds."""
+    by_data = {}
+    for run, other in pairs:
+        saved = [each.metrics["provenance"]["seconds"].get("training", math.nan) for each in (other, run)]
+        data = run.metrics["data"]
+        by_data.setdefault((data["name"], _is_as_published(data)), []).append(saved)
+    for (name, as_published), saved in by_data.items():
+        spread = statistics.mean_and_spread([two - one for two, one in saved])
+        pairs_named = f"{len(saved)} pairs of runs"
+        yield claim.claim, name, as_published, pairs_named, pairs_named, spread.mean, spread.low, spread.high, math.nan
+
+
+def counted(claims):
+    """Evidence that needs no data, as rows of :func:`evidence`: the parameters that ``run`` saves against ``against``.
+
+    Args:
+        claims: the table ``claims``; those whose measure is ``parameters`` name one configuration on each side.
+    """
+    rows = []
+    for claim in claims[claims.measure == "parameters"].itertuples():
+        terms = (dict(term.split("=") for term in side.split()) for side in (claim.run, claim.against))
+        own, other = (costs.by_part(costs.model(RunConfig(**fields))).parameters.sum() for fields in terms)
+        rows.append((claim.claim, "parameters", True, claim.run, claim.against, *[other - own] * 3, math.nan))
+    return pd.DataFrame(rows, columns=EVIDENCE)
+
+
+def judged(claims, found, printed):
+    """The claims, one a row, with what was measured, the verdict and the queries that would settle it.
+
+    What decides is measured on photographs of the paper's data sets, or counted without data. Pairs on drawn images,
+    on other data sets or on copies that are not the published ones have a column of their own. With several pairs, all
+    have to agree.
+
+    Args:
+        claims: the table ``claims``.
+        found: DataFrame in the form of :func:`evidence`.
+        printed: what the paper's own cells say, ``{claim: sentence}``, as of :func:`in_the_cells`.
+    """
+    rows = []
+    for claim in claims.itertuples():
+        own = found[found.claim == claim.claim]
+        decides = own.as_published.astype(bool) & own.data.str.split("-").str[0].isin(DECISIVE)
+        real, aside = own[decides.to_numpy(bool)], own[~decides.to_numpy(bool)]
+        rows.append(
+            {
+                "claim": claim.claim,
+                "the paper's figure": "" if pd.isna(claim.figure) else f"{claim.figure:g}",
+                "the paper's own cells": printed.get(claim.claim, ""),
+                "measured": _in_words(real),
+                "test": TESTS[claim.test],
+                "verdict": _decided(claim, real),
+                "queries to settle it": _settling(claim, real),
+                "synthetic or other data": _in_words(aside),
+            }
+        )
+    return pd.DataFrame(rows).set_index("claim")
+
+
+def _decided(claim, rows):
+    if rows.empty or claim.test not in ("sign", "size"):
+        return NOT_TESTED
+    said = {verdict(row.low, row.high, claim.test, claim.figure, claim.tolerance) for row in rows.itertuples()}
+    return said.pop() if len(said) == 1 else NOT_DISTINGUISHABLE
+
+
+TESTS = {
+    "sign": "paired difference above 0",
+    "size": "paired difference reaches the figure",
+    "cells": "arithmetic on the cells",
+    "shown": "shown, no figure to test",
+}
+
+
+def _in_words(rows):
+    """What the pairs on each data set gave: the difference and its interval, or of several pairs their range."""
+    each = []
+    for data, pairs in rows.groupby("data", sort=False):
+        low, high = pairs.difference.min(), pairs.difference.max()
+        words = _signed(low) if len(pairs) == 1 else f"{len(pairs)} pairs, {_signed(low)} to {_signed(high)}"
+        if len(pairs) == 1 and pairs.low.item() < pairs.high.item():
+            words += f" [{_signed(pairs.low.item())}, {_signed(pairs.high.item())}]"
+        each.append(f"{data}: {words}")
+    return "; ".join(each) or "none"
+
+
+def _signed(value):
+    return f"{value:+.3f}" if abs(value) < 10 else f"{value:+,.0f}"
+
+
+def _settling(claim, rows):
+    """For the pair with the widest interval: the largest number of queries."""
+    effects = [row.difference if pd.isna(claim.figure) else claim.figure for row in rows.itertuples()]
+    counts = [
+        queries_needed(row.low, row.high, row.queries, effect)
+        for row, effect in zip(rows.itertuples(), effects, strict=True)
+        if not pd.isna(row.queries)
+    ]
+    return f"{max(filter(None, counts)):,}" if any(counts) else ""

@@ -1,0 +1,223 @@
+"""Results of methods side by side: as Table IV prints them, as the methods' own papers do, and as measured here."""
+
+import itertools
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from gaaplib import plots, runs
+from gaaplib.config import NO_TRAINING_SET, RunConfig
+from gaaplib.evaluation import statistics
+from gaaplib.project import project_folder
+
+PRINTED, OWN, HERE, DRAWN = plots.WAYS
+"""Where a figure comes from: Table IV, the method's own paper, runs here, runs here on drawn images."""
+
+RESULTS = [
+    *("method", "dataset", "rank1", "rank1_low", "rank1_high", "mAP", "mAP_low", "mAP_high"),
+    *("height", "width", "pretraining", "ap", "synthetic", "source"),
+]
+"""Columns of ``our_results.csv``: one result a row."""
+
+
+def own_results(path=None):
+    """The rows that users added to ``our_results.csv``, checked.
+
+    Args:
+        path: another file with the same columns.
+
+    Raises:
+        ValueError: a column is missing, or a score is no fraction; the message names file, line and value.
+    """
+    path = path or project_folder() / "data" / "our_results.csv"
+    table = pd.read_csv(path)
+    missing = [name for name in RESULTS if name not in table]
+    if missing:
+        raise ValueError(f"{path} lacks the column {', '.join(missing)}; expected {', '.join(RESULTS)}")
+    unnamed = np.flatnonzero(table[["method", "dataset"]].isna().any(axis=1))
+    if unnamed.size:
+        raise ValueError(f"{path}, line {unnamed[0] + 2}: method or dataset is empty; every result needs both")
+    for name in RESULTS[2:8]:
+        values = pd.to_numeric(table[name], errors="coerce")
+        bad = np.flatnonzero(table[name].notna() & ~values.between(0, 1))
+        if bad.size:
+            value = table[name][bad[0]]
+            raise ValueError(
+                f"{path}, line {bad[0] + 2}: {name} is {value}; expected a fraction, such as 0.945 for 94.5 %"
+            )
+    return table[RESULTS]
+
+
+def measured(found):
+    """Results of runs in the form of ``our_results.csv``, with the retrieval protocol's rank-1 and mAP.
+
+    One run of a kind has bootstrap intervals over its queries; several (folds, seeds) are averaged, with a t interval
+    over the runs. Left out are diverged runs, which have no scores, and models of another data set than the usual one:
+    how well they carry over is a question of its own. Photographs of other counts than the published ones are called
+    another data set.
+    """
+    kinds = {}
+    for run in found:
+        config = RunConfig(**run.metrics["config"])
+        if run.metrics["retrieval"] is not None and config.train_dataset == NO_TRAINING_SET.get(config.dataset):
+            kinds.setdefault(_kind(config, run.metrics["data"]["as_published"]), []).append(run)
+    rows = []
+    for kind, members in sorted(kinds.items()):
+        scores = [*_scores(members, "CMC(1)"), *_scores(members, "mAP")]
+        source = members[0].folder.name if len(members) == 1 else f"{len(members)} runs"
+        rows.append((*kind[:2], *scores, *kind[2:], source))
+    return pd.DataFrame(rows, columns=RESULTS)
+
+
+def _kind(config, as_published):
+    """What two runs share if one is the other with another fold or seed; in the order of ``RESULTS``."""
+    # Photographs that only lie in a data set's layout, or a part of it, do not stand beside what others measured on it.
+    other = "" if config.is_synthetic or as_published else ", other images"
+    # What a model of Partial-iLIDS was trained on goes without saying here.
+    name_of_data = config.data_name.split("-from-")[0] + other
+    data = {name: getattr(config, name) for name in ("dataset", "data", "variant", "train_dataset", "train_data")}
+    same = {"backbone": config.backbone, "precision": config.precision}
+    usual = RunConfig(config.profile, **data, **same).to_dict() | {name: getattr(config, name) for name in _NAMED}
+    changes = [f"{name}={value}" for name, value in config.to_dict().items() if value != usual[name]]
+    model = [] if config.method == "histogram" else [config.backbone, config.attention, config.pooling]
+    # The paper's GAAP is the block of Eq. 4 with average pooling; anything else is an ablation of it.
+    ablation = config.method == "gaap" and (model[1:] != ["class", "avg"] or changes)
+    precision = [] if config.precision == "float32" else [config.precision]
+    name = " ".join(["ablation" if ablation else config.method, *model, config.profile, *changes, *precision])
+    setting = (config.height, config.width, config.weights or "from scratch", config.ap)
+    return name, name_of_data, *setting, config.is_synthetic
+
+
+# What the name of a result or another column says anyway, and what the average is over.
+_NAMED = ("method", "attention", "pooling", "height", "width", "weights", "ap", "fold", "seed")
+
+
+def three_ways(dataset, measure, table_4, published, results):
+    """One data set's figures as Table IV prints them, as the methods' own papers do, and as they were measured here.
+
+    Args:
+        dataset: such as ``"market1501"``; results on its twin join as ``"measured here, synthetic"``.
+        measure: ``"rank1"``, beside which Table IV's CMC stands, or ``"mAP"``, which Table IV does not have.
+        table_4, published, results: the tables ``paper_table_4``, ``published_methods`` and ``our_results``.
+
+    Returns:
+        A DataFrame with a row a figure, in Table IV's order and then further methods: ``method``, ``way``, ``value``,
+        ``low``, ``high``, ``protocol`` (what is known of it, in words) and ``source``.
+    """
+    printed = table_4[(table_4.dataset == dataset) & (table_4.metric == "CMC") & (measure == "rank1")]
+    own = published[(published.dataset == dataset) & (published.measure == measure)].dropna(subset="value")
+    here = results[results.dataset.isin([dataset, f"synthetic-{dataset}"])].dropna(subset=measure)
+    rows = [
+        (row.method, PRINTED, row.value, *[math.nan] * 2, "as printed", "Table IV, CMC") for row in printed.itertuples()
+    ]
+    for row in own.itertuples():
+        known = f"{row.variant}, {_size(row)}, {_known(row.pretraining, 'pre-training')}; {row.confidence}"
+        rows.append((row.method, OWN, row.value, *[math.nan] * 2, known, row.paper))
+    names = {name.casefold(): name for name in table_4.method}
+    for row in here.to_dict("records"):
+        drawn = row["dataset"] != dataset or str(row["synthetic"]).casefold() == "true"
+        way = DRAWN if drawn else HERE
+        first, *rest = row["method"].split()
+        method = names.get(first.casefold(), first)
+        known = ", ".join(
+            [
+                *rest,
+                _size(pd.Series(row)),
+                _known(row["pretraining"], "pre-training"),
+                "AP " + _known(row["ap"], "convention"),
+            ]
+        )
+        rows.append((method, way, row[measure], row[f"{measure}_low"], row[f"{measure}_high"], known, row["source"]))
+    found = pd.DataFrame(rows, columns=["method", "way", "value", "low", "high", "protocol", "source"])
+    order = {name: place for place, name in enumerate(names.values())}
+    return found.sort_values("method", key=lambda column: column.map(order), kind="stable", ignore_index=True)
+
+
+def side_by_side(figures):
+    """The figures of :func:`three_ways`, a row a method and a column a way; of several the first, missing ones NaN.
+
+    Those on drawn images are left out: there is nothing that they could stand beside.
+    """
+    real = figures[figures.way != DRAWN]
+    table = real.groupby(["method", "way"], sort=False).value.first().unstack("way")
+    return table.reindex(index=real.method.unique(), columns=[way for way in plots.WAYS if way in table])
+
+
+def _size(row):
+    return "size unknown" if pd.isna(row.height) or pd.isna(row.width) else f"{row.height:.0f} x {row.width:.0f}"
+
+
+def _known(value, what):
+    return f"{what} unknown" if pd.isna(value) else str(value)
+
+
+def _scores(members, title):
+    """Value, low and high."""
+    key, value = runs.MEASURES[title]
+    if len(members) == 1:
+        queries = members[0].per_query
+        found = statistics.bootstrap_mean(value(queries)[queries["valid"]], queries["pid"][queries["valid"]])
+        return found.estimate, found.low, found.high
+    spread = statistics.mean_and_spread([run.metrics["retrieval"][key] for run in members])
+    # Few runs that differ have an interval beyond what a fraction can be.
+    return spread.mean, max(spread.low, 0.0), min(spread.high, 1.0)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Methods compared across data sets.
+
+    Attributes:
+        sentence: what was found, or why nothing can be.
+        ranks: mean rank of each method, 1 the best, as a Series.
+        pairs: DataFrame of ``one``, ``two`` and ``p`` (Wilcoxon, corrected after Holm); empty without a test.
+        alpha: level of the tests.
+    """
+
+    sentence: str
+    ranks: pd.Series
+    pairs: pd.DataFrame
+    alpha: float
+
+
+def compare_methods(scores, alpha=0.05):
+    """Friedman's test over data sets, then Wilcoxon's between every two methods, corrected after Holm.
+
+    Source: J. Demšar, "Statistical Comparisons of Classifiers over Multiple Data Sets", JMLR 2006; A. Benavoli et al.,
+    "Should We Really Use Post-Hoc Tests Based on Mean-Ranks?", JMLR 2016. With n data sets the smallest two-sided
+    p-value of the signed-rank test is ``2 / 2 ** n``: where that is above ``alpha`` nothing is tested.
+
+    Args:
+        scores: DataFrame with a row a method, a column a data set, higher better; methods with a gap are left out.
+        alpha: level of the tests.
+    """
+    complete = scores.dropna()
+    ranks = complete.rank(ascending=False).mean(axis=1).sort_values(kind="stable")
+    methods, sets = complete.shape
+    nothing = pd.DataFrame(columns=["one", "two", "p"])
+    smallest = 2 / 2**sets
+    why = f"{methods} methods with scores on all of {sets} data sets"
+    if methods < 3:
+        return Comparison(f"No test: {why}; a comparison needs at least 3 methods.", ranks, nothing, alpha)
+    if smallest > alpha:
+        why += f", where a paired test gives no p-value below {smallest:.3g} (the level is {alpha:g})"
+        return Comparison(f"No test: {why}.", ranks, nothing, alpha)
+    p_friedman = stats.friedmanchisquare(*complete.to_numpy()).pvalue
+    two_by_two = list(itertools.combinations(ranks.index, 2))
+    raw = [stats.wilcoxon(complete.loc[a], complete.loc[b], method="exact").pvalue for a, b in two_by_two]
+    pairs = pd.DataFrame(two_by_two, columns=["one", "two"]).assign(p=_holm(raw))
+    sentence = f"Friedman's test of {methods} methods on {sets} data sets: p = {p_friedman:.3g}. "
+    sentence += f"{(pairs.p < alpha).sum()} of {len(pairs)} pairs differ at {alpha:g} (Wilcoxon, Holm)."
+    return Comparison(sentence, ranks, pairs, alpha)
+
+
+def _holm(p_values):
+    """Corrected p-values: the k-th smallest of m times (m - k + 1), never below an earlier one, at most 1."""
+    order = np.argsort(p_values)
+    factors = len(p_values) - np.arange(len(p_values))
+    corrected = np.empty(len(p_values))
+    corrected[order] = np.minimum(np.maximum.accumulate(np.asarray(p_values)[order] * factors), 1)
+    return corrected

@@ -1,0 +1,331 @@
+"""Figures of the paper's tables: DataFrames of :mod:`gaaplib.paper.tables` in, matplotlib figure out.
+
+Cells without a score say in words why they have none; nothing is filled in.
+"""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import seaborn as sns
+from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
+
+from gaaplib.plots import COLOURS, RIGHT, WRONG, mark_synthetic
+
+# Of an axis of fractions: room for marks at both ends, and above for the word "synthetic".
+SHARE = (-0.03, 1.15)
+
+
+def cells(found, printed=None, *, ylabel, by="attention", synthetic=False):
+    """Our scores with intervals beside the paper's cells as hollow diamonds, a panel a data set, x = backbone.
+
+    Fold 0 and seed 0 have the interval; the other folds and seeds are small points beside it.
+
+    Args:
+        found: DataFrame of :func:`gaaplib.paper.tables.scores`; empty: the axes say so.
+        printed: DataFrame of :func:`gaaplib.paper.tables.paper_cells`; None where the paper prints no such measure.
+        ylabel: the measure, its unit and its protocol.
+        by: the column whose values stand beside each other in one colour each, "attention" or "pooling".
+        synthetic: whether the images were drawn.
+    """
+    names = list(dict.fromkeys(found.dataset)) or ["no runs are planned"]
+    backbones, levels = list(dict.fromkeys(found.backbone)), list(dict.fromkeys(found[by]))
+    size = (0.9 + 1.9 * len(names), 3.5)
+    figure, axes = plt.subplots(1, len(names), figsize=size, sharey=True, squeeze=False, layout="constrained")
+    steps = 0.3 * (np.arange(len(levels)) - (len(levels) - 1) / 2)
+    for axis, name in zip(axes.flat, names, strict=True):
+        for step, level in zip(steps, levels, strict=True):
+            ours = found[(found.dataset == name) & (found[by] == level)]
+            _scores(axis, ours, ours.backbone.map(backbones.index) + step, COLOURS[level])
+            if printed is not None:
+                cited = printed[(printed.dataset == name) & (printed[by] == level) & printed.backbone.isin(backbones)]
+                at = cited.backbone.map(backbones.index) + step
+                axis.plot(at + 0.12, cited.value, "D", ms=5, mfc="none", color=COLOURS[level])
+        axis.set(title=name, ylim=SHARE, yticks=np.arange(0, 1.1, 0.2), xlim=(-0.6, max(len(backbones), 1) - 0.4))
+        axis.set_xticks(range(len(backbones)), backbones, rotation=90)
+        axis.grid(False, axis="x")
+    axes[0, 0].set_ylabel(ylabel)
+    mark_synthetic(axes[0, 0], synthetic, corner="upper left")
+    handles = [Line2D([], [], marker="o", lw=2, color=COLOURS[level], label=f"{by} {level}") for level in levels]
+    handles.append(Line2D([], [], lw=2, color=COLOURS["chance"], label="chance"))
+    _put_legend(figure, handles, printed is not None)
+    return figure
+
+
+def _scores(axis, ours, places, colour):
+    """Points with intervals at their places, chance below them, and in words what has no score."""
+    for row, place in zip(ours.itertuples(), places, strict=True):
+        first = row.fold == 0 and row.seed == 0
+        if np.isfinite(row.value):
+            axis.plot(place, row.value, "o", ms=6 if first else 3, color=colour, alpha=1 if first else 0.4)
+        if np.isfinite(row.value) and first:
+            axis.plot([place, place], [row.low, row.high], color=colour, lw=2)
+            axis.plot([place - 0.15, place + 0.15], [row.chance] * 2, color=COLOURS["chance"], lw=2)
+        elif first:
+            why = row.status if row.status != "done" else "no score"
+            axis.text(place, 0.02, why, rotation=90, ha="center", va="bottom", fontsize=8, color="0.4")
+
+
+def _put_legend(figure, handles, has_paper):
+    """Above the panels: what the colours and the marks are."""
+    if has_paper:
+        handles = [*handles, Line2D([], [], marker="D", ls="", mfc="none", color="0.3", label="the paper")]
+    figure.legend(handles=handles, loc="outside upper center", ncols=len(handles), fontsize=9)
+
+
+_VERDICTS = {"gain": (">", RIGHT), "loss": ("<", WRONG), "not distinguishable": ("o", COLOURS["chance"])}
+
+
+def forest(panels, *, xlabel, printed=None, synthetic=False):
+    """Paired differences with their intervals, a row each: gains point right, losses left, the rest are round.
+
+    Args:
+        panels: ``{title: DataFrame of gaaplib.paper.tables.gains}``, such as one a protocol; the index labels the rows
+            and is the same in each. Rows without a difference say why.
+        xlabel: the difference, its unit and its protocol.
+        printed: Series of the paper's differences with the same index, as hollow diamonds in the first panel; or None.
+        synthetic: whether the images were drawn.
+    """
+    rows = list(dict.fromkeys(label for table in panels.values() for label in table.index))
+    size = (2 + 3.3 * len(panels), 1.3 + 0.24 * max(len(rows), 4))
+    figure, axes = plt.subplots(
+        1, len(panels), figsize=size, sharex=True, sharey=True, squeeze=False, layout="constrained"
+    )
+    for axis, (title, table) in zip(axes.flat, panels.items(), strict=True):
+        axis.axvline(0, color="0.4", lw=1)
+        for label, row in zip(table.index, table.itertuples(), strict=True):
+            _difference(axis, rows.index(label), row)
+        axis.set(title=title, xlabel=xlabel, ylim=(max(len(rows), 1) + (0.6 if synthetic else -0.4), -0.6))
+        axis.grid(False, axis="y")
+    if printed is not None:
+        cited = printed[printed.index.isin(rows)]
+        axes[0, 0].plot(cited, [rows.index(label) for label in cited.index], "D", ms=5, mfc="none", color="0.3")
+    axes[0, 0].set_yticks(range(len(rows)), [_label(label) for label in rows], fontsize=9)
+    if not rows:
+        axes[0, 0].text(0.5, 0.5, "no pairs are planned", transform=axes[0, 0].transAxes, ha="center", color="0.4")
+    mark_synthetic(axes[0, -1], synthetic, corner="lower right")
+    handles = [Line2D([], [], marker=mark, color=colour, label=name) for name, (mark, colour) in _VERDICTS.items()]
+    _put_legend(figure, handles, printed is not None)
+    return figure
+
+
+def _difference(axis, place, row):
+    if not np.isfinite(row.difference):
+        axis.text(0.01, place, row.verdict, transform=axis.get_yaxis_transform(), va="center", fontsize=8, color="0.4")
+        return
+    mark, colour = _VERDICTS[row.verdict]
+    axis.plot([row.low, row.high], [place, place], color=colour, lw=2)
+    axis.plot(row.difference, place, mark, ms=7, color=colour)
+
+
+def _label(label):
+    return ", ".join(map(str, label)) if isinstance(label, tuple) else str(label)
+
+
+def against_cost(found, costs, *, ylabel, synthetic=False):
+    """Scores over what their models cost: a panel a cost, a colour a backbone, a line a data set.
+
+    Args:
+        found: DataFrame of :func:`gaaplib.paper.tables.scores`, one row a backbone and data set.
+        costs: DataFrame with an index of backbones; the names of its columns label the axes, with their unit.
+        ylabel: the measure, its unit and its protocol.
+        synthetic: whether the images were drawn.
+    """
+    figure, axes = plt.subplots(1, len(costs.columns), figsize=(8.5, 3.7), sharey=True, layout="constrained")
+    scored = found[found.value.notna()]
+    failed = found[~found.backbone.isin(scored.backbone)]
+    without = failed.groupby("backbone").status.agg(lambda status: ", ".join(sorted(set(status))))
+    marks = dict(zip(dict.fromkeys(found.dataset), "osD^vP", strict=False))
+    for axis, name in zip(axes, costs.columns, strict=True):
+        for dataset, rows in scored.groupby("dataset", sort=False):
+            ordered = rows.assign(cost=rows.backbone.map(costs[name])).sort_values("cost")
+            axis.plot(ordered.cost, ordered.value, color="0.75", lw=1, zorder=1)
+            for row in ordered.itertuples():
+                axis.plot(row.cost, row.value, marks[dataset], ms=7, color=COLOURS[row.backbone])
+        axis.set(xlabel=name, ylim=SHARE, yticks=np.arange(0, 1.1, 0.2), xlim=(0, 1.1 * costs[name].max()))
+    if found.empty:
+        axes[0].text(0.5, 0.5, "no runs are planned", transform=axes[0].transAxes, ha="center", color="0.4")
+    said = "\n".join(f"{backbone}: {why}" for backbone, why in without.items())
+    axes[-1].text(0.97, 0.03, said, transform=axes[-1].transAxes, ha="right", va="bottom", fontsize=9, color="0.4")
+    axes[0].set_ylabel(ylabel)
+    mark_synthetic(axes[0], synthetic, corner="upper left")
+    handles = [Line2D([], [], lw=4, color=COLOURS[name], label=name) for name in costs.index]
+    handles += [Line2D([], [], marker=mark, ls="", color="0.3", label=name) for name, mark in marks.items()]
+    figure.legend(handles=handles, loc="outside upper center", ncols=5, fontsize=9)
+    return figure
+
+
+def accuracies(found, *, synthetic=False):
+    """Accuracy on training and on validation images, over epochs and over seconds, a line a run.
+
+    Args:
+        found: DataFrame of :func:`gaaplib.paper.learning_curves.curves`; runs without epochs are named in the legend.
+        synthetic: whether the images were drawn.
+    """
+    figure, axes = plt.subplots(2, 2, figsize=(8.6, 5.4), sharex="col", sharey=True, layout="constrained")
+    for row, (column, name) in zip(axes, (("accuracy", "training"), ("val_accuracy", "validation")), strict=True):
+        _over_epochs_and_seconds(row, found, {column: "-"})
+        row[0].set(ylabel=f"{name} accuracy\n(share of images)", ylim=(-0.02, 1))
+        for axis in row:
+            axis.axhline(found.chance.max(), ls=":", color=COLOURS["chance"], lw=2)
+    _label_columns(axes)
+    mark_synthetic(axes[0, 0], synthetic, corner="upper left")
+    _name_runs(figure, found, [Line2D([], [], ls=":", lw=2, color=COLOURS["chance"], label="chance")])
+    return figure
+
+
+def losses(found, *, synthetic=False):
+    """What each method's network learns from, over epochs and over seconds, a row of panels a method.
+
+    Losses of different kinds are not comparable: each row has an axis of its own.
+
+    Args:
+        found: DataFrame of :func:`gaaplib.paper.learning_curves.curves`.
+        synthetic: whether the images were drawn.
+    """
+    names = list(dict.fromkeys(found.loss_name)) or ["loss"]
+    size = (8.6, 0.8 + 2.3 * len(names))
+    figure, axes = plt.subplots(len(names), 2, figsize=size, sharex="col", sharey="row", squeeze=False)
+    figure.set_layout_engine("constrained")
+    for row, name in zip(axes, names, strict=True):
+        _over_epochs_and_seconds(row, found[found.loss_name == name], {"loss": ":", "val_loss": "-"})
+        row[0].set(ylabel=name.replace(" triplet", "\ntriplet"), ylim=(0, None))
+    _label_columns(axes)
+    mark_synthetic(axes[0, 1], synthetic, corner="upper right")
+    kinds = {"training": ":", "validation": "-"}
+    _name_runs(figure, found, [Line2D([], [], ls=style, color="0.3", label=name) for name, style in kinds.items()])
+    return figure
+
+
+def _over_epochs_and_seconds(axes, found, styles):
+    """Lines of each run in its method's colour, over both; filled points with attention, hollow ones without."""
+    for axis, x in zip(axes, ("epoch", "seconds"), strict=True):
+        for _, run in found.dropna(subset="epoch").groupby("name", sort=False):
+            for column, style in styles.items():
+                axis.plot(run[x], run[column], style, **_look(run.iloc[0]))
+        if found.epoch.isna().all():
+            axis.text(0.5, 0.5, "not run", transform=axis.transAxes, ha="center", color="0.4")
+
+
+def _look(run):
+    colour = COLOURS[run.method]
+    return {"color": colour, "marker": "o", "ms": 6, "mfc": "white" if run.attention == "none" else colour}
+
+
+def _label_columns(axes):
+    for axis, words in zip(axes[-1], ("epoch", "seconds since the start"), strict=True):
+        axis.set(xlabel=words, xlim=(0, None))
+    axes[-1, 0].xaxis.get_major_locator().set_params(integer=True)
+
+
+def _name_runs(figure, found, others):
+    """Above the panels: the runs, with what became of those that are not done, and other lines."""
+    handles = []
+    for name, run in found.groupby("name", sort=False):
+        status = run.status.iloc[0]
+        label = name if status == "done" else f"{name}: {status}"
+        handles.append(Line2D([], [], label=label, **_look(run.iloc[0])))
+    figure.legend(handles=[*handles, *others], loc="outside upper center", ncols=3, fontsize=9)
+
+
+def crossings(found, *, measure, synthetic=False):
+    """Scores of models trained on one data set and tested on another, as heat maps: without attention, with it.
+
+    A frame marks a model on its own data set; chance stands below each data set's name.
+
+    Args:
+        found: DataFrame of :func:`gaaplib.paper.tables.scores`.
+        measure: its name, unit and protocol, for the title.
+        synthetic: whether the images were drawn.
+    """
+    found = found.assign(trained=found.train_dataset.fillna(found.dataset))
+    names = {column: list(dict.fromkeys(found[column])) for column in ("attention", "trained", "dataset")}
+    parts, trained, tested = (each or ["no runs are planned"] for each in names.values())
+    size = (1.3 + 3.9 * len(parts), 1.5 + 0.75 * len(trained))
+    figure, axes = plt.subplots(1, len(parts), figsize=size, sharey=True, squeeze=False, layout="constrained")
+    chance = found.groupby("dataset").chance.first().dropna()
+    labels = [name + (f"\nchance {chance[name]:.3f}" if name in chance else "") for name in tested]
+    for axis, part in zip(axes.flat, parts, strict=True):
+        rows = found[found.attention == part]
+        values = rows.pivot(index="trained", columns="dataset", values="value").reindex(trained, columns=tested)
+        look = {"cmap": "cividis", "vmin": 0, "vmax": 1, "cbar": False, "linewidths": 0.5}
+        sns.heatmap(values.astype(float), ax=axis, xticklabels=labels, **look)
+        # What is no score lets the ground be seen.
+        axis.patch.set(facecolor="0.95", edgecolor="0.8", hatch="///")
+        axis.grid(False)
+        for row in rows.itertuples():
+            _crossing(axis, tested.index(row.dataset), trained.index(row.trained), row)
+        axis.set(xlabel="tested on", ylabel="")
+        axis.set_title(f"{'without' if part == 'none' else 'with'} attention" if len(found) else part, fontsize=10)
+        axis.tick_params(rotation=0, labelsize=8)
+    axes[0, 0].set_ylabel("trained on")
+    figure.suptitle(f"{measure}{', synthetic data' if synthetic else ''}", fontsize=10)
+    return figure
+
+
+def _crossing(axis, x, y, row):
+    """What stands in a cell: its score with the ends of its interval, or why there is none; the frame of an own one."""
+    words, ink = row.status if row.status != "done" else "no score", "0.2"
+    if np.isfinite(row.value):
+        mark = " \u2020" if row.at_chance else ""
+        words = f"{row.value:.3f}{mark}\n{row.low:.2f} to {row.high:.2f}"
+        ink = "black" if row.value > 0.5 else "white"
+    axis.text(x + 0.5, y + 0.5, words, ha="center", va="center", fontsize=9, color=ink)
+    if row.trained == row.dataset:
+        axis.add_patch(Rectangle((x + 0.03, y + 0.04), 0.94, 0.92, fc="none", ec=COLOURS["val"], lw=3))
+
+
+def over_setting(panels, x, *, xlabel, joined=False, synthetic=False):
+    """Scores over the values of one setting: each run with its interval, and a bar at the mean of the runs.
+
+    Args:
+        panels: rows of panels, ``{ylabel: {title: DataFrame of gaaplib.paper.tables.scores}}``, with the same titles in
+            each.
+        x: the column whose values stand beside each other, such as ``"attention"``.
+        xlabel: what these values are.
+        joined: whether a line joins the means, as where the values have an order.
+        synthetic: whether the images were drawn.
+    """
+    titles = list(next(iter(panels.values())))
+    size = (1 + 3.9 * len(titles), 1.1 + 2.4 * len(panels))
+    grid = {"squeeze": False, "sharex": "col", "sharey": "row"}
+    figure, axes = plt.subplots(len(panels), len(titles), figsize=size, layout="constrained", **grid)
+    for row, (ylabel, by_title) in zip(axes, panels.items(), strict=True):
+        for axis, title in zip(row, titles, strict=True):
+            _setting(axis, by_title[title], x, joined)
+        row[0].set(ylabel=ylabel, ylim=(0, 1))
+    for axis, title in zip(axes[0], titles, strict=True):
+        axis.set_title(title)
+    for axis in axes[-1]:
+        axis.set_xlabel(xlabel)
+    mark_synthetic(axes[0, 0], synthetic, corner="upper left")
+    handles = [
+        Line2D([], [], marker="o", ms=4, lw=1, color="0.3", label="a run and its interval"),
+        Line2D([], [], lw=3, color="0.3", label="mean of the runs"),
+        Line2D([], [], lw=2, ls=":", color=COLOURS["chance"], label="chance"),
+    ]
+    _put_legend(figure, handles, has_paper=False)
+    return figure
+
+
+def _setting(axis, found, x, joined):
+    levels, means = list(dict.fromkeys(found[x])), []
+    for place, level in enumerate(levels):
+        runs = found[found[x] == level]
+        scored, colour = runs[runs.value.notna()], COLOURS[runs.attention.iloc[0]]
+        means.append(scored.value.mean())
+        near = place + 0.16 * (np.arange(len(scored)) - (len(scored) - 1) / 2)
+        axis.vlines(near, scored.low, scored.high, color=colour, lw=1)
+        axis.plot(near, scored.value, "o", ms=4, color=colour)
+        axis.plot([place - 0.32, place + 0.32], means[-1:] * 2, color=colour, lw=3)
+        if scored.empty:
+            why = ", ".join(dict.fromkeys(runs.status))
+            axis.text(place, 0.12, why, rotation=90, ha="center", va="bottom", fontsize=8, color="0.4")
+    if joined:
+        axis.plot(range(len(levels)), means, color="0.6", lw=1, zorder=1)
+    chance = found.chance.dropna().astype(float).unique()
+    axis.hlines(chance, -0.5, len(levels) - 0.5, color=COLOURS["chance"], lw=2, ls=":")
+    axis.set(xlim=(-0.5, max(len(levels), 1) - 0.5))
+    axis.set_xticks(range(len(levels)), levels, fontsize=10)
+    axis.grid(False, axis="x")
+    if not levels:
+        axis.text(0.5, 0.5, "no runs are planned", transform=axis.transAxes, ha="center", color="0.4")

@@ -1,0 +1,41 @@
+"""One run on disk: written, read, found and compared."""
+
+from gaaplib.runs.folder import (
+    CLOSED_MEASURES,
+    COLUMNS,
+    MEASURES,
+    PROTOCOLS,
+    RANKS,
+    SCHEMA,
+    Run,
+    begin,
+    cmc,
+    compare,
+    compare_closed,
+    difference,
+    finish,
+    finished,
+    interval,
+    provenance,
+    table,
+)
+
+__all__ = [
+    "CLOSED_MEASURES",
+    "COLUMNS",
+    "MEASURES",
+    "PROTOCOLS",
+    "RANKS",
+    "SCHEMA",
+    "Run",
+    "begin",
+    "cmc",
+    "compare",
+    "compare_closed",
+    "difference",
+    "finish",
+    "finished",
+    "interval",
+    "provenance",
+    "table",
+]

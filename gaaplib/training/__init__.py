@@ -1,0 +1,1 @@
+"""From images in memory to trained weights."""

@@ -1,0 +1,300 @@
+"""Fitting a method to training images, and embedding images with the result."""
+
+import json
+import os
+import tempfile
+import time
+import warnings
+import zipfile
+from pathlib import Path
+
+import keras
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from gaaplib.network import devices, layers
+from gaaplib.training.batches import Augmentation, Batches
+
+WEIGHTS = "model.weights.h5"
+
+
+def fit(method, images, train, validation, *, checkpoint=None, verbose=0):
+    """Train a method in place, round after round.
+
+    Args:
+        method: a :class:`gaaplib.methods.method.Method`; its ``config`` says how it is trained.
+        images: uint8 (n, height, width, 3).
+        train, validation: pairs ``(rows, labels)`` of rows in ``images`` and integer labels from 0. An empty
+            validation set is allowed; the schedule then watches the training loss.
+        checkpoint: a :class:`Checkpoint`, to go on from where it stands; None: begin, and keep nothing. It covers the
+            first round, the only one of supervised methods. What a later round's labels came from is known to the
+            method alone, so that such a round is taken up at the end of the first one.
+        verbose: as in ``keras.Model.fit``.
+
+    Returns:
+        The history, a DataFrame with a row an epoch: losses, accuracies, learning rate, seconds since the start,
+        without those between an interruption and its end.
+        Training stops early when the loss is not finite; see :func:`trouble`.
+    """
+    rows, labels = train
+    logs, start, stopped = [], time.perf_counter(), False
+    watched = _validation_batches(method, images, validation)
+    for round_ in method.rounds(labels, lambda: embed(method.model, images, rows)):
+        begun = len(logs)
+        batches = _training_batches(method, images, rows, round_.labels, begun)
+        schedule = [PlateauSchedule()] if method.config.schedule == "plateau" else []
+        keeper = []
+        if not begun:
+            _compile(method, len(batches))
+            if not layers.on_tensorflow():
+                # Otherwise `fit` builds the metrics from a first batch, and what was read ahead of it leads the epoch.
+                method.training_model._symbolic_build(data_batch=batches[0])
+            if checkpoint is not None:
+                # Not before: the labels of the first round may come from the network as it began.
+                stopped = checkpoint.restore(method.training_model, logs, *schedule)
+                keeper = [checkpoint]
+                batches.start(len(logs))
+                start -= logs[-1]["seconds"] if logs else 0
+        if not stopped:
+            recorder = _Recorder(logs, start, batches)
+            method.training_model.fit(
+                batches,
+                validation_data=watched,
+                initial_epoch=len(logs),
+                epochs=begun + round_.epochs,
+                # The recorder sees what the schedule did; what is kept has both.
+                callbacks=[keras.callbacks.TerminateOnNaN(), *schedule, recorder, *keeper],
+                verbose=verbose,
+                shuffle=False,
+            )
+        stopped = False
+        if trouble(logs):
+            break
+    return pd.DataFrame(logs, columns=None if logs else ["epoch"])
+
+
+def trouble(history):
+    """Why a history, a table or a list of rows, is that of a diverged run, in words; None where it is not."""
+    table = pd.DataFrame(history)
+    losses = table[[column for column in table if "loss" in column]]
+    bad = ~np.isfinite(losses.to_numpy(dtype=float)) if len(losses.columns) else np.zeros((0, 0), bool)
+    for row, column in np.argwhere(bad):
+        return f"{losses.columns[column]} is {losses.iat[row, column]} in epoch {table.epoch[row]}"
+    return None
+
+
+def embed(model, images, rows, *, batch_size=128, progress=False):
+    """All outputs of a model for some images.
+
+    Args:
+        model: from images (batch, height, width, 3) to a dict of arrays.
+        images: uint8 (n, height, width, 3), such as a memory map.
+        rows: rows of ``images``; at least one.
+
+    Returns:
+        A dict of float32 arrays (len(rows), ...).
+    """
+    if not len(rows):
+        raise ValueError("no images to embed: `rows` is empty")
+    starts = tqdm(range(0, len(rows), batch_size), desc="embedding", unit="batch", disable=not progress)
+    parts = [model.predict_on_batch(devices.shared(images[rows[s : s + batch_size]])) for s in starts]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def augmentation_of(config):
+    """The augmentation that a configuration describes."""
+    return Augmentation(config.shift_x, config.shift_y, config.zoom, config.crop, config.flip, config.erase)
+
+
+def _training_batches(method, images, rows, labels, epoch):
+    config, kept = method.config, labels >= 0
+    return Batches(
+        images,
+        rows[kept],
+        labels[kept],
+        tuple(method.losses),
+        config.batch_size,
+        batch_inputs=method.batch_inputs,
+        sampler=config.sampler,
+        images_per_identity=config.images_per_identity,
+        augmentation=augmentation_of(config),
+        seed=config.seed,
+        epoch=epoch,
+    )
+
+
+def _validation_batches(method, images, validation):
+    rows, labels = validation
+    if not len(rows):
+        return None
+    outputs = tuple(method.losses)
+    size = devices.batch_size_for(len(rows), method.config.batch_size)
+    return Batches(images, rows, labels, outputs, size, batch_inputs=method.batch_inputs)
+
+
+def _compile(method, steps):
+    """Adam with the configuration's schedule; accuracy where there are logits."""
+    config = method.config
+    rate = config.learning_rate
+    if config.schedule == "cosine":
+        warmup = config.warmup_epochs * steps
+        rate = keras.optimizers.schedules.CosineDecay(
+            0.0 if warmup else rate,
+            max(1, config.epochs * steps - warmup),
+            warmup_target=rate if warmup else None,
+            warmup_steps=warmup,
+        )
+    accuracy = {"logits": [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]}
+    method.training_model.compile(
+        layers.Adam(rate, beta_1=config.beta_1),
+        loss={name: loss for name, (loss, _) in method.losses.items()},
+        loss_weights={name: weight for name, (_, weight) in method.losses.items()},
+        metrics=accuracy if "logits" in method.losses else None,
+        # XLA on the CPU takes several times as long for these networks.
+        jit_compile=False if keras.backend.backend() == "tensorflow" else "auto",
+    )
+
+
+class PlateauSchedule(keras.callbacks.Callback):
+    """The paper's schedule: the learning rate x 0.9 when the validation loss is flat for more than 4 epochs, and
+    the end when it has been flat for more than 5 epochs after two decreases.
+
+    Flat means not below the lowest so far. The count starts anew at each decrease; the one for the end starts at the
+    second decrease.
+    """
+
+    def __init__(self, factor=0.9, patience=4, stop_patience=5, decreases_before_stop=2):
+        super().__init__()
+        self.factor = factor
+        self.patience = patience
+        self.stop_patience = stop_patience
+        self.decreases_before_stop = decreases_before_stop
+        self.lowest = np.inf
+        self.flat = self.flat_at_end = self.decreases = 0
+
+    def on_epoch_end(self, epoch, logs=None):
+        loss = logs.get("val_loss", logs["loss"])
+        if loss < self.lowest:
+            self.lowest, self.flat, self.flat_at_end = loss, 0, 0
+            return
+        self.flat += 1
+        if self.decreases >= self.decreases_before_stop:
+            self.flat_at_end += 1
+        if self.flat_at_end > self.stop_patience:
+            self.model.stop_training = True
+        elif self.flat > self.patience:
+            optimizer = self.model.optimizer
+            optimizer.learning_rate = float(optimizer.learning_rate) * self.factor
+            self.flat, self.decreases = 0, self.decreases + 1
+
+    @property
+    def state(self):
+        """What the schedule has counted so far, ready for JSON."""
+        return {name: getattr(self, name) for name in ("lowest", "flat", "flat_at_end", "decreases")}
+
+
+class Checkpoint(keras.callbacks.Callback):
+    """All that training needs to go on after its last whole epoch, in one file that is replaced at one stroke.
+
+    The file is a zip, whose checksums tell damage, of two: Keras' own ``.weights.h5`` with the weights, the moving
+    statistics and the optimiser's slots, rate and iterations; and a JSON with what
+    :class:`keras.callbacks.BackupAndRestore` forgets, the history, the schedule's counts and whether it ended the
+    training. Batches follow from their seed and epoch. Nothing is kept within an epoch: the running means of its
+    metrics and the place in its batches would be needed too.
+
+    Args:
+        path: of the file; its folder is made.
+        key: ``{name: value}``, ready for JSON: what has to be equal for a checkpoint to be taken up.
+    """
+
+    def __init__(self, path, key):
+        super().__init__()
+        self.path = Path(path)
+        self.key = json.loads(json.dumps(key))
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+
+    def restore(self, model, rows, schedule=None):
+        """Take up what the file holds, and remember what later ones have to hold.
+
+        A file that is damaged, or of another key, changes nothing but for a warning.
+
+        Args:
+            model: the compiled model; gets its weights and those of its optimiser.
+            rows: empty list for the rows of the history; gets those of the epochs so far.
+            schedule: a :class:`PlateauSchedule` or None; gets its counts.
+
+        Returns:
+            Whether training had ended before its last epoch.
+        """
+        self.rows, self.schedule = rows, schedule
+        with tempfile.TemporaryDirectory(dir=self.path.parent) as folder:
+            state = self._unpack(folder)
+            if state is None:
+                return False
+            model.optimizer.build(model.trainable_variables)
+            model.load_weights(Path(folder) / WEIGHTS)
+        rows.extend(state["history"])
+        if schedule:
+            vars(schedule).update(state["schedule"])
+        return state["stopped"]
+
+    def _unpack(self, folder):
+        """The content of the JSON, with the weights unpacked into a folder; None where nothing can be taken up."""
+        if not self.path.exists():
+            return None
+        try:
+            with zipfile.ZipFile(self.path) as archive:
+                state = json.loads(archive.read("state.json"))
+                archive.extract(WEIGHTS, folder)
+        except Exception as error:  # A damaged zip answers with a dozen kinds of error.
+            warnings.warn(f"{self.path} is damaged ({error}): training starts anew", stacklevel=4)
+            return None
+        different = [name for name in {**state["key"], **self.key} if state["key"].get(name) != self.key.get(name)]
+        if different:
+            names = ", ".join(different)
+            warnings.warn(f"{self.path} was left by a training with other {names}: it starts anew", stacklevel=4)
+            return None
+        return state
+
+    def on_epoch_end(self, epoch, logs=None):
+        state = {
+            "key": self.key,
+            "history": self.rows,
+            "schedule": self.schedule.state if self.schedule else {},
+            "stopped": self.model.stop_training,
+        }
+        with tempfile.TemporaryDirectory(dir=self.path.parent) as folder:
+            weights, whole = Path(folder) / WEIGHTS, Path(folder) / self.path.name
+            self.model.save_weights(weights)
+            with open(whole, "wb") as file:
+                with zipfile.ZipFile(file, "w") as archive:
+                    archive.write(weights, WEIGHTS)
+                    archive.writestr("state.json", json.dumps(state))
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(whole, self.path)
+
+
+class _Recorder(keras.callbacks.Callback):
+    """Appends a row an epoch to a list that outlives the round."""
+
+    def __init__(self, rows, start, batches):
+        super().__init__()
+        self.rows = rows
+        self.start = start
+        self.batches = batches
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.partnered_share = self.batches.partnered_share()
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.rows.append(
+            {
+                "epoch": epoch + 1,
+                **logs,
+                "partnered_share": self.partnered_share,
+                "learning_rate": float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)),
+                "seconds": time.perf_counter() - self.start,
+            }
+        )

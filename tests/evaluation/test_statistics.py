@@ -1,0 +1,276 @@
+"""Intervals, sign flips and spread: coverage, agreement with SciPy and the oracle, and what they refuse."""
+
+import numpy as np
+import pytest
+import scipy.stats
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gaaplib.evaluation import statistics
+from gaaplib.evaluation.statistics import Interval, bootstrap_mean, mean_and_spread, paired_difference, sign_flip_test
+from tests.oracles import statistics as slow
+
+
+def binomial_range(trials, chance):
+    """Counts that a binomial leaves with probability below 0.001."""
+    return scipy.stats.binom.ppf([0.0005, 0.9995], trials, chance)
+
+
+def clustered(rng, identities=80):
+    """Values that share a part within each of unevenly large identities; their mean is 0."""
+    groups = np.repeat(np.arange(identities), rng.integers(1, 9, identities))
+    return rng.normal(size=identities)[groups] + rng.normal(size=len(groups)), groups
+
+
+def test_coverage_of_independent_values():
+    rng = np.random.default_rng(0)
+    intervals = [bootstrap_mean(rng.normal(size=150), resamples=999, seed=run, confidence=0.9) for run in range(600)]
+    covered = sum(interval.low <= 0 <= interval.high for interval in intervals)
+    low, high = binomial_range(600, 0.9)
+    assert low <= covered <= high
+
+
+def test_coverage_of_clustered_values_needs_the_groups():
+    rng = np.random.default_rng(1)
+    covered = {"grouped": 0, "ungrouped": 0}
+    for run in range(600):
+        values, groups = clustered(rng)
+        for name, labels in (("grouped", groups), ("ungrouped", None)):
+            interval = bootstrap_mean(values, labels, resamples=499, seed=run, confidence=0.9)
+            covered[name] += interval.low <= 0 <= interval.high
+    low, high = binomial_range(600, 0.9)
+    assert low <= covered["grouped"] <= high
+    assert covered["ungrouped"] < low
+
+
+def test_coverage_of_clustered_differences_at_95_percent():
+    covered = {"grouped": 0, "ungrouped": 0}
+    for run in range(200):
+        rng = np.random.default_rng(run)
+        harder, groups = clustered(rng, identities=150)
+        same = rng.normal(size=len(groups))
+        for name, given_groups in (("grouped", groups), ("ungrouped", None)):
+            interval = paired_difference(same + harder, same, given_groups, resamples=499, seed=run)
+            covered[name] += interval.low <= 0 <= interval.high
+    low, high = binomial_range(200, 0.95)
+    assert low <= covered["grouped"] <= high
+    assert covered["ungrouped"] < low
+
+
+def test_agrees_with_scipy():
+    values = np.random.default_rng(2).beta(0.5, 0.7, size=200)
+    found = bootstrap_mean(values, resamples=50_000, confidence=0.9)
+    theirs = scipy.stats.bootstrap(
+        (values,),
+        np.mean,
+        n_resamples=50_000,
+        confidence_level=0.9,
+        method="percentile",
+        rng=np.random.default_rng(3),
+    )
+    # Five standard errors of the difference of two 5 % quantiles of 50,000 normal draws each.
+    density = scipy.stats.norm.pdf(scipy.stats.norm.ppf(0.05)) / theirs.standard_error
+    margin = 5 * np.sqrt(2 * 0.05 * 0.95 / 50_000) / density
+    assert found.low == pytest.approx(theirs.confidence_interval.low, abs=margin)
+    assert found.high == pytest.approx(theirs.confidence_interval.high, abs=margin)
+    assert found.estimate == pytest.approx(values.mean())
+
+
+def test_groups_are_drawn_whole_as_a_ratio_of_sums():
+    # Two groups: a resample is (0, 0), (1, 1) or one of each, whose mean is 3 / 4, not 1 / 2.
+    values, groups = [0, 1, 1, 1], ["a", "b", "b", "b"]
+    assert bootstrap_mean(values, groups, confidence=0.1) == Interval(0.75, 0.75, 0.75, 0.1)
+    assert bootstrap_mean(values, groups) == Interval(0.75, 0, 1, 0.95)
+
+
+def test_a_pair_is_resampled_together():
+    rng = np.random.default_rng(4)
+    hardness = rng.normal(size=300)
+    a, b = hardness + 0.1, hardness
+    difference = paired_difference(a, b)
+    assert difference.estimate == pytest.approx(0.1)
+    assert difference.high - difference.low < 1e-12
+    assert bootstrap_mean(a).high - bootstrap_mean(a).low > 0.1
+
+
+def test_paired_difference_uses_the_groups_and_the_options():
+    values, groups = clustered(np.random.default_rng(5))
+    other = np.random.default_rng(6).normal(size=len(values))
+    options = {"confidence": 0.8, "resamples": 400, "seed": 9}
+    found = paired_difference(values, other, groups, **options)
+    assert found == bootstrap_mean(values - other, groups, **options)
+    assert found != paired_difference(values, other, **options)
+    reverse = paired_difference(other, values, groups, **options)
+    assert (reverse.low, reverse.high) == pytest.approx((-found.high, -found.low))
+
+
+def test_equal_seeds_give_equal_intervals_in_any_chunks(monkeypatch):
+    values, groups = clustered(np.random.default_rng(7))
+    found = bootstrap_mean(values, groups, seed=3)
+    assert bootstrap_mean(values, groups, seed=3) == found
+    assert bootstrap_mean(values, groups, seed=4) != found
+    monkeypatch.setattr(statistics, "CHUNK_ELEMENTS", 1000)
+    assert bootstrap_mean(values, groups, seed=3) == found
+
+
+def test_the_names_of_the_groups_do_not_matter():
+    values, groups = clustered(np.random.default_rng(8))
+    named = np.array([f"{group:03d}" for group in groups])
+    assert bootstrap_mean(values, named) == bootstrap_mean(values, groups)
+    alone = bootstrap_mean(values, np.arange(len(values)))
+    assert alone == bootstrap_mean(values)
+
+
+def test_more_confidence_is_a_wider_interval():
+    values = np.random.default_rng(9).random(100)
+    narrow, wide = bootstrap_mean(values, confidence=0.5), bootstrap_mean(values, confidence=0.99)
+    assert wide.low < narrow.low < narrow.estimate < narrow.high < wide.high
+
+
+def test_an_interval_prints_short():
+    assert str(Interval(0.41249, 0.38, 0.4444, 0.95)) == "0.412 [0.380, 0.444]"
+    assert str(bootstrap_mean([True, False] * 50)).startswith("0.500 [0.4")
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 8), st.integers(0, 8), st.integers(0, 6)), min_size=2, max_size=20))
+def test_few_groups_are_flipped_in_every_way(rows):
+    a, b, groups = (list(column) for column in zip(*rows, strict=True))
+    if len(set(groups)) < 2:
+        groups[0] = 7
+        groups[1] = 8
+    found = sign_flip_test(a, b, groups)
+    assert found.exact
+    assert (found.num_groups, found.num_flips) == (len(set(groups)), 2 ** len(set(groups)))
+    assert found.p_value == slow.sign_flip_p_value(a, b, groups)
+    assert found.difference == pytest.approx(np.mean(a) - np.mean(b))
+
+
+def test_sign_flips_agree_with_scipy():
+    rng = np.random.default_rng(10)
+    for size in (9, 60):
+        a, b = rng.random((2, size)) + [[0.1], [0]]
+        theirs = scipy.stats.permutation_test(
+            (a, b), lambda x, y: np.mean(x - y), permutation_type="samples", n_resamples=20_000, rng=rng
+        )
+        found = sign_flip_test(a, b, resamples=20_000)
+        assert found.exact == (size == 9)
+        # Exact in both, or five standard errors of two simulations.
+        margin = 0 if found.exact else 5 * np.sqrt(2 * theirs.pvalue * (1 - theirs.pvalue) / 20_000)
+        assert 0.001 < found.p_value < 0.9
+        assert found.p_value == pytest.approx(theirs.pvalue, abs=margin + 1e-12)
+
+
+def test_sign_flips_by_random_and_by_all_choices_are_near():
+    values, groups = clustered(np.random.default_rng(11), identities=12)
+    zeros = np.zeros(len(values))
+    exact, drawn = (sign_flip_test(values, zeros, groups, resamples=resamples) for resamples in (4096, 4095))
+    assert (exact.exact, drawn.exact) == (True, False)
+    assert exact.num_flips == 4096
+    assert drawn.p_value == pytest.approx(exact.p_value, abs=5 * 0.5 / np.sqrt(4095))
+
+
+def test_equal_models_differ_at_the_level_of_the_test_only_with_the_groups():
+    rejected = {"grouped": 0, "ungrouped": 0}
+    for run in range(200):
+        values, groups = clustered(np.random.default_rng(run), identities=40)
+        for name, given_groups in (("grouped", groups), ("ungrouped", None)):
+            test = sign_flip_test(values, np.zeros(len(values)), given_groups, resamples=399, seed=run)
+            rejected[name] += test.p_value <= 0.05
+    low, high = binomial_range(200, 0.05)
+    assert low <= rejected["grouped"] <= high
+    assert rejected["ungrouped"] > high
+
+
+def test_a_p_value_is_never_zero_and_equal_models_have_one():
+    ones, zeros = np.ones(50), np.zeros(50)
+    assert sign_flip_test(ones, zeros, resamples=99).p_value == 1 / 100
+    assert sign_flip_test(ones, ones, resamples=99).p_value == 1
+    assert sign_flip_test([0.1, 0.2, 0.3], [0, 0, 0]).p_value == 2 / 8
+
+
+def test_sign_flips_do_not_depend_on_the_order_the_seed_alone_decides_in_any_chunks(monkeypatch):
+    values, groups = clustered(np.random.default_rng(12))
+    zeros = np.zeros(len(values))
+    found = sign_flip_test(values, zeros, groups, seed=3)
+    assert sign_flip_test(zeros, values, groups, seed=3).p_value == found.p_value
+    assert sign_flip_test(values, zeros, groups, seed=4) != found
+    monkeypatch.setattr(statistics, "CHUNK_ELEMENTS", 1000)
+    assert sign_flip_test(values, zeros, groups, seed=3) == found
+
+
+def test_spread_is_that_of_scipy():
+    values = np.random.default_rng(13).random(5)
+    found = mean_and_spread(values, confidence=0.9)
+    low, high = scipy.stats.t.interval(0.9, 4, loc=values.mean(), scale=scipy.stats.sem(values))
+    assert (found.mean, found.sd, found.n) == (values.mean(), pytest.approx(np.std(values, ddof=1)), 5)
+    assert (found.low, found.high) == pytest.approx((low, high))
+
+
+def test_spread_prints_what_it_is():
+    # t of one degree of freedom is 12.706; sd = 0.1 sqrt(2) / 2.
+    assert str(mean_and_spread([0.4, 0.5])) == "0.450 +- 0.071 (sd of 2 runs), 95 % t interval [-0.185, 1.085]"
+    one = mean_and_spread([0.4])
+    assert str(one) == "0.400 (one run: no spread)"
+    assert np.isnan([one.sd, one.low, one.high]).all()
+
+
+@pytest.mark.parametrize(
+    ("values", "options", "message"),
+    [
+        ([0.1, np.nan], {}, "values is nan at index 1 .*leave out the runs without a number"),
+        ([], {}, r"values has shape \(0,\)"),
+        ([0.1, 0.2], {"confidence": 95}, "confidence is 95"),
+    ],
+)
+def test_errors_of_spread(values, options, message):
+    with pytest.raises(ValueError, match=message):
+        mean_and_spread(values, **options)
+
+
+@pytest.mark.parametrize(
+    ("values", "groups", "options", "message"),
+    [
+        ([0.1, np.nan, 0.2], None, {}, "values is nan at index 1 .*queries that are not valid"),
+        ([0.1, np.inf], None, {}, "values is inf at index 1"),
+        ([], None, {}, r"values has shape \(0,\)"),
+        ([[1, 2]], None, {}, r"values has shape \(1, 2\): it must have one axis"),
+        ([1, 2], [1], {}, r"groups has shape \(1,\) and values \(2,\)"),
+        ([1, 2], [7, 7], {}, "all 2 values are of 1 group: at least two are needed"),
+        ([1], None, {}, "at least two are needed"),
+        ([1, 2], None, {"confidence": 95}, "confidence is 95: it must be between 0 and 1"),
+        ([1, 2], None, {"confidence": 0}, "confidence is 0"),
+        ([1, 2], None, {"resamples": 0}, "resamples is 0"),
+        ([1, 2], None, {"resamples": 10.5}, "resamples is 10.5"),
+    ],
+)
+def test_errors(values, groups, options, message):
+    with pytest.raises(ValueError, match=message):
+        bootstrap_mean(values, groups, **options)
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "message"),
+    [
+        ([1, 2, 3], [1, 2], "a has 3 values and b 2: both must be of the same queries"),
+        ([1, np.nan], [1, 2], "a is nan at index 1 .*leave them out in both"),
+        ([1, 2], [np.nan, 2], "b is nan at index 0"),
+    ],
+)
+@pytest.mark.parametrize("function", [paired_difference, sign_flip_test])
+def test_errors_of_pairs(function, a, b, message):
+    with pytest.raises(ValueError, match=message):
+        function(a, b)
+
+
+@pytest.mark.parametrize(
+    ("groups", "options", "message"),
+    [
+        ([1, 1, 1], {}, "all 3 values are of 1 group"),
+        ([1, 2], {}, r"groups has shape \(2,\)"),
+        (None, {"resamples": 0}, "resamples is 0"),
+    ],
+)
+def test_errors_of_sign_flips(groups, options, message):
+    with pytest.raises(ValueError, match=message):
+        sign_flip_test([1, 2, 3], [0, 0, 0], groups, **options)

@@ -1,0 +1,144 @@
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+from figure_words import words
+
+from gaaplib import plots
+from gaaplib.evaluation.statistics import Interval
+from gaaplib.explain import plots as map_plots
+from gaaplib.explain.localisation import auc, centre_prior, uniform
+
+IMAGES = np.random.default_rng(0).integers(0, 256, (3, 64, 32, 3), np.uint8)
+MAPS = {"received": centre_prior(3, 4, 2, spread=0.1), "uniform": uniform(3, 4, 2)}
+TABLE = pd.DataFrame(
+    {
+        "share": [Interval(0.6, 0.5, 0.7, 0.95), Interval(0.4, 0.3, 0.5, 0.95), Interval(0.2, 0.1, 0.3, 0.95)],
+        "IoU": [Interval(0.5, 0.4, 0.6, 0.95), Interval(0.3, 0.2, 0.4, 0.95), Interval(0.1, 0.0, 0.2, 0.95)],
+    },
+    index=["received", "centre prior", "uniform"],
+)
+CURVES = {
+    "received": (np.array([[1, 0.5, 0.0], [0.8, 0.4, 0.0]]), np.array([[0, 0.5, 1.0], [0, 0.6, 0.8]])),
+    "untrained": (np.array([[1, 0.9, 0.0], [0.8, 0.8, 0.0]]), np.array([[0, 0.1, 1.0], [0, 0.2, 0.8]])),
+}
+STATES = ["match", "junk", "wrong", None]
+
+
+def matches(states=STATES, maps=None, **keywords):
+    gallery = [IMAGES[1]] * len(states)
+    return map_plots.match_sheet(IMAGES[0], gallery, states, np.arange(len(states)) / 10, maps=maps, **keywords)
+
+
+FIGURES = {
+    "map_sheet": lambda **k: map_plots.map_sheet(IMAGES, MAPS, **k),
+    "match_sheet": lambda **k: matches(maps=uniform(5, 4, 2), **k),
+    "localisation_bars": lambda **k: map_plots.localisation_bars(TABLE, **k),
+    "deletion_insertion_curves": lambda **k: map_plots.deletion_insertion_curves(CURVES, **k),
+}
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_figure_says_synthetic_when_it_is_and_only_then(name, tmp_path):
+    assert "synthetic" in words(FIGURES[name](synthetic=True))
+    figure = FIGURES[name](synthetic=False)
+    assert "synthetic" not in words(figure)
+    for ending in ("png", "pdf"):
+        figure.savefig(tmp_path / f"figure.{ending}")
+        assert (tmp_path / f"figure.{ending}").stat().st_size > 1000
+
+
+def test_every_figure_function_is_checked_here():
+    own = {n for n, f in vars(map_plots).items() if callable(f) and getattr(f, "__module__", "") == map_plots.__name__}
+    assert {name for name in own if not name.startswith("_")} == {*FIGURES, "overlay"}
+
+
+def test_a_map_has_the_lines_of_its_cells_and_fills_the_image():
+    axis = plt.figure().subplots()
+    drawn = map_plots.overlay(axis, IMAGES[0], MAPS["received"][0], top=0.5)
+    assert drawn.get_extent() == [-0.5, 31.5, 63.5, -0.5]
+    np.testing.assert_array_equal(drawn.get_array(), MAPS["received"][0])
+    lines = [(list(line.get_xdata()), list(line.get_ydata())) for line in axis.lines]
+    assert lines == [([0, 1], [y, y]) for y in (15.5, 31.5, 47.5)] + [([15.5, 15.5], [0, 1])]
+
+
+def test_all_maps_of_a_sheet_have_one_scale_which_marks_the_uniform_value():
+    figure = map_plots.map_sheet(IMAGES, MAPS, labels=["a", "b", "c"])
+    panels, bar = figure.axes[:9], figure.axes[9]
+    limits = {axis.images[1].get_clim() for place, axis in enumerate(panels) if place % 3}
+    assert limits == {(0, MAPS["received"].max())}
+    assert [axis.get_title() for axis in panels[:3]] == ["image", "received", "uniform"]
+    assert [axis.get_ylabel() for axis in panels[::3]] == ["a", "b", "c"]
+    assert list(bar.lines[-1].get_ydata()) == [1 / 8, 1 / 8]
+    assert "uniform: 1/8" in bar.get_ylabel()
+
+
+def test_maps_of_different_grids_are_multiples_of_a_uniform_map():
+    fine = centre_prior(3, 8, 4)
+    figure = map_plots.map_sheet(IMAGES, MAPS | {"fine": fine})
+    panels, bar = figure.axes[:12], figure.axes[12]
+    assert list(bar.lines[-1].get_ydata()) == [1, 1]
+    assert "multiple" in bar.get_ylabel()
+    np.testing.assert_array_equal(panels[2].images[1].get_array(), np.ones((4, 2)))
+    np.testing.assert_array_equal(panels[3].images[1].get_array(), 32 * fine[0])
+
+
+def test_a_sheet_is_no_wider_than_a_page():
+    for columns in (1, 8):
+        figure = map_plots.map_sheet(IMAGES, dict.fromkeys(range(columns), MAPS["uniform"]))
+        assert figure.get_figwidth() <= map_plots.PAGE + 1e-9
+
+
+def test_what_an_image_is_has_its_frame_sign_and_rank():
+    figure = matches(maps=uniform(5, 4, 2))
+    axes = figure.axes[:5]
+    assert [axis.get_title() for axis in axes] == ["query", "1 ✓\n0.000", "junk\n0.100", "2 ✗\n0.200", "3\n0.300"]
+    edges = [axis.spines["left"].get_edgecolor()[:3] for axis in axes]
+    assert edges[1] == tuple(plots.RIGHT)
+    assert edges[3] == tuple(plots.WRONG)
+    assert edges[2] not in (edges[0], edges[1], edges[3])
+    assert edges[4] == edges[0]
+
+
+def test_matches_without_maps_are_one_row_without_a_scale():
+    assert len(matches().axes) == 5
+    assert len(matches(maps=uniform(5, 4, 2)).axes) == 11
+
+
+def test_bars_show_means_and_intervals_and_opponents_are_grey():
+    axis = map_plots.localisation_bars(TABLE).axes[1]
+    assert [bar.get_width() for bar in axis.patches] == [0.5, 0.3, 0.1]
+    *intervals, dashed = [list(line.get_xdata()) for line in axis.lines]
+    assert intervals == [[0.4, 0.6], [0.2, 0.4], [0.0, 0.2]]
+    assert dashed == [0.1, 0.1]
+    colours = [bar.get_facecolor()[:3] for bar in axis.patches]
+    assert [len(set(colour)) == 1 for colour in colours] == [False, True, True]
+    assert len(set(colours)) == 3
+
+
+def test_curves_are_means_with_bands_and_areas():
+    figure = map_plots.deletion_insertion_curves(CURVES)
+    for side, axis in enumerate(figure.axes):
+        means = {name: pair[side].mean(axis=0).tolist() for name, pair in CURVES.items()}
+        areas = {f"{name}: {auc(pair[side]).mean():.3f}" for name, pair in CURVES.items()}
+        assert [line.get_ydata().tolist() for line in axis.lines] == list(means.values())
+        assert {text.get_text() for text in axis.get_legend().get_texts()} == areas
+        # Of two images, a resample may hold one of them twice: the band reaches from the one to the other.
+        band = axis.collections[0].get_paths()[0].vertices
+        at_half = band[band[:, 0] == 0.5][:, 1]
+        values = CURVES["received"][side][:, 1]
+        assert (at_half.min(), at_half.max()) == pytest.approx((values.min(), values.max()))
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda: map_plots.map_sheet(IMAGES[:2], MAPS), "a map for each of 2"),
+        (lambda: map_plots.map_sheet(IMAGES, {"flat": MAPS["uniform"][0]}), r"\(4, 2\)"),
+        (lambda: matches(["macth"]), "'macth' is unknown; known: 'match', 'wrong', 'junk', None"),
+        (lambda: matches(maps=uniform(4, 4, 2)), "4 maps: give 5"),
+    ],
+)
+def test_what_does_not_fit_is_refused(call, said):
+    with pytest.raises(ValueError, match=said):
+        call()

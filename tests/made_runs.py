@@ -1,0 +1,75 @@
+"""Run folders with made-up scores, for tests of what reads runs."""
+
+import numpy as np
+
+from gaaplib import runs
+from gaaplib.config import RunConfig
+from gaaplib.methods import METHODS
+
+AP = np.linspace(0, 1, 40)
+
+
+def write_run(outputs, ap, first_hit=None, pid=None, valid=None, mAP=0.5, **changes):
+    """A finished run folder with made-up scores."""
+    run = runs.begin(RunConfig("smoke", **changes), outputs)
+    ap = np.asarray(ap, float)
+    count = len(ap)
+    pid = np.arange(count) // 2 if pid is None else pid
+    np.savez(
+        run.folder / "per_query.npz",
+        ap=ap,
+        inp=ap / 2,
+        first_hit=np.ones(count) if first_hit is None else first_hit,
+        valid=np.ones(count, bool) if valid is None else valid,
+        pid=pid,
+        camid=np.ones(count, int),
+        row=np.arange(count),
+    )
+    chance = {"mAP": 0.1, "mINP": 0.05, "cmc1": 0.1, "cmc5": 0.3}
+    finish(run, retrieval={"mAP": mAP, "mINP": 0.2, "cmc1": 0.6, "cmc5": 0.8, "ap": "step", "chance": chance})
+    return run
+
+
+def finish(run, **changes):
+    arguments = {
+        "status": "done",
+        "reason": None,
+        "counts": {},
+        "closed": None,
+        "retrieval": None,
+        "data": {"fingerprint": "f", "undecodable": 0, "as_published": True},
+        "partnered": float("nan"),
+        "seconds": {"training": 2.0},
+    }
+    runs.finish(run, **{**arguments, **changes})
+
+
+def with_history(run, **columns):
+    lines = [",".join(["epoch", *columns])]
+    lines += [",".join(map(str, row)) for row in zip((1, 2), *columns.values(), strict=True)]
+    (run.folder / "history.csv").write_text("\n".join(lines) + "\n")
+    return run
+
+
+def scored(outputs, ap=AP, **changes):
+    """A finished run with made-up scores and history."""
+    return with_history(write_run(outputs, ap, **changes), loss=(2.0, 1.0), val_accuracy=(0.1, 0.5), seconds=(1, 2))
+
+
+def hits(share, count=60):
+    """First hits of which this share is 1, the same queries in each call."""
+    return np.where(np.arange(count) < share * count, 1, 5)
+
+
+def pair(outputs, ours, theirs, **changes):
+    """A run with attention and one without, on the same 60 queries of 60 identities."""
+    for attention, share in (("class", ours), ("none", theirs)):
+        write_run(outputs, np.full(60, share), first_hit=hits(share), pid=np.arange(60), attention=attention, **changes)
+    return runs.finished(outputs)
+
+
+def write_model(outputs, **changes):
+    """A finished run whose model was never trained, with made-up scores."""
+    run = write_run(outputs, [0.25, 0.75], **changes)
+    METHODS[run.config.method](run.config, 4).model.save(run.folder / "model.keras")
+    return run

@@ -1,0 +1,52 @@
+import keras
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from layer_checks import gradient
+from oracles import losses as oracle
+
+from gaaplib.network.losses import LOSSES, BatchHardTriplet, CrossEntropy
+
+
+def value_of(loss, labels, predictions):
+    return float(keras.ops.convert_to_numpy(loss(labels, predictions)))
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_every_entry_survives_its_configuration_and_has_a_finite_gradient(name):
+    loss = LOSSES[name]()
+    clone = type(loss).from_config(loss.get_config())
+    labels = np.array([0, 0, 1, 1, 2], "int32")
+    # Two equal rows: the distance 0 is where a careless square root gives NaN.
+    predictions = np.random.default_rng(0).normal(size=(5, 3)).astype("float32")
+    predictions[1] = predictions[0]
+    assert value_of(loss, labels, predictions) == value_of(clone, labels, predictions)
+    assert value_of(loss, labels[:, None], predictions) == value_of(loss, labels, predictions)
+    slope = gradient(lambda p: loss(labels, p), predictions)
+    assert np.isfinite(slope).all()
+    assert np.abs(slope).sum() > 0
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.5])
+def test_cross_entropy_equals_the_oracle(smoothing):
+    rng = np.random.default_rng(1)
+    labels, logits = rng.integers(0, 4, 6), rng.normal(size=(6, 4)).astype("float32")
+    expected = oracle.cross_entropy(labels, logits, smoothing)
+    assert value_of(CrossEntropy(smoothing), labels, logits) == pytest.approx(expected, rel=1e-5)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10_000), st.lists(st.integers(0, 3), min_size=2, max_size=8), st.sampled_from([0.0, 0.3, "soft"]))
+def test_triplet_equals_the_oracle(seed, labels, margin):
+    embeddings = np.random.default_rng(seed).normal(size=(len(labels), 4)).astype("float32")
+    expected = oracle.batch_hard_triplet(labels, embeddings, margin)
+    found = value_of(BatchHardTriplet(margin), np.array(labels), embeddings)
+    assert found == pytest.approx(expected, rel=1e-3, abs=1e-4)
+
+
+def test_wrong_arguments_are_named():
+    with pytest.raises(ValueError, match="label_smoothing=1.0"):
+        CrossEntropy(1.0)
+    with pytest.raises(ValueError, match="margin='hard'"):
+        BatchHardTriplet("hard")

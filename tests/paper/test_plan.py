@@ -1,0 +1,104 @@
+"""The plan has the paper's runs, each once, and says them so that 02_train makes just these."""
+
+import dataclasses
+import json
+
+import pytest
+
+from gaaplib import sources
+from gaaplib.config import RunConfig
+from gaaplib.paper import plan
+from gaaplib.paper.plan import Plan, arguments, reproduced
+
+
+def test_the_matrix_is_the_papers():
+    runs = Plan(precision="float32").matrix()
+    assert {run.fold for run in runs} == {0}
+    # Partial-iLIDS has i-LIDS beside it.
+    cells = [run for run in runs if run.dataset != "ilids"]
+    assert len(cells) == 5 * 4 * 3 and len(runs) == 75
+    assert {(run.attention, run.pooling) for run in cells} == {("none", "avg"), ("class", "avg"), ("class", "max")}
+    assert all(run.train_dataset == "market1501" for run in runs if run.dataset == "partial_ilids")
+
+
+@pytest.mark.parametrize(("profile", "folds"), [("paper", (0, 1, 2, 3, 4)), ("demo", (0,)), ("smoke", (0,))])
+def test_the_profile_decides_on_the_folds_unless_they_are_given(profile, folds):
+    assert Plan(profile).folds == folds
+    assert Plan(profile, folds=(2,)).folds == (2,)
+
+
+def test_a_run_is_in_the_first_part_that_asks_for_it_after_its_source():
+    parts = Plan(precision="float32").parts()
+    assert tuple(parts) == plan.PARTS
+    ids = [run_id for part in parts.values() for run_id in part]
+    assert len(ids) == len(set(ids)) == len(Plan(precision="float32").everything())
+    for part in parts.values():
+        for run_id, run in part.items():
+            assert run_id == run.run_id
+            source = run.training()
+            assert source is None or ids.index(source.run_id) < ids.index(run_id)
+    assert [*Plan().parts(("places", "matrix"))] == ["matrix", "places"]
+    with pytest.raises(ValueError, match="part 'tables' is not known; known: matrix"):
+        Plan().parts(["tables"])
+
+
+@pytest.mark.parametrize("profile", ["smoke", "demo", "paper", "modern"])
+def test_each_run_can_be_said_in_the_parameters_of_the_notebook(profile, tmp_path):
+    known = {field.name for field in dataclasses.fields(RunConfig)}
+    for folder in ("synthetic", str(tmp_path)):
+        for run in Plan(profile, data=folder, precision="float32").everything().values():
+            said = arguments(run)
+            assert said.keys() <= known
+            assert RunConfig(**said).run_id == run.run_id
+
+
+def test_words_make_the_plan_that_they_say():
+    words = {"backbones": "vgg16, resnet18", "datasets": "", "folds": "0 3", "seeds": 1, "profile": "smoke"}
+    assert Plan.parse(**words) == Plan("smoke", backbones=("vgg16", "resnet18"), folds=(0, 3), seeds=(1,))
+    assert Plan.parse(folds=[4]).folds == (4,)
+    for wrong in ("1,two", "-1"):
+        with pytest.raises(ValueError, match="expected whole numbers with commas"):
+            Plan.parse(folds=wrong)
+
+
+def test_data_sets_without_a_folder_are_left_out_by_name(tmp_path):
+    for name in ("market1501", "partial_ilids"):
+        (tmp_path / name).mkdir()
+    usable, said = Plan(data=str(tmp_path)).usable()
+    assert usable.datasets == ("market1501",)
+    assert said == [
+        f"raid is left out: there is no {tmp_path / 'raid'}",
+        f"partial_ilids is left out: there is no {tmp_path / 'ilids'}",
+        f"rpifield is left out: there is no {tmp_path / 'rpifield'}",
+    ]
+    with pytest.raises(ValueError, match="no data set is there"):
+        Plan(data=str(tmp_path), datasets=("raid",)).usable()
+    assert Plan().usable() == (Plan(), [])
+
+
+def test_a_link_is_followed_as_gaap_run_follows_it(tmp_path, monkeypatch):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "raid").symlink_to(tmp_path / "elsewhere")
+    monkeypatch.chdir(tmp_path)
+    config = Plan(data="data", datasets=("raid",)).matrix()[0]
+    assert config.data == str((tmp_path / "elsewhere").resolve())
+
+
+def test_reproduce_has_two_models_and_for_partial_ilids_their_closed_protocol():
+    assert [run.attention for run in reproduced("demo", "raid").values()] == ["none", "class"]
+    folders = {"data": "synthetic", "train_data": "synthetic", "ilids_data": "synthetic"}
+    runs = reproduced("demo", "partial_ilids", **folders).values()
+    assert [run.dataset for run in runs] == ["market1501", "partial_ilids"] * 2 + ["ilids"] * 2
+
+
+def test_done_stale_and_missing(tmp_path):
+    new, old, absent = Plan("smoke").matrix(backbones=("resnet18",))[:3]
+    for config, code in ((new, sources.digest()), (old, "of yesterday")):
+        folder = tmp_path / "runs" / config.run_id
+        folder.mkdir(parents=True)
+        (folder / "metrics.json").write_text(json.dumps({"provenance": {"code": code}}))
+    configs = [new, old, absent]
+    assert [*plan.done(configs, tmp_path)] == [new.run_id, old.run_id]
+    assert [*plan.stale(configs, tmp_path)] == [old.run_id]
+    assert plan.missing(configs, tmp_path) == [absent]

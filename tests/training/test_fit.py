@@ -1,0 +1,294 @@
+import json
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+
+from gaaplib.config import RunConfig
+from gaaplib.methods import METHODS
+from gaaplib.methods.method import Method, Round
+from gaaplib.network.losses import CrossEntropy
+from gaaplib.training import fit
+from gaaplib.training.fit import Checkpoint, PlateauSchedule
+
+LABELS = np.repeat(np.arange(4), 6)
+# Identities by colour, so that a few steps are enough to see that something is learnt.
+COLOURS = np.array([(220, 30, 30), (30, 220, 30), (30, 30, 220), (220, 220, 30)])
+
+
+def images():
+    noise = np.random.default_rng(0).integers(-30, 30, (len(LABELS), 64, 32, 3))
+    return np.clip(COLOURS[LABELS][:, None, None, :] + noise, 0, 255).astype(np.uint8)
+
+
+def make(**changes):
+    arguments = {"batch_size": 8, "images_per_identity": 2, "learning_rate": 1e-3, "epochs": 3, **changes}
+    config = RunConfig("smoke", **arguments)
+    return METHODS[config.method](config, 4)
+
+
+def fitted(method, validation=6):
+    rows = np.arange(len(LABELS))
+    held_out = rows[::4][:validation]
+    train = np.setdiff1d(rows, held_out)
+    return fit.fit(method, images(), (train, LABELS[train]), (held_out, LABELS[held_out]))
+
+
+def test_fit_learns_and_records_a_row_an_epoch():
+    keras.utils.set_random_seed(0)
+    history = fitted(make(epochs=4))
+    assert history.epoch.tolist() == [1, 2, 3, 4]
+    assert history.loss.iloc[-1] < history.loss.iloc[0]
+    assert history.accuracy.iloc[-1] > 0.6
+    assert {"val_loss", "val_accuracy", "learning_rate", "seconds", "partnered_share"} <= set(history)
+    assert history.seconds.is_monotonic_increasing
+    assert fit.trouble(history) is None
+
+
+def test_without_validation_images_training_goes_on():
+    history = fitted(make(epochs=1, schedule="plateau"), validation=0)
+    assert len(history) == 1
+    assert "val_loss" not in history
+
+
+def test_the_cosine_schedule_warms_up_and_comes_down():
+    rates = fitted(make(schedule="cosine", warmup_epochs=1, epochs=4)).learning_rate
+    assert rates.iloc[0] == pytest.approx(1e-3)
+    assert rates.is_monotonic_decreasing
+    assert rates.iloc[-1] < 1e-5
+
+
+def test_a_loss_that_leaves_the_finite_numbers_stops_and_is_told():
+    method = make(learning_rate=1e-3, epochs=3)
+    method._classifier.kernel.assign(np.full((512, 4), np.inf))
+    history = fitted(method)
+    assert len(history) == 1
+    assert "loss is nan in epoch 1" in fit.trouble(history)
+
+
+def test_trouble_reads_losses_only():
+    assert fit.trouble(pd.DataFrame()) is None
+    assert fit.trouble([{"epoch": 1, "loss": 1.0, "note": np.nan}]) is None
+    found = fit.trouble([{"epoch": 1, "loss": 1.0, "val_loss": 2.0}, {"epoch": 2, "loss": 0.5, "val_loss": np.inf}])
+    assert found == "val_loss is inf in epoch 2"
+
+
+def test_rounds_follow_each_other_and_may_relabel():
+    class TwoRounds(METHODS["gaap"]):
+        def rounds(self, labels, embed):
+            yield Round(labels, 1)
+            seen.append(embed()["embedding"].shape)
+            yield Round(np.where(labels == 3, -1, labels), 2)
+
+    seen = []
+    config = make(sampler="shuffled").config
+    method = TwoRounds(config, 4)
+    rows = np.arange(len(LABELS))
+    history = fit.fit(method, images(), (rows, LABELS), (rows[:0], LABELS[:0]))
+    assert history.epoch.tolist() == [1, 2, 3]
+    assert seen == [(24, 512)]
+
+
+def test_embed_answers_every_output_for_the_rows_asked_for():
+    method = make()
+    rows = np.array([5, 3, 20, 7, 1])
+    found = fit.embed(method.model, images(), rows, batch_size=2)
+    whole = fit.embed(method.model, images(), np.arange(24))
+    assert set(found) == {"pooled", "embedding", "logits"}
+    assert np.allclose(found["embedding"], whole["embedding"][rows], rtol=1e-4, atol=1e-4)
+    with pytest.raises(ValueError, match="empty"):
+        fit.embed(method.model, images(), rows[:0])
+
+
+def run_schedule(losses, **changes):
+    """The learning rate after each epoch with these validation losses; shorter where training stops."""
+    schedule = PlateauSchedule(**changes)
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    model.compile(keras.optimizers.SGD(1.0), loss="mse")
+    model.stop_training = False
+    schedule.set_model(model)
+    rates = []
+    for epoch, loss in enumerate(losses):
+        schedule.on_epoch_end(epoch, {"loss": 0.0, "val_loss": loss})
+        rates.append(round(float(model.optimizer.learning_rate), 4))
+        if model.stop_training:
+            break
+    return rates
+
+
+def test_the_rate_falls_when_flat_for_more_than_four_epochs():
+    assert run_schedule([1.0] * 5) == [1.0] * 5
+    assert run_schedule([1.0] * 6) == [1.0] * 5 + [0.9]
+    assert run_schedule([1.0] * 5 + [0.5] + [0.5] * 4) == [1.0] * 10
+
+
+def test_training_ends_when_flat_for_more_than_five_epochs_after_two_decreases():
+    rates = run_schedule([1.0] * 40)
+    # Best in the first epoch; decreases in epochs 6 and 11; then flat for a sixth epoch in epoch 17.
+    assert rates[10] == 0.81
+    assert len(rates) == 17
+
+
+def test_an_improvement_delays_the_end():
+    losses = [1.0] * 14 + [0.5] * 40
+    assert len(run_schedule(losses)) > 17
+
+
+class Tiny(Method):
+    """A normalisation, whose moving statistics count, and a classifier."""
+
+    def __init__(self, config, num_classes):
+        super().__init__(config, num_classes)
+        pixels = keras.Input((config.height, config.width, 3), name="images")
+        small = keras.layers.AveragePooling2D(16)(keras.layers.Rescaling(1 / 255)(pixels))
+        features = keras.layers.BatchNormalization(momentum=0.5)(keras.layers.Flatten()(small))
+        logits = keras.layers.Dense(num_classes, name="logits")(features)
+        self.training_model = keras.Model({"images": pixels}, {"logits": logits})
+        self.model = keras.Model(pixels, {"logits": logits})
+        self.losses = {"logits": (CrossEntropy(0.0), 1.0)}
+
+
+class TinyInRounds(Tiny):
+    """The second round is on what the network says after the first, as clustering is."""
+
+    def rounds(self, labels, embed):
+        yield Round(labels, 2)
+        yield Round(embed()["logits"].argmax(axis=1), 2)
+
+
+class Flat(PlateauSchedule):
+    """Sees the same loss in each epoch: a decrease in the third and fifth, the end in the sixth."""
+
+    def __init__(self):
+        super().__init__(patience=1, stop_patience=2, decreases_before_stop=1)
+
+    def on_epoch_end(self, epoch, logs=None):
+        super().on_epoch_end(epoch, {"loss": 1.0})
+
+
+def tiny(path=None, kind=Tiny, key="k", **changes):
+    """A method freshly made and trained, and its history, without the seconds."""
+    config = RunConfig("smoke", sampler="shuffled", batch_size=8, epochs=8, learning_rate=1e-2, **changes)
+    keras.utils.set_random_seed(1)
+    method = kind(config, 4)
+    rows = np.arange(len(LABELS))
+    train, validation = (rows[::2], LABELS[::2]), (rows[1::2], LABELS[1::2])
+    checkpoint = None if path is None else Checkpoint(path, {"key": key})
+    history = fit.fit(method, images(), train, validation, checkpoint=checkpoint)
+    assert history.seconds.is_monotonic_increasing
+    return method, history.drop(columns="seconds")
+
+
+def assert_same(one, other):
+    (method, history), (expected, expected_history) = one, other
+    assert history.equals(expected_history)
+    one, other = method.training_model, expected.training_model
+    for variable, wanted in zip(
+        [*one.variables, *one.optimizer.variables], [*other.variables, *other.optimizer.variables], strict=True
+    ):
+        assert np.array_equal(variable, wanted), variable.path
+
+
+@pytest.fixture
+def interrupted(monkeypatch):
+    """Train until an epoch, counted from 0, begins."""
+
+    def train(epoch, *arguments, **keywords):
+        def stop(self, number, logs=None):
+            if number == epoch:
+                raise KeyboardInterrupt
+            begin(self, number, logs)
+
+        begin = fit._Recorder.on_epoch_begin
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(fit._Recorder, "on_epoch_begin", stop)
+            tiny(*arguments, **keywords)
+
+    return train
+
+
+@pytest.mark.parametrize("schedule", ["plateau", "cosine"])
+def test_an_interrupted_training_ends_like_a_whole_one(tmp_path, monkeypatch, interrupted, schedule):
+    monkeypatch.setattr(fit, "PlateauSchedule", Flat)
+    whole = tiny(schedule=schedule)
+    assert len(whole[1]) == (6 if schedule == "plateau" else 8)
+    path = tmp_path / "kept" / "last.zip"
+    for epoch in (2, 4):
+        interrupted(epoch, path, schedule=schedule)
+    assert_same(tiny(path, schedule=schedule), whole)
+    # Where it came to its end, no epoch is added, not even one that the schedule would have left out.
+    assert_same(tiny(path, schedule=schedule), whole)
+    assert [file.name for file in path.parent.iterdir()] == ["last.zip"]
+
+
+def test_a_later_round_is_taken_up_at_the_end_of_the_first(tmp_path, interrupted):
+    path = tmp_path / "last.zip"
+    whole = tiny(kind=TinyInRounds)
+    interrupted(3, path, kind=TinyInRounds)
+    assert_same(tiny(path, kind=TinyInRounds), whole)
+
+
+def test_each_epoch_trains_on_its_own_batches(monkeypatch):
+    """On every backend: all of an epoch's, in order, and none of another's."""
+
+    def eagerly(method, steps):
+        compiled(method, steps)
+        method.training_model.run_eagerly = True
+        step = method.training_model.train_step
+
+        def watched(*arguments):
+            seen.append(keras.ops.convert_to_numpy(arguments[-1][0]["images"]))
+            return step(*arguments)
+
+        method.training_model.train_step = watched
+
+    compiled, seen, wanted, rows = fit._compile, [], [], np.arange(len(LABELS))
+    monkeypatch.setattr(fit, "_compile", eagerly)
+    method = Tiny(RunConfig("smoke", sampler="shuffled", batch_size=2, epochs=2), 4)
+    fit.fit(method, images(), (rows, LABELS), (rows[:0], LABELS[:0]))
+    batches = fit._training_batches(method, images(), rows, LABELS, 0)
+    for epoch in (1, 2):  # Keras ends one before the first.
+        batches.start(epoch)
+        wanted += [batches[index][0]["images"] for index in range(len(batches))]
+    assert np.array_equal(seen, wanted)
+
+
+def test_a_damaged_checkpoint_is_left_with_a_warning(tmp_path):
+    path = tmp_path / "last.zip"
+    method, _ = tiny(path)
+    whole = path.read_bytes()
+    for place in np.random.default_rng(0).integers(len(whole), size=12):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 255]) + whole[place + 1 :])
+        rows, before = [], method.training_model.get_weights()
+        with pytest.warns(UserWarning, match="last.zip is damaged .* anew"):
+            assert not Checkpoint(path, {"key": "k"}).restore(method.training_model, rows)
+        assert not rows
+        assert all(map(np.array_equal, before, method.training_model.get_weights()))
+    path.write_bytes(whole[:-100])
+    with pytest.warns(UserWarning, match="damaged"):
+        assert_same(tiny(path), tiny())
+
+
+def test_the_checkpoint_of_another_training_is_left_with_a_warning(tmp_path, interrupted):
+    path = tmp_path / "last.zip"
+    interrupted(1, path, key="another")
+    with pytest.warns(UserWarning, match="by a training with other key: .* anew"):
+        assert_same(tiny(path), tiny())
+
+
+@pytest.mark.parametrize("cut", range(1, 17))
+def test_the_plateau_schedule_goes_on_from_its_state(cut):
+    losses = [1.0] * 4 + [0.9] + [1.0] * 40
+    whole, state = PlateauSchedule(), PlateauSchedule()
+    for schedule in (whole, state):
+        schedule.set_model(keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)]))
+        schedule.model.compile(keras.optimizers.SGD(1.0))
+    for epoch, loss in enumerate(losses[:cut]):
+        whole.on_epoch_end(epoch, {"loss": loss})
+    vars(state).update(json.loads(json.dumps(whole.state)))
+    for epoch, loss in enumerate(losses[cut : cut + 12]):
+        for schedule in (whole, state):
+            schedule.on_epoch_end(epoch, {"loss": loss})
+        assert state.state == whole.state
+        assert bool(state.model.stop_training) == bool(whole.model.stop_training)

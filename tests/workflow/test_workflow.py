@@ -1,0 +1,151 @@
+"""The graph makes each run once, keeps what failed, and goes on after whatever killed it.
+
+The runs are those of a stand-in that takes no time; tests/test_survival.py and `make test-slurm` have real ones.
+"""
+
+import importlib.util
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import estimates
+import pytest
+
+from gaaplib import sources
+from gaaplib.paper.plan import Plan
+
+PROJECT = Path(__file__).parents[2]
+GRAPH = [sys.executable, PROJECT / "workflow" / "graph.py"]
+STAND_IN = f"{sys.executable} {PROJECT / 'tests' / 'stand_in.py'}"
+SETTINGS = {"profile": "smoke", "backbones": "resnet18", "datasets": "market1501", "precision": "float32"}
+RUNS = {config.attention + config.pooling: config for config in Plan.parse(**SETTINGS).matrix()}
+SPEC = importlib.util.spec_from_file_location("graph", GRAPH[1])
+SCRIPT = importlib.util.module_from_spec(SPEC)
+SPEC.loader.exec_module(SCRIPT)
+
+
+@pytest.fixture
+def graph(outputs):
+    """Runs a command on the matrix of one backbone and one data set; answers the finished process."""
+    cache = outputs / "cache"
+    cache.mkdir(parents=True)
+    times = {estimates.kind(config): [0.1, 0.01, 1.0] for config in RUNS.values()}
+    (cache / "step_times.json").write_text(json.dumps({estimates._machine(): times}))
+
+    def run(*command, **environment):
+        return subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, timeout=300)
+
+    return run
+
+
+def settings(**more):
+    return [f"{name}={value}" for name, value in {**SETTINGS, "gaap": STAND_IN, **more}.items()]
+
+
+def alone(outputs, *options, configs=None):
+    """Snakemake on the matrix, or on other runs, without the plan and the notebooks around it."""
+    runs = {config.run_id: config for config in configs or RUNS.values()}
+    graph = {"runs": SCRIPT.described(runs, {}), "parts": {"matrix": list(runs)}, "notebooks": {}, "gaap": STAND_IN}
+    file = outputs / "cache" / "graph.json"
+    file.write_text(json.dumps(graph))
+    command = [SCRIPT.SNAKEMAKE, "--snakefile", SCRIPT.FOLDER / "Snakefile", "--directory", outputs]
+    profile = SCRIPT.FOLDER / "profiles" / "local"
+    return [*command, "--configfile", file, "--workflow-profile", profile, *options, "--", "matrix"]
+
+
+def folder(outputs, model):
+    return outputs / "runs" / RUNS[model].run_id
+
+
+def asked(outputs):
+    """How often each run was begun, by model."""
+    names = {config.run_id: model for model, config in RUNS.items()}
+    lines = [Path(line) for line in (outputs / "asked").read_text().splitlines()]
+    return Counter(names[path.parent.name] for path in lines if path.parts[0] == "runs")
+
+
+def test_what_fails_does_not_take_the_others_along(graph, outputs):
+    command = [*GRAPH, "tables", "--parts", "matrix", *settings()]
+    first = graph(*command, STAND_IN_FAILS="_class_max", STAND_IN_KILLED="_class_avg")
+    assert first.returncode == 1
+    assert "\nmatrix             3       0       0       3 " in first.stdout
+    failed = {model: folder(outputs, model) / "notebook.ipynb" for model in ("classavg", "classmax")}
+    assert f"ValueError: as asked\n        {failed['classmax']}" in first.stdout
+    assert f"no traceback\n        {failed['classavg']}" in first.stdout
+    assert "2 failed" in first.stdout
+    assert (folder(outputs, "noneavg") / "metrics.json").exists()
+    # The tables are made of what is there.
+    (made,) = outputs.glob("notebooks/10_paper_audit.ipynb")
+    before = made.stat().st_mtime_ns
+    second = graph(*command)
+    assert second.returncode == 0, second.stderr
+    assert "all 3 runs are there" in second.stdout
+    assert asked(outputs) == {"noneavg": 1, "classavg": 2, "classmax": 2}
+    assert not [*outputs.glob("notebooks/failed/*.ipynb")]
+    # Their inputs changed.
+    assert made.stat().st_mtime_ns > before
+
+
+def test_after_its_death_the_same_command_finishes_the_rest(graph, outputs):
+    driver = subprocess.Popen(alone(outputs), env=os.environ | {"STAND_IN_WAITS": "_class_avg"})
+    while not (outputs / "asked").exists() or asked(outputs)["classavg"] == 0:
+        assert driver.poll() is None
+        time.sleep(0.05)
+    driver.send_signal(signal.SIGKILL)
+    driver.wait()
+    assert (folder(outputs, "noneavg") / "metrics.json").exists()
+    # Its child lives on, and ends.
+    (outputs / "go").touch()
+    done = folder(outputs, "classavg") / "metrics.json"
+    while not done.exists():
+        time.sleep(0.05)
+    assert graph(*alone(outputs)).returncode == 0
+    assert asked(outputs) == {"noneavg": 1, "classavg": 1, "classmax": 1}
+    # What other code made is made again; the rest is not.
+    metrics = json.loads(done.read_text())
+    metrics["provenance"]["code"] = "of yesterday"
+    done.write_text(json.dumps(metrics))
+    assert graph(*alone(outputs)).returncode == 0
+    assert asked(outputs) == {"noneavg": 1, "classavg": 2, "classmax": 1}
+    assert json.loads(done.read_text())["provenance"]["code"] == sources.digest()
+
+
+def test_runs_that_were_copied_are_not_made_again(graph, outputs):
+    crossings = Plan.parse(**SETTINGS | {"datasets": "market1501,raid"}).crossings()
+    scored = next(config for config in crossings if config.train_dataset)
+    command = alone(outputs, configs=[scored.training(), scored])
+    assert graph(*command).returncode == 0
+    begun = (outputs / "asked").read_text()
+    assert begun.splitlines() == [f"runs/{run.run_id}/notebook.ipynb" for run in (scored.training(), scored)]
+    # A copy may give the source a later time than what was made from it, and Snakemake's own records stay behind.
+    copied = outputs / "runs" / scored.training().run_id / "metrics.json"
+    shutil.rmtree(outputs / ".snakemake")
+    os.utime(copied, (time.time() + 60, time.time() + 60))
+    assert graph(*command).returncode == 0
+    assert (outputs / "asked").read_text() == begun
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["plan", "profil=demo"], "no setting 'profil'; known: profile, data,"),
+        (["plan", "backbones=resnet19"], "backbone='resnet19' is not known"),
+        (["plan", "folds=one"], "folds='one': expected whole numbers with commas"),
+        (["plan", "--parts", "matrx"], "part 'matrx' is not known; known: matrix, all_folds"),
+        (["plan", "data=nowhere", "datasets=raid"], "raid is left out: there is no "),
+        (["plan", "--on", "moon"], "no profile 'moon'; known: local, slurm"),
+    ],
+)
+def test_what_is_wrong_is_said(outputs, words, message, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["graph.py", *words])
+    with pytest.raises(SystemExit) as ended:
+        SCRIPT.main()
+    # What argparse refuses it prints itself; a text as the exit code is printed by Python.
+    assert message in f"{ended.value.code} {capsys.readouterr().err}"
+    assert not outputs.exists()
