@@ -317,7 +317,7 @@ def rank(query, folder, name, top, output):
     An image of FOLDER itself is left out of its own ranking.
     """
     from gaaplib.datasets.folder import image_folder
-    from gaaplib.explain import explorer
+    from gaaplib.explain import lookup
 
     image, index = _image(query, name), _index(name, folder)
     paths = [image_folder(folder) / path for path in index.gallery.names]
@@ -326,7 +326,7 @@ def rank(query, folder, name, top, output):
     click.echo("rank  distance  image")
     for number, (place, distance, state) in enumerate(zip(*found, strict=True), start=1):
         click.echo(f"{number:4}  {distance:8.3f}  {_printable(paths[place])}{f'  ({state})' if state else ''}")
-    _save(explorer.ranking_sheet(index, asked, top=top), output)
+    _save(lookup.ranking_sheet(index, asked, top=top), output)
     click.echo(f"sheet: {output}")
 
 
@@ -354,20 +354,20 @@ def heatmap(image, name, kind, position, other, output):
 
 
 def _run(name):
-    from gaaplib.explain import explorer
+    from gaaplib import runs
 
     try:
-        return explorer.find_run(name)
+        return runs.find(name, with_model=True)
     except (OSError, ValueError) as error:
         raise click.ClickException(str(error)) from error
 
 
 def _index(name, folder):
-    from gaaplib.explain import explorer
+    from gaaplib.explain import lookup
 
     run = _run(name)
     try:
-        return explorer.Index.of_folder(run, folder, progress=sys.stderr.isatty())
+        return lookup.Index.of_folder(run, folder, progress=sys.stderr.isatty())
     except (OSError, ValueError) as error:
         raise click.ClickException(_printable(error)) from error
 

@@ -1,9 +1,6 @@
 """One run from configuration to run folder: draw or read the data, train, embed, evaluate both protocols."""
 
 import time
-import warnings
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import keras
@@ -11,46 +8,13 @@ import numpy as np
 import pandas as pd
 
 from gaaplib import metrics, runs, sources
-from gaaplib.config import SYNTHETIC
-from gaaplib.datasets import DATASETS, duplicates, published, splits, synthetic
-from gaaplib.datasets.images import ImageStore, open_store
-from gaaplib.datasets.records import beside_expected
 from gaaplib.methods import METHODS
 from gaaplib.network import devices, layers
 from gaaplib.project import locked, outputs_folder
+from gaaplib.runs.data import load_data
+from gaaplib.runs.provenance import origin
 from gaaplib.training import fit
-
-FOLDS = 5
-
-
-@dataclass(frozen=True)
-class Data:
-    """The images of a configuration and their roles.
-
-    Attributes:
-        root: folder with the files.
-        store: the decoded images.
-        table: the store's records with their ``role`` (train, val, test, query, gallery) and, for the roles of the
-            closed protocol, their ``label`` (from 0, in the order of the identities; -1 elsewhere).
-        as_published: whether the images were not drawn and their counts are those of the published data set.
-        copies: queries that are the same file, byte for byte, as a gallery image of their identity; see
-            :func:`gaaplib.datasets.duplicates.same_bytes`.
-    """
-
-    root: Path
-    store: ImageStore
-    table: pd.DataFrame
-    as_published: bool
-    copies: pd.DataFrame
-
-    def part(self, role):
-        """The rows of the table with this role."""
-        return self.table[self.table.role == role]
-
-    @property
-    def num_classes(self):
-        """Identities to train on; 0 where there is no training set."""
-        return int(self.table.label.max()) + 1
+from gaaplib.training.checkpoint import Checkpoint
 
 
 def run(config, *, outputs=None, rerun=False, verbose=0):
@@ -137,31 +101,6 @@ def _run(config, outputs, rerun, verbose):
     return result
 
 
-def load_data(config, *, outputs=None, progress=False):
-    """The images of a configuration, decoded and split: :class:`Data`.
-
-    Raises:
-        FileNotFoundError, ValueError: the folder is not what the data set's parser expects; it says what is.
-    """
-    cache = Path(outputs or outputs_folder()) / "cache"
-    dataset = DATASETS[config.dataset]
-    if config.data == SYNTHETIC:
-        root = _draw(config, cache, progress)
-        found = dataset.read(root, expected=None)
-    else:
-        root = Path(config.data).expanduser()
-        found = dataset.read(root, **({"variant": config.variant} if config.variant else {}))
-    # Images within one file, as RAiD's, are read by the data set's own module.
-    read_members = partial(dataset.images, root) if hasattr(dataset, "images") else None
-    folder = root.parent if root.is_file() else root
-    size = (config.height, config.width)
-    store = open_store(folder, found, *size, cache, read_members=read_members, progress=progress)
-    table = splits.protocol_split(store.records, fold=config.fold, folds=FOLDS, seed=config.seed)
-    copies = duplicates.same_bytes(folder, table)
-    _warn_of_copies(copies, folder)
-    return Data(folder, store, _with_labels(table), _is_as_published(config, root, found), copies)
-
-
 def outputs_of(method, data, roles, verbose=0):
     """What a method's model answers for the images of some roles: ``{role: {output: array}}``."""
     rows = {role: data.part(role).row.to_numpy() for role in roles}
@@ -172,82 +111,12 @@ def outputs_of(method, data, roles, verbose=0):
     }
 
 
-def ranked_examples(run, data, *, queries=5, top=10):
-    """Queries from the best ranked to the worst, each with its nearest gallery images.
-
-    Args:
-        run: a finished run.
-        data: the :class:`Data` that it was evaluated on.
-        queries: how many, at equal steps of the valid queries sorted by AP.
-        top: how many gallery images of each.
-
-    Returns:
-        A list of ``(image, ap, [(gallery image, is_match), ...])``, nearest first; the gallery images of the query's
-        identity and camera are left out, as in the evaluation.
-    """
-    per_query, table = run.per_query, data.part("query")
-    by_ap = np.argsort(-np.where(per_query["valid"], per_query["ap"], np.nan), kind="stable")
-    by_ap = by_ap[: per_query["valid"].sum()]
-    chosen = by_ap[np.linspace(0, len(by_ap) - 1, min(queries, len(by_ap))).astype(int)]
-    gallery = data.part("gallery")
-    model, images = run.model(), data.store.images
-    query_rows = table.row.to_numpy()[chosen]
-    embedded = [fit.embed(model, images, rows)["embedding"] for rows in (query_rows, gallery.row.to_numpy())]
-    distances = metrics.pairwise_distances(*embedded, metric=run.config.distance)
-    examples = []
-    for place, row in zip(chosen, distances, strict=True):
-        query = table.iloc[place]
-        same = gallery.pid.to_numpy() == query.pid
-        junk = same & (gallery.camid.to_numpy() == query.camid) & (query.camid >= 0)
-        nearest = [n for n in np.argsort(row, kind="stable") if not junk[n]][:top]
-        shown = [(images[gallery.row.iloc[n]], bool(same[n])) for n in nearest]
-        examples.append((images[query.row], float(per_query["ap"][place]), shown))
-    return examples
-
-
 def _source(config, outputs, verbose):
     """The run whose model this one scores; None where this run trains its own, or nothing is trained at all."""
     training_config = config.training()
     if training_config is None or not METHODS[config.method].learns:
         return None
     return run(training_config, outputs=outputs, verbose=verbose)
-
-
-def _draw(config, cache, progress):
-    """The folder of the data set's synthetic twin."""
-    if config.dataset not in synthetic.SPECS:
-        twins = ", ".join(synthetic.SPECS)
-        raise ValueError(f"no images are drawn for dataset={config.dataset!r}, only for {twins}: give data=FOLDER")
-    name = f"{SYNTHETIC}-{config.dataset}-{config.scale:g}-v{synthetic.VERSION}"
-    # Two runs that begin at once would draw into one folder.
-    with locked(cache / f"{name}.lock", f"drawing {name}"):
-        return synthetic.write(cache / name, synthetic.spec_for(config.dataset, config.scale), progress=progress)
-
-
-def _is_as_published(config, root, found):
-    expected = published(config.dataset, root, config.variant)
-    if config.data == SYNTHETIC or expected is None:
-        return False
-    both = beside_expected(found, expected)
-    return both["found"].equals(both["expected"])
-
-
-def _warn_of_copies(copies, folder):
-    if len(copies):
-        queries, (query, gallery, pid) = copies["query"].nunique(), copies.iloc[0]
-        warnings.warn(
-            f"{queries} queries in {folder} are copies, byte for byte, of gallery images of their identity, first "
-            f"{query} of {gallery} (pid {pid}): they are found whatever a network learnt; remove one of each two",
-            stacklevel=3,
-        )
-
-
-def _with_labels(table):
-    """Identities of the training roles, numbered from 0 in their order."""
-    trained = table.role.isin(["train", "val", "test"])
-    identities = np.unique(table.pid[trained])
-    labels = np.where(trained, np.searchsorted(identities, table.pid), -1)
-    return table.assign(label=labels)
 
 
 def _make_deterministic(config):
@@ -277,19 +146,19 @@ def _fit(method, data, result, verbose):
     """Train on the data, from the checkpoint of the run if it has one; answer the history."""
     parts = {role: data.part(role) for role in ("train", "val")}
     train, validation = ((part.row.to_numpy(), part.label.to_numpy()) for part in (parts["train"], parts["val"]))
-    checkpoint = fit.Checkpoint(result.checkpoint, _key(method.config, data))
+    checkpoint = Checkpoint(result.checkpoint, _key(method.config, data))
     return fit.fit(method, data.store.images, train, validation, checkpoint=checkpoint, verbose=verbose)
 
 
 def _key(config, data):
     """What decides the weights, bit for bit, on one processor; not that itself, as a queue may choose another node."""
-    origin = runs.provenance()
+    came_from = origin()
     return {
         "configuration": config.to_dict(),
         "images": data.store.fingerprint,
         "code": sources.digest(),
-        "backend": [origin["backend"], layers.fast()],
-        "versions": origin["versions"],
+        "backend": [came_from["backend"], layers.fast()],
+        "versions": came_from["versions"],
     }
 
 

@@ -25,20 +25,19 @@ Sources: L. Zheng et al., "Scalable Person Re-identification: A Benchmark", ICCV
 """
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
-from tqdm import tqdm
 
-BLOCK_BYTES = 2**29
-"""Distances computed at once from embeddings. Fewer make the matrix product slower."""
-
-CHUNK_ELEMENTS = 2**22
-"""Distances checked and ranked at once, and numbers of the gallery's embeddings converted and multiplied at once."""
-
-CACHE_ELEMENTS = 2**18
-"""Distances that fit into the cache of one processor core."""
+from gaaplib.distances import (
+    CHUNK_ELEMENTS,
+    EmbeddingDistances,
+    check_choice,
+    check_count,
+    check_finite,
+    real_matrix,
+)
 
 MANY_HITS = 48
 """From so many hits on it is faster to sort a row than to compare it with each of its hits."""
@@ -69,27 +68,6 @@ class RetrievalScores:
     inp: np.ndarray = field(repr=False)
     first_hit: np.ndarray = field(repr=False)
     valid: np.ndarray = field(repr=False)
-
-
-@dataclass(frozen=True, eq=False)
-class SingleShotScores:
-    """Scores of galleries with one image of each identity, all as fractions.
-
-    Attributes:
-        cmc, cmc_std: (max_rank,), mean over the repeats of the share of valid queries whose match has rank k or better,
-            and its standard deviation between repeats (with repeats - 1 in the denominator; NaN for one repeat).
-        mAP, mAP_std: the same of the mean of 1 / rank: the AP of a ranking with one right answer.
-        num_queries, num_valid_queries: all queries, and those with a match in the gallery once the junk is left out.
-        rank: (repeats, num_queries), the rank of each query's one match, from 1; NaN for a query without a match.
-    """
-
-    cmc: np.ndarray
-    cmc_std: np.ndarray
-    mAP: float
-    mAP_std: float
-    num_queries: int
-    num_valid_queries: int
-    rank: np.ndarray = field(repr=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,71 +150,20 @@ def evaluate_embeddings(
 
     Args:
         query, gallery: (num_queries, dim) and (num_gallery, dim).
-        metric: ``"cosine"`` or ``"euclidean"``; see :func:`pairwise_distances`.
+        metric: ``"cosine"`` or ``"euclidean"``; see :func:`gaaplib.distances.pairwise_distances`.
         progress: show a bar that counts the queries.
 
     The other arguments, the errors and the warning are those of :func:`evaluate_distances`; the embeddings' errors are
-    those of :func:`pairwise_distances`, and numbers of embeddings and identities that do not agree.
+    those of
+    :func:`gaaplib.distances.pairwise_distances`, and numbers of embeddings and identities that do not agree.
     """
     identities = Identities(query_pids, gallery_pids, query_camids, gallery_camids)
-    query, gallery = _real_matrix(query, "query"), _real_matrix(gallery, "gallery")
+    query, gallery = real_matrix(query, "query"), real_matrix(gallery, "gallery")
     for name, rows, number in zip(("query", "gallery"), (query, gallery), identities.shape, strict=True):
         if len(rows) != number:
             raise ValueError(f"{name} has {len(rows)} embeddings but {name}_pids has {number} entries: give as many")
     distances = EmbeddingDistances(query, gallery, metric, progress=progress)
     return _summarise(*_score_queries(distances, identities, ap, max_rank), ap)
-
-
-def evaluate_single_shot(
-    distances,
-    query_pids,
-    gallery_pids,
-    query_camids=None,
-    gallery_camids=None,
-    *,
-    repeats: int = 10,
-    seed: int = 0,
-    max_rank: int = 50,
-) -> SingleShotScores:
-    """Score galleries with one random image of each identity: CUHK03's first protocol.
-
-    For each repeat the gallery images are numbered by the next ``permutation(num_gallery)`` of
-    ``numpy.random.default_rng(seed)``, and the image with the lowest number stands for its identity in the galleries of
-    all queries. Where it is junk to a query, the query ranks the lowest of its matches instead. So where queries and
-    gallery have no camera in common, as in CUHK03, one gallery is shared by all queries; and everywhere the match is
-    drawn uniformly. All distractors of one pid (Market-1501's 0) count as one identity, and give one image.
-
-    The rank of a query's one match is 1 + the number of other identities whose image is nearer, ties in gallery order.
-
-    Args:
-        repeats: how many galleries are drawn.
-        seed: equal arguments give equal scores.
-
-    The other arguments, the errors and the warning are those of :func:`evaluate_distances`.
-
-    Source: W. Li et al., "DeepReID: Deep Filter Pairing Neural Network for Person Re-Identification", CVPR 2014. There
-    each of 20 splits draws the gallery; torchreid and FastReID draw 10 galleries for each query.
-    """
-    identities = Identities(query_pids, gallery_pids, query_camids, gallery_camids)
-    _check_count(repeats, "repeats")
-    _check_count(max_rank, "max_rank")
-    number, identity, drawn = _draw_galleries(identities.gallery, repeats, seed)
-    rank = np.full((repeats, identities.shape[0]), np.nan)
-    for first_row, chunk in chunks(distances, identities):
-        for query, row in enumerate(chunk, first_row):
-            own, junk = identities.of(query)
-            if not junk.all():
-                rank[:, query] = _single_shot_ranks(row, own[~junk], number, drawn, identity[own[0]])
-    valid = ~np.isnan(rank[0])
-    if not valid.any():
-        warnings.warn(_no_match(len(valid)), stacklevel=2)
-    cmc, mAP = np.full((repeats, max_rank), np.nan), np.full(repeats, np.nan)
-    for repeat, found in enumerate(rank[:, valid] if valid.any() else ()):
-        cmc[repeat], mAP[repeat] = _cmc(found, max_rank), np.mean(1 / found)
-    cmc_std, mAP_std = (_spread(values) for values in (cmc, mAP))
-    return SingleShotScores(
-        cmc.mean(axis=0), cmc_std, float(mAP.mean()), float(mAP_std), len(valid), int(valid.sum()), rank
-    )
 
 
 def expected_by_chance(
@@ -257,8 +184,8 @@ def expected_by_chance(
     answer hold each query's expectation.
     """
     identities = Identities(query_pids, gallery_pids, query_camids, gallery_camids)
-    _check_choice(ap, AP_CONVENTIONS, "ap")
-    _check_count(max_rank, "max_rank")
+    check_choice(ap, AP_CONVENTIONS, "ap")
+    check_count(max_rank, "max_rank")
     junk_of_query = [identities.of(query)[1] for query in range(identities.shape[0])]
     num_junk = np.array([junk.sum() for junk in junk_of_query], np.int64)
     hits = np.array([len(junk) for junk in junk_of_query], np.int64) - num_junk
@@ -274,96 +201,6 @@ def expected_by_chance(
     per_query = np.full((3, len(valid)), np.nan)
     per_query[:, valid] = expected[pair_of_query.ravel(), :3].T
     return _summarise(per_query, queries @ expected[:, 3:] / max(len(pair_of_query), 1), ap)
-
-
-def pairwise_distances(query, gallery, metric: str = "cosine") -> np.ndarray:
-    """Distances of every query to every gallery embedding, (num_queries, num_gallery).
-
-    Args:
-        query, gallery: (num_queries, dim) and (num_gallery, dim). Computed in float32, or in float64 where the input
-            needs it (float64, or 32-bit integers and wider).
-        metric: ``"cosine"`` is 1 - cos of the angle, from 0 to 2 but for rounding. ``"euclidean"`` is
-            sqrt(|q|^2 + |g|^2 - 2 q.g), clipped at 0: fast, and exact to rounding of the *squared* norms, so that in
-            float32 near-duplicates may differ by some thousandths of their norm.
-
-    Raises:
-        ValueError: dimensions that differ, a value that is NaN or infinite, an unknown metric or, for ``"cosine"``, an
-            embedding of zeros, which has no direction; an embedding of numbers out of the range that can be squared.
-    """
-    distances = EmbeddingDistances(query, gallery, metric)
-    matrix = np.empty(distances.shape, distances.dtype)
-    for rows in distances.row_blocks():
-        distances.fill(rows, matrix[rows])
-    return matrix
-
-
-class EmbeddingDistances:
-    """What :func:`pairwise_distances` answers, bit for bit, but a block of rows at a time, as they are asked for.
-
-    It takes the place of a matrix of distances that would not fit into memory, in :func:`evaluate_distances`,
-    :func:`evaluate_single_shot` and ``gaaplib.evaluation.verification``. The embeddings are read in parts, so they may
-    be mapped from a file.
-
-    Args:
-        query, gallery, metric: as in :func:`pairwise_distances`, with the same errors.
-        progress: show a bar that counts the queries whenever the distances are computed.
-
-    Attributes:
-        shape, dtype: those of the matrix.
-    """
-
-    def __init__(self, query, gallery, metric: str = "cosine", *, progress: bool = False):
-        self._metric = _check_choice(metric, METRICS, "metric")
-        self._query, self._gallery = _real_matrix(query, "query"), _real_matrix(gallery, "gallery")
-        if self._query.shape[1] != self._gallery.shape[1]:
-            raise ValueError(
-                f"query has {self._query.shape[1]} columns and gallery {self._gallery.shape[1]}: they must be as many"
-            )
-        self.shape = (len(self._query), len(self._gallery))
-        self.dtype = np.result_type(self._query, self._gallery, np.float32)
-        self._progress = progress
-        self._query_sizes = self._sizes(self._query, "query")
-        self._gallery_sizes = self._sizes(self._gallery, "gallery")
-
-    def row_blocks(self) -> Iterator[slice]:
-        """The rows of each product. They depend on the shape alone, as the rounding depends on them."""
-        return _spans(self.shape[0], BLOCK_BYTES // (self.dtype.itemsize * max(1, self.shape[1], self._query.shape[1])))
-
-    def blocks(self) -> Iterator[tuple[int, np.ndarray]]:
-        """First row and distances (rows, num_gallery) of each block, which the next one overwrites."""
-        rows = list(self.row_blocks())
-        buffer = np.empty((max((part.stop - part.start for part in rows), default=0), self.shape[1]), self.dtype)
-        with tqdm(total=self.shape[0], desc="distances", unit="query", disable=not self._progress) as bar:
-            for part in rows:
-                block = buffer[: part.stop - part.start]
-                self.fill(part, block)
-                yield part.start, block
-                bar.update(len(block))
-
-    def fill(self, rows: slice, out: np.ndarray) -> None:
-        """Write the distances of these rows into ``out``, (rows, num_gallery)."""
-        sizes = self._query_sizes[rows, np.newaxis]
-        query = self._metric.left(self._converted(self._query[rows]), sizes)
-        for columns in self._parts(self._gallery):
-            np.matmul(query, self._converted(self._gallery[columns]).T, out=out[:, columns])
-        # A few rows at a time, which stay in the processor's cache meanwhile.
-        for part in _spans(len(out), CACHE_ELEMENTS // max(1, self.shape[1])):
-            self._metric.finish(out[part], sizes[part], self._gallery_sizes)
-
-    def _sizes(self, embeddings, name: str) -> np.ndarray:
-        sizes = np.empty(len(embeddings), self.dtype)
-        for part in self._parts(embeddings):
-            rows = self._converted(embeddings[part])
-            _check_finite(rows, name, part.start)
-            sizes[part] = self._metric.sizes(rows, name, part.start)
-        return sizes
-
-    def _parts(self, embeddings) -> Iterator[slice]:
-        return _spans(len(embeddings), CHUNK_ELEMENTS // max(1, embeddings.shape[1]))
-
-    def _converted(self, rows) -> np.ndarray:
-        # Without a copy where there is nothing to convert.
-        return np.ascontiguousarray(rows, self.dtype)
 
 
 # -- classification ----------------------------------------------------------------------------------------------------
@@ -384,11 +221,11 @@ def evaluate_classification(scores, labels, *, max_rank: int = 50) -> Classifica
         ValueError: no image, a score that is NaN or infinite, lengths that do not agree, a label that is no integer or
             not a column of ``scores``, ``max_rank`` below 1.
     """
-    scores = _real_matrix(scores, "scores")
-    _check_finite(scores, "scores")
+    scores = real_matrix(scores, "scores")
+    check_finite(scores, "scores")
     num_images, num_classes = scores.shape
     labels = _checked_classes(labels, num_classes)
-    _check_count(max_rank, "max_rank")
+    check_count(max_rank, "max_rank")
     if len(labels) != num_images:
         raise ValueError(f"labels has {len(labels)} entries but scores has {num_images} rows: give one for each row")
     right = scores[np.arange(num_images), labels][:, np.newaxis]
@@ -400,7 +237,7 @@ def evaluate_classification(scores, labels, *, max_rank: int = 50) -> Classifica
         mRA=float(np.mean(np.bincount(identity, weights=rank == 1) / images)),
         micro_accuracy=float(np.mean(rank == 1)),
         mAP=float(np.mean(1 / rank)),
-        cmc=_cmc(rank, max_rank),
+        cmc=cmc_of_ranks(rank, max_rank),
         num_images=num_images,
         num_identities=len(images),
         num_classes=num_classes,
@@ -416,7 +253,7 @@ def expected_classification_by_chance(labels, num_classes: int, *, max_rank: int
     :func:`evaluate_classification`.
     """
     labels = _checked_classes(labels, num_classes)
-    _check_count(max_rank, "max_rank")
+    check_count(max_rank, "max_rank")
     return ClassificationScores(
         mRA=1 / num_classes,
         micro_accuracy=1 / num_classes,
@@ -480,14 +317,14 @@ def chunks(distances, identities: Identities) -> Iterator[tuple[int, np.ndarray]
             f"distances has shape {distances.shape}: with {num_queries} query_pids and {num_gallery} gallery_pids it "
             f"must be a matrix of shape {identities.shape}"
         )
-    for first_row, block in distances.blocks() if embedded else [(0, _real_matrix(distances, "distances"))]:
+    for first_row, block in distances.blocks() if embedded else [(0, real_matrix(distances, "distances"))]:
         # Half precision is exact in single, and slow by itself.
         dtype = np.float32 if block.dtype == np.float16 else block.dtype
         step = max(1, CHUNK_ELEMENTS // identities.shape[1])
         for start in range(0, len(block), step):
             chunk = np.ascontiguousarray(block[start : start + step], dtype)
             if not embedded:
-                _check_finite(chunk, "distances", start)
+                check_finite(chunk, "distances", start)
             yield first_row + start, chunk
 
 
@@ -516,14 +353,14 @@ def places(row, columns) -> np.ndarray:
 
 def _score_queries(distances, identities, ap: str, max_rank: int) -> tuple[np.ndarray, np.ndarray]:
     """AP, INP and first hit of each query, (3, num_queries), and CMC."""
-    precision = _check_choice(ap, AP_CONVENTIONS, "ap")
-    _check_count(max_rank, "max_rank")
+    precision = check_choice(ap, AP_CONVENTIONS, "ap")
+    check_count(max_rank, "max_rank")
     per_query = np.empty((3, identities.shape[0]))
     for first_row, chunk in chunks(distances, identities):
         for query, row in enumerate(chunk, first_row):
             per_query[:, query] = _score_row(row, *identities.of(query), precision)
     first_hit = per_query[2]
-    return per_query, _cmc(first_hit[~np.isnan(first_hit)], max_rank)
+    return per_query, cmc_of_ranks(first_hit[~np.isnan(first_hit)], max_rank)
 
 
 def _score_row(row, own, junk, precision) -> tuple[float, float, float]:
@@ -537,29 +374,6 @@ def _score_row(row, own, junk, precision) -> tuple[float, float, float]:
     return precision(np.arange(1, len(hits) + 1), rank).sum() / len(hits), len(hits) / rank[-1], rank[0]
 
 
-def _draw_galleries(gallery_pids, repeats: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The images' numbers in each repeat, their identity as an index, and the columns drawn, (repeats, identities)."""
-    rng = np.random.default_rng(seed)
-    number = np.stack([rng.permutation(len(gallery_pids)) for _ in range(repeats)])
-    identity = np.unique(gallery_pids, return_inverse=True)[1]
-    by_number = np.argsort(number, axis=1)
-    first = [np.unique(identity[order], return_index=True)[1] for order in by_number]
-    return number, identity, np.take_along_axis(by_number, np.stack(first), axis=1)
-
-
-def _single_shot_ranks(row, hits, number, drawn, identity) -> np.ndarray:
-    """Rank of one query's match in each repeat's gallery, (repeats,); ``identity`` is its column of ``drawn``."""
-    match = hits[np.argmin(number[:, hits], axis=1)][:, np.newaxis]
-    before = (row[drawn] < row[match]) | ((row[drawn] == row[match]) & (drawn < match))
-    before[:, identity] = False
-    return 1 + before.sum(axis=1)
-
-
-def _spread(values) -> np.ndarray:
-    """Standard deviation along the first axis; of one value it is unknown."""
-    return values.std(axis=0, ddof=1) if len(values) > 1 else np.full(values.shape[1:], np.nan)
-
-
 def _summarise(per_query, cmc, ap_convention: str) -> RetrievalScores:
     """Average over the valid queries; NaN and one warning, at the caller's caller, if there is none."""
     valid = ~np.isnan(per_query[0])
@@ -567,11 +381,12 @@ def _summarise(per_query, cmc, ap_convention: str) -> RetrievalScores:
         mAP, mINP = (float(values[valid].mean()) for values in per_query[:2])
     else:
         mAP, mINP, cmc = np.nan, np.nan, np.full(len(cmc), np.nan)
-        warnings.warn(_no_match(len(valid)), stacklevel=3)
+        warnings.warn(no_match(len(valid)), stacklevel=3)
     return RetrievalScores(mAP, mINP, cmc, len(valid), int(valid.sum()), ap_convention, *per_query, valid)
 
 
-def _no_match(num_queries: int) -> str:
+def no_match(num_queries: int) -> str:
+    """Why there are no scores: no query has a match."""
     return (
         f"none of the {num_queries} queries has a match in the gallery (images with the query's identity and camera "
         "are left out), so the scores are NaN; check that pids and camids belong to these images, and give no "
@@ -579,7 +394,7 @@ def _no_match(num_queries: int) -> str:
     )
 
 
-def _cmc(rank, max_rank: int) -> np.ndarray:
+def cmc_of_ranks(rank, max_rank: int) -> np.ndarray:
     """Share of the ranks (from 1) that are at most k, for k = 1..max_rank."""
     return np.searchsorted(np.sort(rank), np.arange(1, max_rank + 1), side="right") / max(len(rank), 1)
 
@@ -606,76 +421,6 @@ def _chance(n: int, r: int, ap: str, max_rank: int) -> tuple[tuple[float, float,
     # Read backwards a random ranking is as random: the last hit has rank `left` as often as the first has `rank`.
     inp = np.sum(r / left * first)
     return (precision, inp, (n + 1) / (r + 1)), 1 - missed[np.minimum(np.arange(max_rank), n - 1)]
-
-
-# -- distances ---------------------------------------------------------------------------------------------------------
-
-
-class _Cosine:
-    """1 - q.g / (|q| |g|); the size of an embedding is its norm."""
-
-    @staticmethod
-    def sizes(rows, name: str, first_row: int) -> np.ndarray:
-        # Dividing by the largest entry first keeps the squares of tiny and huge rows in range.
-        largest = np.abs(rows).max(axis=1, initial=0)
-        limits = np.finfo(rows.dtype)
-        wrong = np.flatnonzero((largest < limits.tiny / limits.eps) | (largest > limits.max * limits.eps))
-        if wrong.size:
-            found = largest[wrong[0]]
-            what = f"has entries of up to {found:.3g}, out of {rows.dtype}'s range" if found else "is all zeros"
-            raise ValueError(
-                f"{name} embedding at row {first_row + wrong[0]} {what} ({wrong.size} such rows here): it has no "
-                "direction, so no cosine distance; leave it out or scale it, or take metric='euclidean'"
-            )
-        scaled = rows / largest[:, np.newaxis]
-        return largest * np.sqrt(np.vecdot(scaled, scaled))
-
-    @staticmethod
-    def left(query, sizes) -> np.ndarray:
-        return query / -sizes
-
-    @staticmethod
-    def finish(products, query_sizes, gallery_sizes) -> None:
-        products /= gallery_sizes
-        products += 1
-
-
-class _Euclidean:
-    """sqrt(|q|^2 + |g|^2 - 2 q.g); the size of an embedding is its squared norm."""
-
-    @staticmethod
-    def sizes(rows, name: str, first_row: int) -> np.ndarray:
-        with np.errstate(over="ignore"):
-            squares = np.vecdot(rows, rows)
-        # A quarter, so that the sum of three such terms is in range too.
-        wrong = np.flatnonzero(~(squares <= np.finfo(rows.dtype).max / 4))
-        if wrong.size:
-            largest = np.abs(rows[wrong[0]]).max()
-            raise ValueError(
-                f"{name} embedding at row {first_row + wrong[0]} has entries of up to {largest:.3g}, "
-                f"whose squares are out of {rows.dtype}'s range ({wrong.size} such rows here): scale all embeddings"
-            )
-        return squares
-
-    @staticmethod
-    def left(query, sizes) -> np.ndarray:
-        return -2 * query
-
-    @staticmethod
-    def finish(products, query_sizes, gallery_sizes) -> None:
-        products += query_sizes
-        products += gallery_sizes
-        np.sqrt(np.maximum(products, 0, out=products), out=products)
-
-
-def _spans(total: int, longest: int) -> Iterator[slice]:
-    """Consecutive slices that cover ``total``, as few as possible and of even lengths.
-
-    Not with a short one at the end: BLAS multiplies matrices of few rows by other routines, whose rounding is another,
-    and equal embeddings would get distances that differ in the last bit.
-    """
-    number = -(-total // max(1, longest))
-    return (slice(total * part // number, total * (part + 1) // number) for part in range(number))
 
 
 # -- checks ------------------------------------------------------------------------------------------------------------
@@ -739,35 +484,5 @@ def _checked_classes(labels, num_classes: int) -> np.ndarray:
     return labels
 
 
-def _real_matrix(values, name: str) -> np.ndarray:
-    values = np.asarray(values)
-    if values.ndim != 2 or values.dtype.kind not in "fiu":
-        raise ValueError(
-            f"{name} has shape {values.shape} and dtype {values.dtype}: it must be a matrix of real numbers, with one "
-            "row for each image"
-        )
-    return values
-
-
-def _check_finite(values, name: str, first_row: int = 0) -> None:
-    if values.dtype.kind == "f" and not np.isfinite(values).all():
-        row, column = np.argwhere(~np.isfinite(values))[0]
-        where = f"row {first_row + row}, column {column}"
-        raise ValueError(f"{name} is {values[row, column]} at {where}: every value must be finite")
-
-
-def _check_count(value: int, name: str) -> None:
-    if not isinstance(value, int | np.integer) or value < 1:
-        raise ValueError(f"{name} is {value!r}: it must be an integer of at least 1")
-
-
-def _check_choice(name: str, choices: dict[str, Callable], argument: str) -> Callable:
-    if name not in choices:
-        raise ValueError(f"{argument} is {name!r}: it must be one of {', '.join(map(repr, choices))}")
-    return choices[name]
-
-
 AP_CONVENTIONS = {"step": lambda hit, rank: hit / rank, "trapezoid": _precision_trapezoid}
 """What AP averages over the hits: the precision of the hit-th one, at this rank; both count from 1."""
-
-METRICS = {"cosine": _Cosine, "euclidean": _Euclidean}

@@ -11,30 +11,23 @@ import seaborn as sns
 sns.set_theme(style="whitegrid", palette="colorblind", context="notebook")
 plt.rcParams.update({"figure.dpi": 110, "savefig.bbox": "tight", "axes.titlesize": "medium"})
 
-_COLOURS = sns.color_palette("colorblind")
+PALETTE = sns.color_palette("colorblind")
 # A thing keeps its colour in every figure; all are from one palette that colour-blind readers can tell apart.
 COLOURS = {
-    "train": _COLOURS[0],
-    "val": _COLOURS[1],
-    "gaap": _COLOURS[0],
-    "triplet": _COLOURS[2],
-    "histogram": _COLOURS[3],
-    "chance": _COLOURS[7],
+    "train": PALETTE[0],
+    "val": PALETTE[1],
+    "gaap": PALETTE[0],
+    "triplet": PALETTE[2],
+    "histogram": PALETTE[3],
+    "chance": PALETTE[7],
 }
 _PLACES = {
     "attention": {"class": 0, "none": 1, "self": 2, "uniform": 5, "channel": 4, "nonlocal": 9},
     "pooling": {"avg": 0, "max": 3, "gem": 2},
     "backbone": {"vgg16": 1, "vgg19": 3, "resnet18": 9, "resnet34": 0, "resnet50": 2},
 }
-COLOURS |= {name: _COLOURS[place] for places in _PLACES.values() for name, place in places.items()}
-# Where a figure of another method's comes from: gaaplib.paper.sota.three_ways.
-WAYS = {
-    "the paper's Table IV": _COLOURS[7],
-    "the method's own paper": _COLOURS[0],
-    "measured here": _COLOURS[2],
-    "measured here, synthetic": _COLOURS[1],
-}
-RIGHT, WRONG = _COLOURS[2], _COLOURS[3]
+COLOURS |= {name: PALETTE[place] for places in _PLACES.values() for name, place in places.items()}
+RIGHT, WRONG = PALETTE[2], PALETTE[3]
 # Images of 64 pixels need no more, and notebooks are committed with their figures.
 GRID_DPI = 80
 
@@ -138,7 +131,7 @@ def counts_bars(counts, *, synthetic=False):
         counts: DataFrame with an index of roles and columns ``images`` and ``identities``.
     """
     figure, axis = plt.subplots(figsize=(7, 0.45 * len(counts) + 0.9), layout="constrained")
-    sns.barplot(x=counts.images, y=counts.index, ax=axis, color=_COLOURS[0])
+    sns.barplot(x=counts.images, y=counts.index, ax=axis, color=PALETTE[0])
     for place, (images, identities) in enumerate(zip(counts.images, counts.identities, strict=True)):
         axis.text(images, place, f"  {images:,} images, {identities:,} identities", va="center", fontsize=9)
     axis.set(xlabel="images", ylabel="", xlim=(0, counts.images.max() * 1.6))
@@ -154,7 +147,7 @@ def images_per_identity(pids, *, synthetic=False):
     """
     sizes = pd.Series(np.asarray(pids)).value_counts()
     figure, axis = plt.subplots(figsize=(7, 2.8), layout="constrained")
-    sns.histplot(sizes, discrete=True, ax=axis, color=_COLOURS[0])
+    sns.histplot(sizes, discrete=True, ax=axis, color=PALETTE[0])
     axis.set(xlabel="images of an identity", ylabel="identities", xlim=(0, None))
     axis.yaxis.get_major_locator().set_params(integer=True)
     mark_synthetic(axis, synthetic, corner="upper left")
@@ -187,115 +180,3 @@ def mark_synthetic(axis, synthetic, corner):
         color="0.35",
         style="italic",
     )
-
-
-def figures_by_method(table, *, xlabel, synthetic=False):
-    """A bar a figure, grouped by method, with interval and protocol beside it.
-
-    Args:
-        table: DataFrame of :func:`gaaplib.paper.sota.three_ways`.
-        xlabel: name and unit of the figures.
-    """
-    figure, axis = plt.subplots(figsize=(9, 0.6 + 0.24 * len(table)), layout="constrained")
-    place, ticks = 0.0, {}
-    for method, group in table.groupby("method", sort=False):
-        ticks[method] = place + (len(group) - 1) / 2
-        for row in group.itertuples():
-            end = row.value
-            axis.barh(place, end, height=0.85, color=WAYS[row.way], label=row.way)
-            if np.isfinite(row.low):
-                axis.plot([row.low, row.high], [place, place], color="0.15", lw=1.5)
-                end = row.high
-            axis.text(end + 0.01, place, f"{row.value:.3f}  {row.protocol}", va="center", fontsize=8)
-            place += 1
-        place += 0.5
-    # Room for the words beside the bars.
-    right = 1.15 + 0.0165 * table.protocol.str.len().max()
-    axis.set(xlabel=xlabel, xlim=(0, right), ylim=(place - 0.5, -1), xticks=np.arange(0, 1.01, 0.2))
-    axis.set_yticks(list(ticks.values()), list(ticks), fontsize=9)
-    axis.grid(False, axis="y")
-    handles, labels = axis.get_legend_handles_labels()
-    unique = dict(zip(labels, handles, strict=True))
-    figure.legend(unique.values(), unique.keys(), loc="outside upper center", ncols=len(unique), fontsize=9)
-    mark_synthetic(axis, synthetic, corner="lower right")
-    return figure
-
-
-def one_against_other(points, *, synthetic=False):
-    """Two figures of each method against each other; on the diagonal they are equal.
-
-    Args:
-        points: DataFrame with an index of methods and two columns, whose names label the axes.
-    """
-    figure, axis = plt.subplots(figsize=(6, 5.4), layout="constrained")
-    low, high = points.min(axis=None) - 0.03, points.max(axis=None) + 0.03
-    axis.plot([low, high], [low, high], "--", color=COLOURS["chance"], label="equal")
-    axis.scatter(points.iloc[:, 0], points.iloc[:, 1], color=_COLOURS[0])
-    # Names stand in a column beside the points, near their height but never on each other.
-    margin, step, place = points.iloc[:, 0].max() + 0.03, (high - low) / 18, high
-    for name, (x, y) in points.sort_values(points.columns[1], ascending=False).iterrows():
-        place = min(y, place - step)
-        axis.plot([x, margin], [y, place], color="0.7", lw=0.7, zorder=0)
-        axis.text(margin + 0.005, place, name, va="center", fontsize=9)
-    axis.set(xlabel=points.columns[0], ylabel=points.columns[1], xlim=(low, high), ylim=(low, high))
-    axis.legend(loc="lower right")
-    mark_synthetic(axis, synthetic, corner="upper left")
-    return figure
-
-
-def rank_changes(points, *, synthetic=False):
-    """Each method's place in two orders, 1 the highest, joined by a line.
-
-    Args:
-        points: as for :func:`one_against_other`.
-    """
-    ranks = points.rank(ascending=False, method="first").astype(int)
-    figure, axis = plt.subplots(figsize=(5.5, 0.6 + 0.3 * len(ranks)), layout="constrained")
-    for place, (name, (left, right)) in enumerate(ranks.iterrows()):
-        axis.plot([0, 1], [left, right], "o-", color=_COLOURS[place % len(_COLOURS)])
-        for x, rank, value, side in (
-            (0, left, points.iloc[place, 0], "right"),
-            (1, right, points.iloc[place, 1], "left"),
-        ):
-            words = f"{name}  {value:.3f}" if x == 0 else f"{value:.3f}  {name}"
-            axis.text(x + (0.04 if x else -0.04), rank, words, ha=side, va="center", fontsize=9)
-    axis.set(xlim=(-0.6, 1.6), ylim=(len(ranks) + 0.6, 0.4), ylabel="rank", yticks=range(1, len(ranks) + 1))
-    axis.set_xticks([0, 1], points.columns)
-    axis.grid(False)
-    mark_synthetic(axis, synthetic, corner="lower left")
-    return figure
-
-
-def critical_difference(ranks, pairs, *, alpha=0.05, synthetic=False):
-    """Mean ranks of methods on a line; a bar joins neighbours of which no two differ (Demšar, JMLR 2006, Fig. 1).
-
-    Args:
-        ranks: Series of mean ranks by method, 1 the best, ascending.
-        pairs: DataFrame of ``one``, ``two`` and ``p``.
-        alpha: level below which a pair differs.
-    """
-    names = list(ranks.index)
-    differ = {frozenset((row.one, row.two)) for row in pairs.itertuples() if row.p < alpha}
-    figure, axis = plt.subplots(figsize=(7, 0.9 + 0.32 * len(names)), layout="constrained")
-    for place, name in enumerate(names):
-        axis.plot([ranks[name]] * 2, [0, -1 - place], color="0.6", lw=1)
-        axis.plot(ranks[name], 0, "o", color=_COLOURS[0])
-        axis.text(ranks[name] + 0.05, -1 - place, f"{name} ({ranks[name]:.2f})", va="center", fontsize=9)
-    for number, (start, end) in enumerate(_cliques(names, differ)):
-        axis.plot([ranks.iloc[start], ranks.iloc[end]], [0.5 + 0.35 * number] * 2, color=_COLOURS[3], lw=4)
-    axis.set(xlabel=f"mean rank (bars: no difference at {alpha:g})", yticks=[], xlim=(0.8, len(names) + 1.2))
-    axis.grid(False, axis="y")
-    mark_synthetic(axis, synthetic, corner="lower right")
-    return figure
-
-
-def _cliques(names, differ):
-    """Longest stretches (first, last) of at least two neighbours of which no two differ."""
-    found = []
-    for start in range(len(names)):
-        end = start
-        while end + 1 < len(names) and not any({names[end + 1], other} in differ for other in names[start : end + 1]):
-            end += 1
-        if end > start and (not found or end > found[-1][1]):
-            found.append((start, end))
-    return found

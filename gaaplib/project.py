@@ -42,3 +42,32 @@ def locked(path, doing):
             warnings.warn(f"another process is {doing}: this one waits for it", stacklevel=4)
             fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+@contextmanager
+def written_whole(path, *, sync=True):
+    """A path to write to, whose file then takes the place of ``path`` in one step.
+
+    So a reader sees the old file or the new one, never half of it. Where the block fails, the old one stays.
+
+    Args:
+        path: of the file; its folder has to be there.
+        sync: wait until the content is on the disk, so that it outlives a power cut as well. Leave that out for many
+            small files that are cheap to make again.
+    """
+    path = Path(path)
+    part = path.with_name(f"{path.name}.part")
+    try:
+        yield part
+        if sync:
+            with open(part, "rb") as file:
+                os.fsync(file.fileno())
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write_whole(path, content, *, sync=True):
+    """Write text (as UTF-8) or bytes with :func:`written_whole`."""
+    with written_whole(path, sync=sync) as part:
+        part.write_bytes(content if isinstance(content, bytes) else content.encode())

@@ -78,3 +78,26 @@ def write_raid(root):
     root.mkdir()
     pids = np.repeat(np.arange(1, 8), 8)
     save_matlab(root / "RAiD_4Cams.mat", matlab_arrays(pids.tolist(), [1, 1, 2, 2, 3, 3, 4, 4] * 7))
+
+
+def write_people(name):
+    """Seven identities with eight images each, under the names that a data set gives them."""
+
+    def write(root):
+        for pid in range(1, 8):
+            for index in range(8):
+                save_colour(root / name(pid, index), pid, index)
+
+    return write
+
+
+OTHERS = {
+    "raid": (write_raid, 4),
+    "ilids": (write_people(lambda pid, index: f"Persons/{pid:04d}{index + 1:03d}.png"), 0),
+    "rpifield": (
+        write_people(lambda pid, i: "Cam_{0}/{1}/Cam_{0}f_{2}.png".format((8 * pid + i) % 12 + 1, pid, i)),
+        12,
+    ),
+    "folder": (write_people(lambda pid, index: f"person {pid}/photo {index}.png"), 0),
+}
+"""Data sets without a split of their own: how to write a small one, and its cameras."""

@@ -1,16 +1,14 @@
 import json
-import time
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
-from made_images import market_folder, real, save_colour, smoke, write_raid
+from made_images import OTHERS, market_folder, real, save_colour, smoke
 
 from gaaplib import experiment, runs, sources
 from gaaplib.config import RunConfig
-from gaaplib.datasets import synthetic
+from gaaplib.explain import lookup
 
 PKU = Path(__file__).parents[2] / "shared" / "real" / "pku-sample"
 
@@ -44,11 +42,11 @@ def test_a_run_leaves_everything_that_the_design_names(finished):
 
 
 def test_the_saved_model_gives_the_scores_again(finished, cache):
-    data = experiment.load_data(finished.config, outputs=cache)
+    data = runs.load_data(finished.config, outputs=cache)
     query = data.part("query")
     outputs = finished.model().predict_on_batch(data.store.images[query.row])
     assert np.asarray(outputs["embedding"]).shape == (len(query), 512)
-    examples = experiment.ranked_examples(finished, data, queries=3, top=4)
+    examples = lookup.ranked_examples(finished, data, queries=3, top=4)
     best, worst = examples[0][1], examples[-1][1]
     assert best == pytest.approx(np.nanmax(finished.per_query["ap"]))
     assert worst == pytest.approx(np.nanmin(finished.per_query["ap"]))
@@ -161,44 +159,6 @@ def test_photographs_in_the_market_layout_run_to_the_end_with_a_warning(tmp_path
     assert run.metrics["retrieval"]["num_valid_queries"] == 4
 
 
-def write_people(name):
-    """Seven identities with eight images each, under the names that a data set gives them."""
-
-    def write(root):
-        for pid in range(1, 8):
-            for index in range(8):
-                save_colour(root / name(pid, index), pid, index)
-
-    return write
-
-
-OTHERS = {
-    "raid": (write_raid, 4),
-    "ilids": (write_people(lambda pid, index: f"Persons/{pid:04d}{index + 1:03d}.png"), 0),
-    "rpifield": (
-        write_people(lambda pid, i: "Cam_{0}/{1}/Cam_{0}f_{2}.png".format((8 * pid + i) % 12 + 1, pid, i)),
-        12,
-    ),
-    "folder": (write_people(lambda pid, index: f"person {pid}/photo {index}.png"), 0),
-}
-
-
-@pytest.mark.filterwarnings("ignore:.*differs from the published data set")
-@pytest.mark.parametrize("name", OTHERS)
-def test_data_sets_without_an_official_split_are_split_by_fold(tmp_path, name):
-    write, cameras = OTHERS[name]
-    write(tmp_path / "photos")
-    tables = []
-    for fold in range(2):
-        data = experiment.load_data(smoke(dataset=name, data=str(tmp_path / "photos"), fold=fold), outputs=tmp_path)
-        assert len(data.store.images) == len(data.table) == 56
-        assert data.table.camid[data.table.camid >= 0].nunique() == cameras
-        assert set(data.table.role) == {"train", "val", "test", "query", "gallery"}
-        tables.append(data.table)
-    unseen = [set(table.pid[table.role == "query"]) for table in tables]
-    assert not unseen[0] & unseen[1]
-
-
 @pytest.mark.filterwarnings("ignore:.*differs from the published data set")
 @pytest.mark.parametrize("name", ["raid", "folder"])
 def test_other_data_sets_run_to_the_end(tmp_path, name):
@@ -208,22 +168,6 @@ def test_other_data_sets_run_to_the_end(tmp_path, name):
     assert run.metrics["status"] == "done"
     assert run.metrics["data"]["name"] == name
     assert run.metrics["retrieval"]["num_valid_queries"] > 0
-
-
-def test_a_data_set_that_is_not_drawn_says_so(tmp_path):
-    with pytest.raises(ValueError, match="dataset='folder', only for market1501, .*: give data=FOLDER"):
-        experiment.load_data(smoke(dataset="folder"), outputs=tmp_path)
-
-
-@pytest.mark.parametrize("name", synthetic.SPECS)
-def test_every_twin_is_drawn_read_and_split(name, cache):
-    data = experiment.load_data(smoke(dataset=name), outputs=cache)
-    roles = {"query", "gallery"} | ({"train", "val", "test"} if name != "partial_ilids" else set())
-    assert set(data.table.role) == roles
-    assert len(data.store.images) == len(data.table)
-    assert not len(data.copies)
-    cameras = set(data.table.camid)
-    assert (cameras == {-1}) == (name in ("ilids", "partial_ilids"))
 
 
 def test_a_run_may_score_a_model_of_another_data_set(finished, cache):
@@ -248,35 +192,10 @@ def test_a_baseline_on_another_data_set_trains_nothing(tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore:Market-1501 on disk")
-def test_a_query_that_is_in_the_gallery_too_is_reported(tmp_path):
-    root = market_folder(tmp_path / "photos")
-    image = (root / "query/0004_c1s1_000000_00.jpg").read_bytes()
-    (root / "bounding_box_test/0004_c2s1_000009_00.jpg").write_bytes(image)
-    with pytest.warns(UserWarning, match="1 queries in .* first query/0004_c1s1_000000_00.jpg of bounding_box_test"):
-        data = experiment.load_data(real(root), outputs=tmp_path)
-    assert len(data.copies) == 1
-
-
-@pytest.mark.filterwarnings("ignore:Market-1501 on disk")
-def test_a_missing_folder_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match="nowhere"):
-        experiment.load_data(real(tmp_path / "nowhere"), outputs=tmp_path)
-
-
-@pytest.mark.filterwarnings("ignore:Market-1501 on disk")
-def test_an_empty_split_is_named(tmp_path):
-    root = market_folder(tmp_path / "photos")
-    for path in (root / "query").iterdir():
-        path.unlink()
-    with pytest.raises(ValueError, match="query"):
-        experiment.load_data(real(root), outputs=tmp_path)
-
-
-@pytest.mark.filterwarnings("ignore:Market-1501 on disk")
 def test_one_identity_is_too_few_to_train_on(tmp_path):
     root = market_folder(tmp_path / "photos", train=(1,))
     with pytest.raises(ValueError, match="identity 1 only"):
-        experiment.load_data(real(root), outputs=tmp_path)
+        runs.load_data(real(root), outputs=tmp_path)
 
 
 def test_nobody_to_train_on_is_said_before_training(tmp_path):
@@ -290,28 +209,6 @@ def test_nobody_to_train_on_is_said_before_training(tmp_path):
     assert experiment.run(config.baseline(), outputs=tmp_path / "outputs").metrics["status"] == "done"
 
 
-@pytest.mark.filterwarnings("ignore:Market-1501 on disk")
-def test_a_name_that_does_not_match_is_named(tmp_path):
-    root = market_folder(tmp_path / "photos")
-    (root / "query/0004_c1s1_000000_00.jpg").rename(root / "query/person four.jpg")
-    with pytest.raises(ValueError, match="person four.jpg"):
-        experiment.load_data(real(root), outputs=tmp_path)
-
-
-@pytest.mark.filterwarnings("ignore:Market-1501 on disk")
-def test_a_broken_image_in_a_small_data_set_is_an_error_that_names_it(tmp_path):
-    root = market_folder(tmp_path / "photos")
-    (root / "query/0004_c1s1_000000_00.jpg").write_bytes(b"")
-    with pytest.raises(ValueError, match=r"1 of 40 images(.|\n)*query/0004_c1s1_000000_00.jpg: .*empty"):
-        experiment.load_data(real(root), outputs=tmp_path)
-
-
-def test_the_fold_redraws_the_images_of_trained_identities_only(cache):
-    one, two = (experiment.load_data(smoke(fold=fold), outputs=cache).table for fold in (0, 3))
-    assert set(one.pid[one.role == "query"]) == set(two.pid[two.role == "query"])
-    assert set(one.path[one.role == "test"]) != set(two.path[two.role == "test"])
-
-
 @pytest.mark.skipif(not PKU.is_dir(), reason="the real sample is not on this machine")
 def test_the_real_sample_runs_to_the_end(tmp_path):
     with pytest.warns(UserWarning, match="differs from the published data set"):
@@ -320,19 +217,3 @@ def test_the_real_sample_runs_to_the_end(tmp_path):
     assert counts["query"] == {"images": 24, "identities": 12, "cameras": 2}
     assert counts["gallery"]["images"] == 168
     assert counts["train"]["identities"] == 62
-
-
-def test_runs_that_begin_at_once_draw_one_after_the_other(tmp_path, monkeypatch):
-    drawing, most = [], []
-
-    def write(root, spec, progress):
-        drawing.append(root)
-        time.sleep(0.2)
-        most.append(len(drawing))
-        drawing.remove(root)
-        return root
-
-    monkeypatch.setattr(synthetic, "write", write)
-    with pytest.warns(UserWarning, match="is drawing synthetic-raid"), ThreadPoolExecutor() as pool:
-        list(pool.map(lambda _: experiment._draw(smoke(dataset="raid"), tmp_path, False), range(3)))
-    assert most == [1, 1, 1]

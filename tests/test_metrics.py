@@ -11,29 +11,21 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from retrieval_cases import AP, LAYOUTS, as_lists, quietly, retrieval_cases
 
-from gaaplib import metrics
+from gaaplib import distances, metrics
+from gaaplib.distances import pairwise_distances
 from gaaplib.metrics import (
-    EmbeddingDistances,
     evaluate_classification,
     evaluate_distances,
     evaluate_embeddings,
-    evaluate_single_shot,
     expected_by_chance,
     expected_classification_by_chance,
-    pairwise_distances,
 )
 from tests.oracles import classification as slow_classification
 from tests.oracles import retrieval as slow_retrieval
 
-AP = ("step", "trapezoid")
 PER_QUERY = ("ap", "inp", "first_hit")
-LAYOUTS = (
-    np.ascontiguousarray,
-    np.asfortranarray,
-    lambda matrix: matrix[::-1, ::-1].copy()[::-1, ::-1],
-    lambda matrix: np.repeat(np.repeat(matrix, 2, axis=0), 3, axis=1)[::2, ::3],
-)
 
 
 def compare(scores, oracle):
@@ -43,42 +35,6 @@ def compare(scores, oracle):
     np.testing.assert_array_equal(scores.valid, oracle["valid"])
     assert scores.num_queries == len(oracle["valid"])
     assert scores.num_valid_queries == sum(oracle["valid"])
-
-
-@st.composite
-def retrieval_cases(draw):
-    """Few identities, cameras and distances: ties, uneven junk, one-image and absent identities."""
-    num_query, num_gallery = draw(st.integers(1, 8)), draw(st.integers(1, 12))
-
-    def integers(size, low, high):
-        return np.array(draw(st.lists(st.integers(low, high), min_size=size, max_size=size)))
-
-    distances = integers(num_query * num_gallery, 0, draw(st.sampled_from([0, 3, 1000])))
-    distances = distances.reshape(num_query, num_gallery) / 8
-    distances[distances == 0] *= draw(st.sampled_from([1, -1]))
-    distances[0, 0] *= -1  # one zero is unlike the others by its sign alone
-    cameras = draw(st.booleans())
-    num_cameras = draw(st.integers(1, 3))
-    return {
-        "distances": draw(st.sampled_from(LAYOUTS))(distances.astype(draw(st.sampled_from(["f2", "f4", "f8"])))),
-        "query_pids": integers(num_query, 0, 3),
-        "gallery_pids": integers(num_gallery, 0, 4),
-        "query_camids": integers(num_query, 1, num_cameras) if cameras else None,
-        "gallery_camids": integers(num_gallery, 1, num_cameras) if cameras else None,
-        "ap": draw(st.sampled_from(AP)),
-        "max_rank": draw(st.integers(1, 15)),
-    }
-
-
-def as_lists(case):
-    return {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in case.items()}
-
-
-def quietly(function, *args, **kwargs):
-    """Call where cases without a valid query may be drawn; the warning has its own test."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)
-        return function(*args, **kwargs)
 
 
 # -- retrieval ---------------------------------------------------------------------------------
@@ -283,85 +239,7 @@ def test_labels_of_any_kind():
 # -- one gallery image of each identity --------------------------------------------------------
 
 
-@settings(max_examples=200, deadline=None)
-@given(retrieval_cases(), st.integers(0, 3))
-def test_single_shot_equals_the_oracle(case, seed):
-    case.pop("ap")
-    max_rank = case.pop("max_rank")
-    scores = quietly(evaluate_single_shot, **case, max_rank=max_rank, repeats=3, seed=seed)
-    rng = np.random.default_rng(seed)
-    draw_orders = [rng.permutation(len(case["gallery_pids"])).tolist() for _ in range(3)]
-    expected = np.array(slow_retrieval.single_shot_ranks(**as_lists(case), draw_orders=draw_orders))
-    np.testing.assert_array_equal(scores.rank, expected)
-    valid = ~np.isnan(expected[0])
-    assert (scores.num_queries, scores.num_valid_queries) == (len(valid), valid.sum())
-    if valid.any():
-        found = expected[:, valid]
-        cmc = np.array([[np.mean(ranks <= k) for k in range(1, max_rank + 1)] for ranks in found])
-        np.testing.assert_allclose(scores.cmc, cmc.mean(axis=0), rtol=1e-12)
-        np.testing.assert_allclose(scores.cmc_std, cmc.std(axis=0, ddof=1), atol=1e-12)
-        np.testing.assert_allclose(scores.mAP, np.mean(1 / found), rtol=1e-12)
-        np.testing.assert_allclose(scores.mAP_std, np.mean(1 / found, axis=1).std(ddof=1), atol=1e-12)
-
-
-def test_single_shot_draws_each_image_equally_often():
-    # Identity 1 at 0 and at 2, identity 2 at 1 and at 3, each drawn evenly: 1 is nearer with chance 3/4.
-    case = ([[0, 1, 2, 3]], [1], [1, 2, 1, 2])
-    scores = evaluate_single_shot(*case, repeats=4000)
-    assert scores.cmc[0] == pytest.approx(3 / 4, abs=5 * np.sqrt(3 / 16 / 4000))
-    assert scores.cmc[1] == 1
-    np.testing.assert_array_equal(scores.rank, evaluate_single_shot(*case, repeats=4000).rank)
-    assert (scores.rank != evaluate_single_shot(*case, repeats=4000, seed=1).rank).any()
-
-
-def test_single_shot_without_spread_or_without_a_match():
-    scores = evaluate_single_shot([[0, 1]], [1], [1, 2], repeats=1)
-    assert (scores.cmc[0], scores.mAP) == (1, 1)
-    assert np.isnan([*scores.cmc_std, scores.mAP_std]).all()
-    with pytest.warns(UserWarning, match="none of the 1 queries has a match") as caught:
-        scores = evaluate_single_shot([[0, 1]], [3], [1, 2])
-    assert caught[0].filename == __file__
-    assert np.isnan([*scores.cmc, *scores.cmc_std, scores.mAP, scores.mAP_std]).all()
-    with pytest.raises(ValueError, match="repeats is 0"):
-        evaluate_single_shot([[0, 1]], [3], [1, 2], repeats=0)
-
-
 # -- embeddings --------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
-@pytest.mark.parametrize(
-    ("dtype", "answer"),
-    [
-        ("f8", "f8"),
-        ("f4", "f4"),
-        ("f2", "f4"),
-        ("i8", "f8"),
-        ("u1", "f4"),
-    ],
-)
-def test_distances_equal_the_oracle(metric, dtype, answer):
-    rng = np.random.default_rng(2)
-    query, gallery = rng.integers(1, 9, (5, 6)), rng.integers(1, 9, (7, 6))
-    expected = [[slow_retrieval.distance(a, b, metric) for b in gallery.tolist()] for a in query.tolist()]
-    distances = pairwise_distances(query.astype(dtype), gallery.astype(dtype), metric)
-    assert distances.dtype == answer
-    precision = 10 * np.finfo(answer).eps
-    np.testing.assert_allclose(distances, expected, rtol=precision, atol=precision)
-
-
-def test_euclidean_distance_is_never_nan_for_equal_rows():
-    rows = np.random.default_rng(3).normal(size=(50, 64)).astype(np.float32)
-    squares = (rows**2).sum(axis=1)[:, None] + (rows**2).sum(axis=1) - 2 * rows @ rows.T
-    assert squares.min() < 0  # the case is real: without clipping this root would be NaN
-    assert pairwise_distances(rows, rows, "euclidean").min() >= 0
-
-
-def test_cosine_is_right_for_tiny_and_huge_rows():
-    query = np.array([[1e-30, 0], [1e30, 1e30]], np.float32)
-    one = np.array([[1, 0]], np.float32)
-    np.testing.assert_allclose(pairwise_distances(query, one), [[0], [1 - np.sqrt(0.5)]], atol=1e-6)
-    np.testing.assert_allclose(pairwise_distances(one, query), [[0, 1 - np.sqrt(0.5)]], atol=1e-6)
 
 
 @pytest.mark.parametrize("metric", ["cosine", "euclidean"])
@@ -371,7 +249,7 @@ def test_embeddings_score_as_their_distances_in_any_chunks(metric, monkeypatch):
     labels = [rng.integers(0, high, size) for high, size in ((5, 30), (5, 40), (2, 30), (2, 40))]
     options = {"ap": "trapezoid", "max_rank": 7}
     expected = evaluate_distances(pairwise_distances(query, gallery, metric), *labels, **options)
-    monkeypatch.setattr(metrics, "BLOCK_BYTES", 7 * 40 * 8)
+    monkeypatch.setattr(distances, "BLOCK_BYTES", 7 * 40 * 8)
     monkeypatch.setattr(metrics, "CHUNK_ELEMENTS", 130)
     scores = evaluate_embeddings(query, gallery, *labels, metric=metric, **options)
     np.testing.assert_array_equal(scores.ap, expected.ap)
@@ -380,7 +258,7 @@ def test_embeddings_score_as_their_distances_in_any_chunks(metric, monkeypatch):
 
 
 def test_embeddings_need_memory_for_a_chunk_only(monkeypatch):
-    monkeypatch.setattr(metrics, "BLOCK_BYTES", 80_000)
+    monkeypatch.setattr(distances, "BLOCK_BYTES", 80_000)
     monkeypatch.setattr(metrics, "CHUNK_ELEMENTS", 10_000)
     rng = np.random.default_rng(5)
     query, gallery = rng.normal(size=(2000, 4)), rng.normal(size=(1000, 4))
@@ -389,37 +267,6 @@ def test_embeddings_need_memory_for_a_chunk_only(monkeypatch):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 2000 * 1000  # bytes: an eighth of the full matrix of distances
-
-
-@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
-@pytest.mark.parametrize("block", [1, 3 * 90 * 4, 7 * 90 * 4, 2**29])
-@pytest.mark.parametrize("chunk", [1, 5 * 64, 2**22])
-def test_equal_embeddings_in_any_parts(metric, block, chunk, monkeypatch):
-    # Three copies of each gallery row, far apart; the hit is the last of them, so its rank is settled among equals.
-    rng = np.random.default_rng(9)
-    labels = (np.arange(29), np.concatenate([np.full(60, -1), np.arange(30)]))
-    gallery = np.tile(rng.integers(-4, 5, (30, 64)), (3, 1)).astype(np.float32)
-    # Queries of norm 8: with them every product is exact, whatever the order of its sums, so that equals tie.
-    query = rng.choice([-1, 1], (29, 64)).astype(np.float32)
-    expected = evaluate_embeddings(query, gallery, *labels, metric=metric).first_hit
-    assert (expected % 3 == 0).all()
-    monkeypatch.setattr(metrics, "BLOCK_BYTES", block)
-    monkeypatch.setattr(metrics, "CHUNK_ELEMENTS", chunk)
-    np.testing.assert_array_equal(evaluate_embeddings(query, gallery, *labels, metric=metric).first_hit, expected)
-    # With any numbers the ranking is still that of the matrix.
-    query, gallery = query * rng.random(64, np.float32), gallery * rng.random(64, np.float32)
-    scores = evaluate_embeddings(query, gallery, *labels, metric=metric)
-    of_matrix = evaluate_distances(pairwise_distances(query, gallery, metric), *labels)
-    np.testing.assert_array_equal(scores.first_hit, of_matrix.first_hit)
-
-
-def test_spans_cover_all_in_even_parts():
-    for total in range(30):
-        for longest in range(1, 12):
-            spans = list(metrics._spans(total, longest))
-            assert [n for span in spans for n in range(total)[span]] == list(range(total))
-            lengths = {span.stop - span.start for span in spans}
-            assert not lengths or max(lengths) <= min(longest, min(lengths) + 1)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -440,44 +287,6 @@ def test_progress_counts_the_queries(capsys):
     assert "5/5" in capsys.readouterr().err
     evaluate_embeddings(np.ones((5, 2)), np.ones((3, 2)), np.ones(5), np.ones(3))
     assert capsys.readouterr().err == ""
-
-
-def test_embedding_distances_take_the_place_of_a_matrix():
-    rng = np.random.default_rng(11)
-    query, gallery = rng.normal(size=(6, 4)), rng.normal(size=(9, 4))
-    labels = (np.arange(6) % 3, np.arange(9) % 3)
-    lazy = EmbeddingDistances(query, gallery, "euclidean")
-    assert (lazy.shape, lazy.dtype) == ((6, 9), np.float64)
-    expected = evaluate_distances(pairwise_distances(query, gallery, "euclidean"), *labels)
-    np.testing.assert_array_equal(evaluate_distances(lazy, *labels).ap, expected.ap)
-    with pytest.raises(ValueError, match=r"distances has shape \(6, 9\).*5 query_pids"):
-        evaluate_distances(lazy, labels[0][:5], labels[1])
-
-
-@pytest.mark.parametrize(
-    ("query", "gallery", "metric", "message"),
-    [
-        (np.ones((2, 3)), [[1, 1, 1], [0, 0, 0]], "cosine", "gallery embedding at row 1 is all zeros"),
-        ([[1, 1, 1], [0, 0, 0]], np.ones((2, 3)), "cosine", "query embedding at row 1 is all zeros"),
-        (np.float32([[1, 1], [1e-35, 0]]), np.ones((2, 2), "f4"), "cosine", "row 1 has entries of up to 1e-35, out of"),
-        (np.ones((2, 2)), [[1, 1], [1e303, 0]], "cosine", "gallery embedding at row 1 has entries of up to 1e.303"),
-        (np.float32([[1, 1], [2e19, 0]]), np.ones((2, 2), "f4"), "euclidean", "query embedding at row 1 has .* 2e.19"),
-        (np.ones((2, 3)), np.ones((2, 4)), "cosine", "query has 3 columns and gallery 4"),
-        ([[1, np.nan], [1, 1]], np.ones((2, 2)), "cosine", "query is nan at row 0, column 1"),
-        (np.ones((2, 2)), [[1, 1], [-np.inf, 1]], "euclidean", "gallery is -inf at row 1, column 0"),
-        (np.ones((2, 2)), np.ones((2, 2)), "manhattan", "must be one of 'cosine', 'euclidean'"),
-        (5, np.ones((2, 2)), "cosine", r"query has shape \(\) and dtype int64: it must be a matrix"),
-        (np.ones((3, 2)), np.ones((2, 2)), "cosine", "query has 3 embeddings but query_pids has 2"),
-        (np.ones((2, 2)), np.ones((3, 2)), "cosine", "gallery has 3 embeddings but gallery_pids has 2"),
-    ],
-)
-def test_embedding_errors(query, gallery, metric, message):
-    with pytest.raises(ValueError, match=message):
-        evaluate_embeddings(query, gallery, [1, 2], [1, 2], metric=metric)
-
-
-def test_zero_embeddings_have_a_euclidean_distance():
-    assert pairwise_distances([[0, 0]], [[3, 4]], "euclidean").tolist() == [[5]]
 
 
 # -- chance ------------------------------------------------------------------------------------

@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 import time
 from functools import cache
 from pathlib import Path
@@ -12,12 +11,13 @@ import keras
 import numpy as np
 from tqdm import tqdm
 
-from gaaplib import experiment, runs
+from gaaplib import runs
 from gaaplib.config import SYNTHETIC, RunConfig
 from gaaplib.datasets import DATASETS, splits, synthetic
 from gaaplib.methods import METHODS
 from gaaplib.network import devices
-from gaaplib.project import outputs_folder
+from gaaplib.project import outputs_folder, write_whole
+from gaaplib.runs import provenance
 from gaaplib.training import fit
 
 # What the seconds of a step depend on; the number of identities, the pooling and the sampler hardly matter.
@@ -54,7 +54,7 @@ def images(dataset, data, variant=None, scale=1.0):
     if data == SYNTHETIC:
         return _images_of_twin(synthetic.spec_for(dataset, scale))
     found = DATASETS[dataset].read(Path(data).expanduser(), **({"variant": variant} if variant else {}))
-    roles = splits.protocol_split(found, folds=experiment.FOLDS).role.value_counts()
+    roles = splits.protocol_split(found, folds=runs.FOLDS).role.value_counts()
     return {role: int(roles.get(role, 0)) for role in splits.ROLES}
 
 
@@ -62,7 +62,7 @@ def _images_of_twin(spec):
     """An official split as it is, else a fifth of the identities unseen; of the others 15 % validate and 15 % test."""
     counts, trained = spec.counts, spec.train_images
     if "all" in counts:
-        trained = round(trained * (1 - 1 / experiment.FOLDS))
+        trained = round(trained * (1 - 1 / runs.FOLDS))
         counts = {"query": 0, "gallery": counts["all"] - trained}
     each = trained and spec.train_images / spec.train_ids
     held_out = round(trained * max(1, round(0.15 * each)) / each) if each >= 3 else 0
@@ -103,14 +103,12 @@ def step_times(configs, outputs=None, progress=False):
     for name, config in tqdm(needed.items(), desc="timing steps", unit="model", disable=not progress or not needed):
         times[name] = _timed(config)
         file.parent.mkdir(parents=True, exist_ok=True)
-        part = file.with_suffix(".part")
-        part.write_text(json.dumps(kept, indent=1))
-        os.replace(part, file)
+        write_whole(file, json.dumps(kept, indent=1))
     return {name: tuple(measured) for name, measured in times.items()}
 
 
 def _machine():
-    origin = runs.provenance()
+    origin = provenance.origin()
     names = ("processor", "cores", "devices", "backend", "code")
     return " | ".join(str(origin[name]) for name in names)
 

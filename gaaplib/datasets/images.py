@@ -21,7 +21,7 @@ import pandas as pd
 from PIL import Image, ImageOps, UnidentifiedImageError
 from tqdm import tqdm
 
-from gaaplib.project import locked
+from gaaplib.project import locked, write_whole
 
 STORE_VERSION = 2
 # Images in one task: one by one, threads spend most of their time on Python's lock when images have 128 x 64.
@@ -277,13 +277,7 @@ class _StoreFiles:
                 self._save({**store, "pixels": digest.hexdigest()})
 
     def _save(self, store):
-        """At one stroke: a reader sees the old content or the new."""
-        part = self.note.with_name("store.json.part")
-        with open(part, "w") as file:
-            file.write(json.dumps(store, indent=1))
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, self.note)
+        write_whole(self.note, json.dumps(store, indent=1))
 
 
 def _empty():

@@ -30,6 +30,7 @@ import pandas as pd
 from scipy.sparse import csr_array
 
 from gaaplib import metrics
+from gaaplib.distances import check_count, check_finite, real_matrix
 
 CHUNK_ELEMENTS = 2**24
 """Images x images entries worked on at once, at some 6 bytes each in float32."""
@@ -159,7 +160,7 @@ def expand_queries(query, gallery, *, k: int = 10, alpha: float = 0.0) -> np.nda
     Raises:
         ValueError: as in :func:`rerank`; ``k`` below 1 or a negative ``alpha``.
     """
-    _check_count(k, "k")
+    check_count(k, "k")
     if not alpha >= 0:
         raise ValueError(f"alpha is {alpha}: it must be at least 0")
     images = _unit_length(_checked_embeddings(query, gallery), len(query))
@@ -201,7 +202,7 @@ def _neighbours(squares, num_images, count) -> tuple[np.ndarray, np.ndarray]:
     for rows in _blocks(num_images, num_images):
         block = squares(rows, slice(None))
         largest[rows] = block.max(axis=1)
-        _check_finite(largest[rows], "the greatest squared distance from an image (queries first)", rows.start)
+        check_finite(largest[rows], "the greatest squared distance from an image (queries first)", rows.start)
         # Below any square, so that an image comes before its copies.
         block[np.arange(len(block)), np.arange(rows.start, rows.stop)] = -1
         neighbours[rows] = _nearest(block, count)
@@ -289,7 +290,7 @@ def _prepare_squares(query, gallery, metric) -> tuple[np.ndarray, Callable]:
     if metric == "cosine":
         images = _unit_length(images, len(query))
     lengths = np.einsum("ij,ij->i", images, images)
-    _check_finite(lengths, f"the squared length of an embedding (queries first) in {images.dtype}")
+    check_finite(lengths, f"the squared length of an embedding (queries first) in {images.dtype}")
 
     def squares(rows, columns):
         block = images[rows] @ images[columns].T
@@ -336,32 +337,18 @@ def _unit_length(images, num_queries: int) -> np.ndarray:
 
 def _checked_embeddings(query, gallery) -> np.ndarray:
     """Queries, then gallery, in one matrix of float32 or float64."""
-    query, gallery = np.asarray(query), np.asarray(gallery)
+    query, gallery = real_matrix(query, "query"), real_matrix(gallery, "gallery")
     for name, values in (("query", query), ("gallery", gallery)):
-        if values.ndim != 2 or values.dtype.kind not in "fiu" or values.size == 0:
-            raise ValueError(
-                f"{name} has shape {values.shape} and dtype {values.dtype}: it must be a matrix of real numbers, with "
-                "one row for each of at least one image"
-            )
-        _check_finite(values, name)
+        if values.size == 0:
+            raise ValueError(f"{name} has shape {values.shape}: give the embedding of at least one image")
+        check_finite(values, name)
     if query.shape[1] != gallery.shape[1]:
         raise ValueError(f"query has {query.shape[1]} columns and gallery {gallery.shape[1]}: they must be as many")
     return np.concatenate([query, gallery], dtype=np.result_type(query, gallery, np.float32))
 
 
-def _check_finite(values, name: str, first_row: int = 0) -> None:
-    bad = np.argwhere(~np.isfinite(values))
-    if bad.size:
-        raise ValueError(f"{name} is {values[tuple(bad[0])]} at row {first_row + bad[0][0]}: it must be finite")
-
-
 def _check_parameters(k1, k2, lambda_value) -> None:
-    _check_count(k1, "k1")
-    _check_count(k2, "k2")
+    check_count(k1, "k1")
+    check_count(k2, "k2")
     if not 0 <= lambda_value <= 1:
         raise ValueError(f"lambda_value is {lambda_value}: it must be from 0 to 1")
-
-
-def _check_count(count, name: str) -> None:
-    if not isinstance(count, int | np.integer) or count < 1:
-        raise ValueError(f"{name} is {count!r}: it must be an integer of at least 1")

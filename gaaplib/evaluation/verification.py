@@ -116,11 +116,11 @@ def evaluate_verification(distances, query_pids, gallery_pids, query_camids=None
 
     Pairs of one identity are genuine, all others impostors; junk is neither. The pairs are gone through twice, some at
     a time: first for the distances of the genuine ones, which are held, then to count the impostors below each. With
-    :class:`gaaplib.metrics.EmbeddingDistances` the distances are therefore computed twice.
+    :class:`gaaplib.distances.EmbeddingDistances` the distances are therefore computed twice.
 
     Args:
         distances: (num_queries, num_gallery), smaller is more alike: a matrix of any real dtype and memory layout, or
-            :class:`gaaplib.metrics.EmbeddingDistances`.
+            :class:`gaaplib.distances.EmbeddingDistances`.
         query_pids, gallery_pids, query_camids, gallery_camids: as in :func:`gaaplib.metrics.evaluate_distances`.
 
     Raises:

@@ -1,34 +1,23 @@
-"""Looking things up with a run's model: who is nearest to whom, is it the same person, where does the model look.
+"""Widgets for a notebook that ask :mod:`gaaplib.explain.lookup`: choose a run, a query, a map, a position.
 
-First the questions as plain functions, then :func:`explorer`, which asks them by widgets, for a notebook. Names of
-files are whatever somebody called them: in HTML they are escaped, in figures there are none.
+Names of files are whatever somebody called them: in HTML they are escaped, in figures there are none.
 """
 
 import gc
 import html
 import io
 import logging
-from dataclasses import dataclass
-from functools import cached_property, lru_cache
-from pathlib import Path
-from typing import NamedTuple
+from functools import lru_cache
 
 import ipywidgets as widgets
 import matplotlib.pyplot as plt
 import numpy as np
 from PIL import Image
 
-from gaaplib import experiment, metrics, runs
-from gaaplib.datasets import folder as photograph_folder
-from gaaplib.datasets.files import folders_in, found_in, images_in
-from gaaplib.datasets.images import open_store
-from gaaplib.datasets.records import DISTRACTOR, UNKNOWN_CAMERA, make_records
-from gaaplib.evaluation import verification
+from gaaplib import runs
+from gaaplib.datasets.records import UNKNOWN_CAMERA
 from gaaplib.explain import heatmaps
-from gaaplib.explain import plots as map_plots
-from gaaplib.methods import METHODS
-from gaaplib.project import outputs_folder
-from gaaplib.training import fit
+from gaaplib.explain.lookup import Index, ranking_sheet
 
 # Of a large data set so many queries can be chosen, at equal steps from the best to the worst.
 QUERIES = 300
@@ -39,299 +28,6 @@ ATTENTION = "attention"
 OWN_LAYER = ("behind the attention", ATTENTION)
 # Each run is another model, whose first calls TensorFlow takes for one function that is compiled over and over.
 logging.getLogger("tensorflow").setLevel(logging.ERROR)
-
-
-class Ranking(NamedTuple):
-    """The gallery images nearest to a query, nearest first.
-
-    Attributes:
-        places: (k,) in the gallery.
-        distances: (k,).
-        states: for each ``"match"``, ``"wrong"``, ``"junk"`` (the query's identity in its own camera, which no
-            evaluation ranks) or None, where nobody knows.
-    """
-
-    places: np.ndarray
-    distances: np.ndarray
-    states: list
-
-
-class Decision(NamedTuple):
-    """Whether two images show one person, and what that rests on; printed, it is a sentence.
-
-    Attributes:
-        distance: of the two images.
-        point: the :class:`gaaplib.evaluation.verification.OperatingPoint`: threshold and rates.
-        num_impostor: pairs of different people that the rate of false acceptance was counted on.
-    """
-
-    distance: float
-    point: verification.OperatingPoint
-    num_impostor: int
-
-    @property
-    def same(self):
-        """The verdict: the distance is at most the threshold."""
-        return self.distance <= self.point.threshold
-
-    def __str__(self):
-        true_rate, false_rate, threshold = self.point
-        verdict, side = ("Yes", "within") if self.same else ("No", "beyond")
-        return (
-            f"The same person? {verdict}: their distance of {self.distance:.3f} is {side} the threshold of "
-            f"{threshold:.3f}, which accepts {false_rate:.2%} of the run's {self.num_impostor:,} pairs of different "
-            f"people and {true_rate:.1%} of its pairs of one person."
-        )
-
-
-@dataclass(frozen=True, eq=False)
-class Images:
-    """Images, what is known of them, and what the model makes of them.
-
-    Attributes:
-        store: uint8 (m, height, width, 3), such as a memory map.
-        rows: (n,) which of them.
-        names: n paths, as their folder has them.
-        pids: (n,) identities; ``DISTRACTOR`` where unknown.
-        camids: (n,) cameras; ``UNKNOWN_CAMERA`` where unknown.
-        embeddings: float32 (n, dim).
-    """
-
-    store: np.ndarray
-    rows: np.ndarray
-    names: list
-    pids: np.ndarray
-    camids: np.ndarray
-    embeddings: np.ndarray
-
-    def pixels(self, places):
-        """uint8 (..., height, width, 3) of a place or of some."""
-        return self.store[self.rows[places]]
-
-
-@dataclass(frozen=True, eq=False)
-class Index:
-    """Images to look up, by the model of a run: the run's own (:meth:`of_run`), or photographs (:meth:`of_folder`).
-
-    Attributes:
-        run, model: the run and its model.
-        queries, gallery: :class:`Images`; of a folder, both are all of its photographs.
-        order: places of the queries in the order to offer them: by AP, the best first and those without a match last.
-        ap: (n,) AP of each query, NaN where it has none; None for a folder.
-    """
-
-    run: runs.Run
-    model: object
-    queries: Images
-    gallery: Images
-    order: np.ndarray
-    ap: np.ndarray | None = None
-
-    @classmethod
-    def of_run(cls, run, *, outputs=None):
-        """The queries and the gallery that the run was scored on.
-
-        Raises:
-            FileNotFoundError, ValueError: the images are not there, or are not those that the run was scored on.
-        """
-        data = experiment.load_data(run.config, outputs=outputs)
-        model, tables, scores = run.model(), [data.part(role) for role in ("query", "gallery")], run.per_query
-        if not all(np.array_equal(scores[name], tables[0][name]) for name in ("pid", "camid", "row")):
-            raise ValueError(f"{run.folder.name} was scored on other images than {data.root} has now: repeat the run")
-        queries, gallery = (_embedded(model, data.store.images, table) for table in tables)
-        ap = np.where(scores["valid"], scores["ap"], np.nan)
-        return cls(run, model, queries, gallery, np.argsort(-ap, kind="stable"), ap)
-
-    @classmethod
-    def of_folder(cls, run, folder, *, outputs=None, progress=False):
-        """The photographs of a folder, of any sizes, each a query among the others.
-
-        Args:
-            run: whose model to take.
-            folder: as :func:`photographs` reads it.
-            outputs: folder for the decoded images; None: :func:`gaaplib.project.outputs_folder`.
-            progress: show a bar while decoding.
-
-        Raises:
-            FileNotFoundError: no images.
-            ValueError: a table that is wrong, or images that cannot be decoded.
-        """
-        records, size = photographs(folder), (run.config.height, run.config.width)
-        cache = Path(outputs or outputs_folder()) / "cache"
-        store = open_store(photograph_folder.image_folder(folder), records, *size, cache, progress=progress)
-        model = run.model()
-        images = _embedded(model, store.images, store.records)
-        return cls(run, model, images, images, np.arange(len(images.rows)))
-
-    @property
-    def is_folder(self):
-        """Whether the queries are their own gallery."""
-        return self.queries is self.gallery
-
-    @property
-    def is_synthetic(self):
-        """Whether the images were drawn."""
-        return not self.is_folder and self.run.config.is_synthetic
-
-    @property
-    def has_maps(self):
-        """Whether there is a network whose attention can be shown."""
-        return METHODS[self.run.config.method].learns
-
-    def rank(self, query, top=10):
-        """The gallery's images nearest to a query: :class:`Ranking`.
-
-        Args:
-            query: place in the queries, which is left out of a folder's ranking; or any image, uint8 (height, width,
-                3) of the model's size.
-            top: how many at most.
-        """
-        place = query if isinstance(query, int | np.integer) else None
-        embedding = self.queries.embeddings[place] if place is not None else self._embed(query[None])[0]
-        distances = self._distances(embedding[None], self.gallery.embeddings)[0]
-        order = np.argsort(distances, kind="stable")
-        if self.is_folder and place is not None:
-            order = order[order != place]
-        order = order[:top]
-        known = (self.queries.pids[place], self.queries.camids[place]) if place is not None else (DISTRACTOR, None)
-        return Ranking(order, distances[order], self._states(*known, order))
-
-    def same_person(self, image, other, far=0.01):
-        """Whether two images show one person: :class:`Decision`.
-
-        The threshold is the largest that accepts at most ``far`` of the impostors: of the pairs, a query and a gallery
-        image of the run, that show different people.
-
-        Args:
-            image, other: uint8 (height, width, 3), of the model's size.
-            far: the rate of false acceptance that is put up with, from 0 to 1.
-
-        Raises:
-            ValueError: an index of a folder, which knows no impostors; a rate that is none.
-        """
-        if self.is_folder:
-            raise ValueError("the threshold comes from the run's own images: ask Index.of_run(run)")
-        curve, one, two = self._curve, *self._embed(np.stack([image, other]))
-        distance = float(self._distances(one[None], two[None])[0, 0])
-        return Decision(distance, curve.at(far), curve.num_impostor)
-
-    def maps(self, images, kind, *, others=None, position=None, layer=None):
-        """Heat maps of images, see :func:`gaaplib.explain.heatmaps.heatmap`; the position is the middle by default."""
-        if kind == "rollout" and position is None:
-            position = tuple(size // 2 for size in heatmaps.grid(self.model))
-        return heatmaps.heatmap(self.model, images, kind, others=others, position=position, layer=layer)
-
-    @cached_property
-    def _curve(self):
-        sides, config = (self.queries, self.gallery), self.run.config
-        camids = [side.camids for side in sides]
-        if any((cameras == UNKNOWN_CAMERA).any() for cameras in camids):
-            camids = [None, None]
-        distances = metrics.EmbeddingDistances(*(side.embeddings for side in sides), config.distance)
-        return verification.evaluate_verification(distances, *(side.pids for side in sides), *camids)
-
-    def _embed(self, images):
-        return fit.embed(self.model, images, np.arange(len(images)))["embedding"]
-
-    def _distances(self, one, two):
-        return metrics.pairwise_distances(one, two, metric=self.run.config.distance)
-
-    def _states(self, pid, camid, places):
-        if pid == DISTRACTOR:
-            return [None] * len(places)
-        same = self.gallery.pids[places] == pid
-        junk = same & (self.gallery.camids[places] == camid) & (camid != UNKNOWN_CAMERA)
-        return np.where(junk, "junk", np.where(same, "match", "wrong")).tolist()
-
-
-def photographs(folder):
-    """Records of a folder of photographs: who is on them where that is told, else everybody is ``DISTRACTOR``.
-
-    It is told by a subfolder for each person or by ``records.csv``, as :mod:`gaaplib.datasets.folder` reads them. In
-    any other folder all images count, at any depth; links to folders are not followed.
-
-    Raises:
-        FileNotFoundError: no images.
-        ValueError: a table ``records.csv`` that is wrong, a link that leads out of the folder.
-    """
-    root = Path(folder).expanduser()
-    try:
-        return photograph_folder.read(root)
-    except (FileNotFoundError, ValueError):
-        if not root.is_dir() or (root / photograph_folder.TABLE).exists():
-            raise
-    paths = list(_paths_below(root, root))
-    if not paths:
-        raise FileNotFoundError(f"{root} has no images (found there: {found_in(root)})")
-    return make_records((path, DISTRACTOR, UNKNOWN_CAMERA, "all") for path in paths)
-
-
-def find_run(name, outputs=None):
-    """A finished run with its model.
-
-    Args:
-        name: its folder, or a run_id under ``outputs/runs``, or a beginning or any part of one that no other has.
-        outputs: None: :func:`gaaplib.project.outputs_folder`.
-
-    Raises:
-        ValueError: there is no such run, or more than one; or it diverged.
-        FileNotFoundError: it has no model.
-    """
-    known = {run.folder.name: run for run in runs.finished(outputs)}
-    tests = (name.__eq__, lambda run_id: run_id.startswith(name), lambda run_id: name in run_id)
-    found = [runs.Run(Path(name))] if (Path(name) / "metrics.json").is_file() else []
-    for test in tests:
-        found = found or [run for run_id, run in known.items() if test(run_id)]
-    if len(found) != 1:
-        listed = "\n  ".join(known) or "none; gaap run 02_train makes one"
-        raise ValueError(f"{'more than one run' if found else 'no run'} {name!r}; finished runs:\n  {listed}")
-    (run,) = found
-    _ = run.model_file  # Says so where there is none.
-    if run.metrics["status"] != "done":
-        raise ValueError(f"{run.folder.name} {run.metrics['status']} ({run.metrics['reason']}): its model says nothing")
-    return run
-
-
-def with_models(outputs=None):
-    """The finished runs whose model can be asked where it looks, sorted by name."""
-    learnt = [run for run in runs.finished(outputs) if (run.folder / "model.keras").is_file()]
-    return [run for run in learnt if run.metrics["status"] == "done" and METHODS[run.config.method].learns]
-
-
-def ranking_sheet(index, query, kind=None, *, layer=None, position=None, top=10):
-    """A figure of a query and its nearest gallery images, framed by what they are, and their maps beneath.
-
-    Args:
-        index: an :class:`Index`.
-        query: as of :meth:`Index.rank`.
-        kind: of the maps, as of :func:`gaaplib.explain.heatmaps.heatmap`; None: images only. For the match, each
-            gallery image is compared with the query, and the query with the nearest.
-        layer, position: as of :meth:`Index.maps`.
-        top: how many gallery images.
-    """
-    ranking = index.rank(query, top)
-    image = query if isinstance(query, np.ndarray) else index.queries.pixels(query)
-    gallery, maps, title = index.gallery.pixels(ranking.places), None, None
-    if kind is not None:
-        images = np.stack([image, *gallery])
-        others = np.stack([gallery[0] if len(gallery) else image, *[image] * len(gallery)])
-        maps = index.maps(images, kind, others=others, position=position, layer=layer)
-        title = f"{kind} of {layer} of the backbone" if layer else heatmaps.KINDS[kind].rstrip(".")
-    return map_plots.match_sheet(
-        image, gallery, ranking.states, ranking.distances, maps=maps, title=title, synthetic=index.is_synthetic
-    )
-
-
-def pair_sheet(index, image, other):
-    """A figure of two images, where attention goes in each, and what makes each similar to the other.
-
-    Args:
-        index: an :class:`Index`.
-        image, other: uint8 (height, width, 3), of the model's size.
-    """
-    images = np.stack([image, other])
-    maps = {kind: index.maps(images, kind, others=images[::-1]) for kind in ("received", "gradcam_match")}
-    return map_plots.map_sheet(images, maps, labels=["first", "second"], synthetic=index.is_synthetic)
 
 
 def png(figure):
@@ -348,14 +44,16 @@ def explorer(run, *, photos=None, outputs=None):
     """Widgets: choose run, query, map and layer, click a position of the query, and see the answer.
 
     Args:
-        run: the run to begin with; the others are those :func:`with_models`.
+        run: the run to begin with; the others are those of :func:`gaaplib.runs.finished` with a model.
         photos: a folder of photographs to look at, in place of each run's own images.
         outputs: None: :func:`gaaplib.project.outputs_folder`.
 
     Returns:
         An ``ipywidgets.VBox``, which shows the middle one of the queries.
     """
-    others = [other for other in with_models(outputs) if other.folder.resolve() != run.folder.resolve()]
+    others = [
+        other for other in runs.finished(outputs, with_model=True) if other.folder.resolve() != run.folder.resolve()
+    ]
     return _Explorer([run, *others], photos, outputs).box
 
 
@@ -486,18 +184,3 @@ def _png_of(pixels):
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, format="png")
     return buffer.getvalue()
-
-
-def _embedded(model, store, table):
-    """:class:`Images` of some rows of a table of records."""
-    rows = table.row.to_numpy()
-    embeddings = fit.embed(model, store, rows)["embedding"]
-    return Images(store, rows, table.path.tolist(), table.pid.to_numpy(), table.camid.to_numpy(), embeddings)
-
-
-def _paths_below(folder, root):
-    """Paths, relative to the root, of the images in a folder at any depth."""
-    yield from ((folder / name).relative_to(root).as_posix() for name in images_in(folder, root))
-    for name in folders_in(folder, root):
-        if not (folder / name).is_symlink():
-            yield from _paths_below(folder / name, root)

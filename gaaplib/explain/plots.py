@@ -10,7 +10,7 @@ from matplotlib import patheffects
 
 from gaaplib.evaluation import statistics
 from gaaplib.explain.localisation import OPPONENTS, auc
-from gaaplib.plots import _COLOURS, COLOURS, RIGHT, WRONG, finish_grid, mark_synthetic
+from gaaplib.plots import COLOURS, PALETTE, RIGHT, WRONG, finish_grid, mark_synthetic
 
 MAP_COLOURS = "inferno"
 # Enough of the map to read its values, enough of the image to see the person; and the image in light greys, or a map
@@ -255,4 +255,4 @@ def _ranks(states, distances):
 def _colours(kinds):
     """Opponents in grey tones, the others in colour."""
     others = [kind for kind in kinds if kind not in OPPONENTS]
-    return OPPONENT_COLOURS | dict(zip(others, [COLOURS["gaap"], *_COLOURS[1:]], strict=False))
+    return OPPONENT_COLOURS | dict(zip(others, [COLOURS["gaap"], *PALETTE[1:]], strict=False))

@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from gaaplib import metrics
 from gaaplib.config import SYNTHETIC
 from gaaplib.datasets import DATASETS, synthetic
+from gaaplib.distances import pairwise_distances
 from gaaplib.experiment import load_data
 from gaaplib.explain import heatmaps, localisation
 from gaaplib.methods import METHODS
@@ -67,7 +67,7 @@ def sample(run, data, count=None):
 
     Args:
         run: a finished run.
-        data: the :class:`gaaplib.experiment.Data` that it was scored on.
+        data: the :class:`gaaplib.runs.data.Data` that it was scored on.
         count: how many at most, at equal steps of the table; None: all of them.
     """
     queries, gallery, images = data.part("query"), data.part("gallery"), data.store.images
@@ -116,7 +116,7 @@ def masks_of(config, data, table):
 
     Args:
         config: the run's, which says where the images came from.
-        data: its :class:`gaaplib.experiment.Data`.
+        data: its :class:`gaaplib.runs.data.Data`.
         table: rows of ``data.table``.
 
     Returns:
@@ -184,7 +184,7 @@ def opponents(config, model, data, images):
 
     Args:
         config, model: of a run with an attention layer.
-        data: the :class:`gaaplib.experiment.Data` that it was scored on.
+        data: the :class:`gaaplib.runs.data.Data` that it was scored on.
         images: uint8 (n, height, width, 3).
     """
     shape = (len(images), *heatmaps.grid(model))
@@ -265,7 +265,7 @@ def deletion_insertion(model, images, matches, maps, *, seed=0):
 
 def _distances(run, model, images, queries, gallery):
     embedded = [fit.embed(model, images, rows.to_numpy())["embedding"] for rows in (queries, gallery)]
-    return metrics.pairwise_distances(*embedded, metric=run.config.distance)
+    return pairwise_distances(*embedded, metric=run.config.distance)
 
 
 def _directions(model, images):

@@ -13,7 +13,7 @@ from keras.ops import convert_to_numpy
 
 from gaaplib.attention import ATTENTION
 from gaaplib.evaluation import statistics
-from gaaplib.paper import tables
+from gaaplib.paper import tables, wording
 
 READINGS = (("uniform", "none"), ("self", "uniform"), ("class", "self"))
 """The steps from no attention to the paper's: what is looked at, and what it is compared with."""
@@ -48,7 +48,7 @@ def by_cell(configs, field, value, against, protocol, title, outputs=None, paper
     """
     gained = tables.gains(configs, field, value, against, protocol, title, outputs)
     found = tables.scores(configs, protocol, title, outputs).set_index("run_id")
-    keys, words = ["backbone", "dataset"], tables.in_words(found)
+    keys, words = ["backbone", "dataset"], wording.in_words(found)
     cells = gained[(gained.fold == 0) & (gained.seed == 0)].set_index(keys)
     cells = cells.assign(base=cells.against.map(found.value), paper=math.nan)
     cells = cells.assign(**{"without": cells.against.map(words), "with": cells.run_id.map(words)})
@@ -72,7 +72,7 @@ def claimed(cells, size):
         return f"none of {len(cells)} cells has both runs: nothing is measured beside {size:+.0%}"
     points, relative = (paired.difference >= size).sum(), (paired.difference >= size * paired.base).sum()
     mean = paired.difference.mean()
-    return tables.filled(
+    return wording.filled(
         f"{mean:+.3f} on average over {len(paired)} of {len(cells)} cells ({mean / paired.base.mean():+.1%} of their "
         f"mean); a gain of {size:.0%} is reached in {points} of them as points, in {relative} relative to the score"
     )
@@ -106,7 +106,7 @@ def with_means(found):
         if len(values) > 1:
             spread = statistics.mean_and_spread(values)
             row = {"difference": spread.mean, "low": spread.low, "high": spread.high}
-            row["verdict"] = tables.side_of_zero(spread)
+            row["verdict"] = wording.side_of_zero(spread)
         index = pd.MultiIndex.from_tuples([(step, sampler, MEAN)], names=found.index.names)
         parts += [rows, pd.DataFrame([row], index=index, columns=rows.columns)]
     return pd.concat(parts)
@@ -117,7 +117,7 @@ def in_words(found):
     said = []
     for (step, sampler), rows in with_means(found).groupby(["step", "sampler"], sort=False):
         mean = rows.loc[(step, sampler, MEAN)]
-        words = tables.tally(rows.iloc[:-1], f"{step}, {sampler}")
+        words = wording.tally(rows.iloc[:-1], f"{step}, {sampler}")
         if mean.verdict != TOO_FEW:
             words += f"; over seeds {mean.difference:+.3f} [{mean.low:+.3f}, {mean.high:+.3f}]: {mean.verdict}"
         said.append(words)
@@ -158,7 +158,7 @@ def _mean_in_words(values, why, sign="", chance=False):
     if scored.empty:
         return ", ".join(dict.fromkeys(why))
     sd = f" \u00b1 {scored.std():.3f}" if len(scored) > 1 else ""
-    mark = tables.CHANCE if chance else ""
+    mark = wording.CHANCE if chance else ""
     return f"{scored.mean():{sign}.3f}{sd}{mark} ({len(scored)} of {len(values)} runs)"
 
 

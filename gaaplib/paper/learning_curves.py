@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from gaaplib.paper import plan, tables
+from gaaplib.paper import plan, wording
 
 LOSSES = {"gaap": ("loss", "cross-entropy"), "triplet": ("pooled_loss", "batch-hard triplet loss")}
 """What the network of a method learns from: the column of its history, and a name. A probe's own loss is none of it."""
@@ -47,7 +47,7 @@ def _rows(config, run):
         "name": name(config),
         "loss_name": loss_name,
         "synthetic": config.is_synthetic,
-        "status": tables.MISSING,
+        "status": wording.MISSING,
     }
     if run is None:
         return [setting]
@@ -99,7 +99,7 @@ def in_order(soon):
         said[0] += f", then {', '.join(ordered.name[1:])}" if len(ordered) > 1 else ""
         for words, others in runs[runs.epoch.isna()].groupby("words", sort=False):
             said.append(f"{words}: {', '.join(others.name)}")
-        sentences.append(tables.filled(f"validation accuracy {level:g}: {'; '.join(said)}"))
+        sentences.append(wording.filled(f"validation accuracy {level:g}: {'; '.join(said)}"))
     return sentences
 
 
@@ -148,4 +148,4 @@ def caption(found):
         found: DataFrame of :func:`curves`.
     """
     measure = "accuracy: share of images whose identity, one that was trained on, has the highest score"
-    return f"{measure}; on {tables.images(found)}"
+    return f"{measure}; on {wording.images(found)}"

@@ -4,6 +4,8 @@ import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from tqdm import tqdm
+
 from gaaplib import experiment, runs, sources
 from gaaplib.config import SYNTHETIC, RunConfig
 from gaaplib.network import devices
@@ -22,7 +24,7 @@ SAMPLERS = ("shuffled", "identity_balanced")
 ALPHAS = (0.0, 0.25, 0.5, 0.75, 1.0)
 PLACES = ("stage2", "stage3", "last")
 POOLINGS = ("avg", "max", "gem")
-FOLDS = tuple(range(experiment.FOLDS))
+FOLDS = tuple(range(runs.FOLDS))
 SEEDS = (0, 1, 2)
 
 
@@ -275,3 +277,35 @@ def missing(configs, outputs=None):
     """Those of these configurations whose runs are not finished."""
     there = done(configs, outputs)
     return [config for config in configs if config.run_id not in there]
+
+
+def complete(configs, *, train=False, outputs=None):
+    """Make the planned runs that are not there, if told to; else say which they are.
+
+    Args:
+        configs: of the runs.
+        train: whether to train them here, one after the other; runs that are there stay.
+        outputs: folder with ``runs/``; None: :func:`gaaplib.project.outputs_folder`.
+
+    Returns:
+        A sentence.
+    """
+    wanted = {config.run_id: config for config in configs}.values()
+    if train:
+        for config in tqdm(missing(wanted, outputs), desc="runs", unit="run"):
+            experiment.run(config, outputs=outputs)
+    return absent(wanted, outputs) or f"All {len(wanted)} runs are there."
+
+
+def absent(configs, outputs=None):
+    """A sentence on the planned runs that are not there, and how to make them; None where all are."""
+    wanted = {config.run_id: config for config in configs}.values()
+    lacking = missing(wanted, outputs)
+    if not lacking:
+        return None
+    named = "\n".join(f"  {config.run_id}" for config in lacking[:5])
+    more = f"\n  and {len(lacking) - 5} more" if len(lacking) > 5 else ""
+    return (
+        f"{len(lacking)} of {len(wanted)} runs are not there; `make tables` makes them, or this notebook with "
+        f"train = True:\n{named}{more}"
+    )

@@ -30,28 +30,6 @@ a demo run of ResNet-18 had another validation loss by 11 % in epoch 2 of 5, and
 COLUMNS = ("run", "value", "committed", "repeated", "tolerance", "verdict")
 
 
-def find(names, reference):
-    """The committed runs of these names: ``{run_id: Run}``.
-
-    Args:
-        names: run_ids, or a part of one that no other has.
-        reference: folder with ``runs/``.
-
-    Raises:
-        ValueError: none or several are called so; it lists those there are.
-    """
-    known = {run.folder.name: run for run in runs.finished(reference)}
-    chosen = {}
-    for name in names:
-        found = [name] if name in known else [run_id for run_id in known if name in run_id]
-        if len(found) != 1:
-            listed = "".join(f"\n  {run_id}" for run_id in found or known) or " none"
-            said = f"{len(found)} runs have {name!r} in their name" if found else f"no run {name!r}; committed runs"
-            raise ValueError(f"{said}:{listed}")
-        chosen[found[0]] = known[found[0]]
-    return chosen
-
-
 def repeat(committed, outputs):
     """Make a run again from its configuration, in another folder, and compare.
 

@@ -8,12 +8,13 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from gaaplib import plots, runs
+from gaaplib import runs
 from gaaplib.config import NO_TRAINING_SET, RunConfig
 from gaaplib.evaluation import statistics
 from gaaplib.project import project_folder
 
-PRINTED, OWN, HERE, DRAWN = plots.WAYS
+WAYS = ("the paper's Table IV", "the method's own paper", "measured here", "measured here, synthetic")
+PRINTED, OWN, HERE, DRAWN = WAYS
 """Where a figure comes from: Table IV, the method's own paper, runs here, runs here on drawn images."""
 
 RESULTS = [
@@ -143,7 +144,7 @@ def side_by_side(figures):
     """
     real = figures[figures.way != DRAWN]
     table = real.groupby(["method", "way"], sort=False).value.first().unstack("way")
-    return table.reindex(index=real.method.unique(), columns=[way for way in plots.WAYS if way in table])
+    return table.reindex(index=real.method.unique(), columns=[way for way in WAYS if way in table])
 
 
 def _size(row):

@@ -5,17 +5,12 @@ column's name says that too.
 """
 
 import math
-import textwrap
 
 import pandas as pd
-from tqdm import tqdm
 
-from gaaplib import experiment, runs
+from gaaplib import runs
 from gaaplib.evaluation import statistics
-from gaaplib.paper import plan
-
-MISSING, DIVERGED, UNSCORED, CHANCE = "not run", "diverged", "no score", "\u2020"
-"""What stands in a cell without a score, and behind a score whose interval does not lie above chance."""
+from gaaplib.paper import plan, wording
 
 SETTING = (
     *("dataset", "train_dataset", "method", "backbone", "attention", "attention_at", "alpha", "pooling", "pool_over"),
@@ -81,7 +76,7 @@ def _asked(configs, protocol):
 
 def _row(config, run, dataset, protocol, title):
     setting = {name: getattr(config, name) for name in SETTING} | {"dataset": dataset}
-    row = {**setting, "status": MISSING, "synthetic": config.is_synthetic, "run_id": config.run_id}
+    row = {**setting, "status": wording.MISSING, "synthetic": config.is_synthetic, "run_id": config.run_id}
     if run is None:
         return row
     metrics = run.metrics
@@ -93,14 +88,9 @@ def _row(config, run, dataset, protocol, title):
         return row
     found, chance = runs.interval(run, protocol, title), scored["chance"][runs.PROTOCOLS[protocol][title][0]]
     row |= {"value": found.estimate, "low": found.low, "high": found.high, "chance": chance}
-    row["at_chance"] = is_at_chance(found, chance)
+    row["at_chance"] = wording.is_at_chance(found, chance)
     row["queries"] = scored["num_valid_queries" if protocol == "retrieval" else "num_images"]
     return row
-
-
-def is_at_chance(interval, chance):
-    """Whether an interval does not lie above chance. One below it counts: without any hit it has no width."""
-    return interval.low <= chance
 
 
 COLUMNS = (
@@ -126,7 +116,7 @@ def over_runs(found):
         values = group.value.dropna()
         spread = statistics.mean_and_spread(values) if len(values) else None
         numbers = [math.nan] * 4 if spread is None else [spread.mean, spread.sd, spread.low, spread.high]
-        rows.append((*key, *numbers, len(values), len(group), int((group.status == DIVERGED).sum())))
+        rows.append((*key, *numbers, len(values), len(group), int((group.status == wording.DIVERGED).sum())))
     return pd.DataFrame(rows, columns=[*same, "mean", "sd", "low", "high", "n", "planned", "diverged"])
 
 
@@ -178,9 +168,6 @@ def changes(configs, wanted, by, protocol, title, outputs=None):
     return pd.concat(found)
 
 
-GAIN, LOSS, EVEN = "gain", "loss", "not distinguishable"
-
-
 def _but_for(config, field):
     """The configuration without one field and what that brings along, as a key."""
     free = (field, {"backbone": "learning_rate", "train_dataset": "train_data", "method": "sampler"}.get(field))
@@ -190,58 +177,19 @@ def _but_for(config, field):
 def _difference(run, other, protocol, title):
     """Difference, ends of its interval and verdict; why there is none where a run is missing or has no score."""
     if run is None or other is None:
-        return math.nan, math.nan, math.nan, MISSING
+        return math.nan, math.nan, math.nan, wording.MISSING
     if any(each.metrics[protocol] is None for each in (run, other)):
-        failed = DIVERGED in (run.metrics["status"], other.metrics["status"])
-        return math.nan, math.nan, math.nan, DIVERGED if failed else UNSCORED
+        failed = wording.DIVERGED in (run.metrics["status"], other.metrics["status"])
+        return math.nan, math.nan, math.nan, wording.DIVERGED if failed else wording.UNSCORED
     found = runs.difference(run, other, title, protocol)
-    verdict = side_of_zero(found)
+    verdict = wording.side_of_zero(found)
     return found.estimate, found.low, found.high, verdict
-
-
-def side_of_zero(found):
-    """What the interval of a difference says, an ``Interval`` or a ``Spread``: gain, loss or not distinguishable."""
-    return GAIN if found.low > 0 else LOSS if found.high < 0 else EVEN
-
-
-def tally(gained, what):
-    """A sentence on rows of :func:`gains`: how many are a gain, a loss and neither, how large, and what is missing.
-
-    Args:
-        gained: DataFrame as of :func:`gains`.
-        what: the change in words, such as "average less maximum pooling".
-    """
-    paired = gained[gained.difference.notna()]
-    lacking = gained.verdict[gained.difference.isna()].value_counts()
-    left = "; ".join(f"{count} without both scores ({why})" for why, count in lacking.items())
-    if paired.empty:
-        return filled(f"{what}: nothing to compare yet" + (f"; {left}" if left else ""))
-    said = ", ".join(f"{name} in {(paired.verdict == name).sum()}" for name in (GAIN, LOSS, EVEN))
-    low, high = paired.difference.min(), paired.difference.max()
-    extent = f"{low:+.3f}" if len(paired) == 1 else f"{low:+.3f} to {high:+.3f}, mean {paired.difference.mean():+.3f}"
-    return filled(f"{what}: {len(paired)} of {len(gained)} pairs: {said} ({extent})" + (f"; {left}" if left else ""))
-
-
-def filled(sentence):
-    """A sentence in lines that an output cell does not have to cut within a word."""
-    return textwrap.fill(sentence, 96, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
-
-
-def in_words(found):
-    """Each row of :func:`scores` as words: ``0.412 [0.380, 0.444]``, marked at chance; else why there is none."""
-    return pd.Series([_words(row) for row in found.itertuples()], index=found.index, dtype=object)
-
-
-def _words(row):
-    if row.status != "done" or math.isnan(row.value):
-        return row.status if row.status != "done" else UNSCORED
-    return f"{row.value:.3f} [{row.low:.3f}, {row.high:.3f}]{CHANCE if row.at_chance else ''}"
 
 
 def by_dataset(found):
     """Rows of :func:`scores` of fold 0 and seed 0 in words: an index of backbones, a column a data set."""
     first = found[(found.fold == 0) & (found.seed == 0)]
-    words = first.assign(words=in_words(first))
+    words = first.assign(words=wording.in_words(first))
     wide = words.pivot(index="backbone", columns="dataset", values="words")
     return wide.loc[list(dict.fromkeys(first.backbone)), list(dict.fromkeys(first.dataset))].rename_axis(columns=None)
 
@@ -258,21 +206,8 @@ def side_by_side(configs, fields, measures, outputs=None):
     columns = {}
     for protocol, title in measures:
         found = scores(configs, protocol, title, outputs)
-        columns[f"{protocol}, {title}"] = found.assign(words=in_words(found)).set_index(list(fields)).words
+        columns[f"{protocol}, {title}"] = found.assign(words=wording.in_words(found)).set_index(list(fields)).words
     return pd.DataFrame(columns)
-
-
-def marked(found):
-    """A sentence on rows of :func:`scores`: how many have a score, which diverged, and which are at chance."""
-    said = [f"{found.value.notna().sum()} of {len(found)} runs have a score"]
-    odd = {"diverged": found.status == DIVERGED, "not above chance": found.at_chance.eq(True)}
-    for what, chosen in odd.items():
-        names = [f"{row.backbone} on {row.dataset}" for row in found[chosen].itertuples()]
-        named = ", ".join(
-            f"{name} ({names.count(name)})" if names.count(name) > 1 else name for name in dict.fromkeys(names)
-        )
-        said.append(f"{len(names)} {what}" + (f": {named}" if names else ""))
-    return "; ".join(said)
 
 
 def crossed(found):
@@ -284,7 +219,7 @@ def crossed(found):
     Returns:
         A DataFrame by attention and the data set trained on, a column a data set tested on; chance below.
     """
-    cells = found.assign(words=in_words(found), **{"trained on": found.train_dataset.fillna(found.dataset)})
+    cells = found.assign(words=wording.in_words(found), **{"trained on": found.train_dataset.fillna(found.dataset)})
     shown = cells.set_index(["attention", "trained on", "dataset"]).words.unstack(sort=False, fill_value="")
     chance = found.groupby("dataset").chance.first().reindex(shown.columns)
     shown.loc[("chance", ""), :] = [f"{value:.3f}" if value == value else "" for value in chance]
@@ -330,75 +265,14 @@ def beside_paper(found, printed, table, metric="mRA"):
     )
     first = found[(found.fold == 0) & (found.seed == 0)]
     whose = "synthetic" if found.synthetic.all() else "ours"
-    ours = pd.Series(in_words(first).to_numpy(), pd.MultiIndex.from_frame(first[keys]))
+    ours = pd.Series(wording.in_words(first).to_numpy(), pd.MultiIndex.from_frame(first[keys]))
     means = over_runs(found).set_index(keys)
     order = [key for key in ours.index if key in paper[1].index]
     shown = {
         "paper, 1-fold": [f"{paper[1][key]:.3f}" for key in order],
         f"{whose}, fold 0": [ours[key] for key in order],
         "paper, 5-fold": [f"{paper[5][key]:.3f}" for key in order],
-        f"{whose}, mean over runs": [_mean_in_words(means.loc[key]) for key in order],
+        f"{whose}, mean over runs": [wording.mean_in_words(means.loc[key]) for key in order],
     }
     table = pd.DataFrame(shown, index=pd.MultiIndex.from_tuples(order, names=keys))
     return table.droplevel([name for name in keys[2:] if table.index.unique(name).size < 2])
-
-
-def _mean_in_words(row):
-    if row.n < 2:
-        return f"{row.n:.0f} of {row.planned:.0f} runs"
-    return f"{row['mean']:.3f} \u00b1 {row.sd:.3f} (sd of {row.n:.0f} of {row.planned:.0f})"
-
-
-def complete(configs, *, train=False, outputs=None):
-    """Make the planned runs that are not there, if told to; else say which they are.
-
-    Args:
-        configs: of the runs.
-        train: whether to train them here, one after the other; runs that are there stay.
-        outputs: folder with ``runs/``; None: :func:`gaaplib.project.outputs_folder`.
-
-    Returns:
-        A sentence.
-    """
-    wanted = {config.run_id: config for config in configs}.values()
-    if train:
-        for config in tqdm(plan.missing(wanted, outputs), desc="runs", unit="run"):
-            experiment.run(config, outputs=outputs)
-    return absent(wanted, outputs) or f"All {len(wanted)} runs are there."
-
-
-def absent(configs, outputs=None):
-    """A sentence on the planned runs that are not there, and how to make them; None where all are."""
-    wanted = {config.run_id: config for config in configs}.values()
-    lacking = plan.missing(wanted, outputs)
-    if not lacking:
-        return None
-    named = "\n".join(f"  {config.run_id}" for config in lacking[:5])
-    more = f"\n  and {len(lacking) - 5} more" if len(lacking) > 5 else ""
-    return (
-        f"{len(lacking)} of {len(wanted)} runs are not there; `make tables` makes them, or this notebook with "
-        f"train = True:\n{named}{more}"
-    )
-
-
-def caption(protocol, title, found):
-    """What has to stand at every table and figure: protocol, measure, AP convention, drawn or real, marks."""
-    has_ap = "retrieval" in protocol and ("mAP" in title or "mINP" in title)
-    ap = ", AP of the step convention" if has_ap else ""
-    words = f"{protocol} protocol, {title}{ap}, on {images(found)}; brackets: 95 % bootstrap interval over identities"
-    chance = {f"{value:.3f}" for value in found.chance.dropna()}
-    words += f"; chance {chance.pop()}" if len(chance) == 1 else ""
-    words += f"; {CHANCE}: the interval reaches down to chance" if found.at_chance.eq(True).any() else ""
-    return filled(words)
-
-
-def images(found):
-    """On which images: drawn, or photographs, and of which data sets those are not the published ones.
-
-    Args:
-        found: DataFrame with ``synthetic``, ``as_published`` and ``dataset``, as of :func:`scores`.
-    """
-    if found.synthetic.all():
-        return "drawn (synthetic) images"
-    others = found[~found.synthetic.astype(bool) & found.as_published.eq(False)].reset_index().dataset.unique()
-    return "photographs" + (f" (not those that were published as {' and '.join(others)})" if len(others) else "")

@@ -1,41 +1,40 @@
 """One run on disk: written, read, found and compared."""
 
-from gaaplib.runs.folder import (
+from gaaplib.runs.data import FOLDS, Data, load_data
+from gaaplib.runs.folder import SCHEMA, Run, begin, find, finish, finished
+from gaaplib.runs.scores import (
     CLOSED_MEASURES,
     COLUMNS,
     MEASURES,
     PROTOCOLS,
     RANKS,
-    SCHEMA,
-    Run,
-    begin,
     cmc,
     compare,
     compare_closed,
     difference,
-    finish,
-    finished,
     interval,
-    provenance,
     table,
 )
 
 __all__ = [
     "CLOSED_MEASURES",
     "COLUMNS",
+    "FOLDS",
     "MEASURES",
     "PROTOCOLS",
     "RANKS",
     "SCHEMA",
+    "Data",
     "Run",
     "begin",
     "cmc",
     "compare",
     "compare_closed",
     "difference",
+    "find",
     "finish",
     "finished",
     "interval",
-    "provenance",
+    "load_data",
     "table",
 ]

@@ -4,30 +4,21 @@ A folder ``<outputs>/runs/<run_id>/`` holds ``config.json``, ``history.csv``, ``
 ``metrics.json``. The last one is written last, at one stroke: where it stands, the run is done.
 """
 
-import datetime
 import json
 import math
-import os
-import platform
 import shutil
-import subprocess
-import sys
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 
 import keras
 import numpy as np
 import pandas as pd
 
-from gaaplib import sources
 from gaaplib.config import RunConfig
-from gaaplib.evaluation import statistics
-from gaaplib.network import devices
-from gaaplib.project import outputs_folder
+from gaaplib.project import outputs_folder, write_whole
+from gaaplib.runs.provenance import origin
 
 SCHEMA = 1
-RANKS = (1, 5, 10, 20)
 
 
 @dataclass(frozen=True)
@@ -111,7 +102,7 @@ def begin(config, outputs, *, fresh=False):
         (run.folder / name).unlink(missing_ok=True)
     if fresh:
         _remove_checkpoint(run)
-    _write_whole(run.folder / "config.json", json.dumps(config.to_dict(), indent=1))
+    write_whole(run.folder / "config.json", json.dumps(config.to_dict(), indent=1) + "\n")
     return run
 
 
@@ -139,197 +130,14 @@ def finish(run, *, status, reason, counts, closed, retrieval, data, partnered, s
         "closed": closed,
         "retrieval": retrieval,
         "config": config.to_dict(),
-        "provenance": {**provenance(), "seconds": seconds},
+        "provenance": {**origin(), "seconds": seconds},
     }
-    _write_whole(run.folder / "metrics.json", json.dumps(_without_nan(content), indent=1))
+    write_whole(run.folder / "metrics.json", json.dumps(_without_nan(content), indent=1) + "\n")
     _remove_checkpoint(run)
 
 
 def _remove_checkpoint(run):
     shutil.rmtree(run.checkpoint.parent, ignore_errors=True)
-
-
-def provenance():
-    """Where a result came from: code, versions, machine and time."""
-    packages = ("gaaplib", "keras", "tensorflow", "jax", "torch", "numpy", "pandas", "pillow")
-    return {
-        "commit": _git("rev-parse", "HEAD"),
-        "code": sources.digest(),
-        "dirty": bool(_git("status", "--porcelain", "--", "gaaplib", "notebooks")),
-        "backend": keras.backend.backend(),
-        "versions": {"python": platform.python_version(), **_versions(packages)},
-        "processor": _processor(),
-        "cores": os.cpu_count(),
-        "devices": devices.available(),
-        "devices_used": devices.in_use(),
-        "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-    }
-
-
-def finished(outputs=None):
-    """All finished runs under ``outputs``, sorted by folder name."""
-    folder = Path(outputs or outputs_folder()) / "runs"
-    return [Run(path.parent) for path in sorted(folder.glob("*/metrics.json"))]
-
-
-def table(outputs=None):
-    """One row a finished run: what it was, and its headline metrics as fractions; NaN where there is none.
-
-    Columns name their protocol: ``closed_*`` are softmax scores on unseen images of trained identities,
-    ``retrieval_*`` are unseen identities, with the AP convention in ``ap``.
-    """
-    return pd.DataFrame([_row(run.metrics) for run in finished(outputs)], columns=COLUMNS)
-
-
-def compare(named):
-    """Retrieval scores of runs side by side, chance first, with 95 % intervals.
-
-    Args:
-        named: ``{name: Run}``, all on the same queries.
-
-    Returns:
-        A DataFrame of words: a row for chance and for each run, columns ``CMC(1)``, ``CMC(5)``, ``mAP`` and ``mINP``.
-        Intervals are bootstrap percentiles over the valid queries, an identity's queries drawn together.
-
-    Raises:
-        ValueError: a run diverged and has no scores.
-    """
-    return _side_by_side(named, "retrieval")
-
-
-def compare_closed(named):
-    """Scores of the closed protocol side by side, chance first, with 95 % intervals.
-
-    Args:
-        named: ``{name: Run}``, all on the same images.
-
-    Returns:
-        As :func:`compare`, with columns ``mRA``, ``CMC(1)``, ``CMC(5)`` and ``mAP``. Intervals are bootstrap
-        percentiles over the identities, an identity's images drawn together; mRA is a mean over identities.
-
-    Raises:
-        ValueError: a run has no closed protocol, or diverged.
-    """
-    return _side_by_side(named, "closed")
-
-
-def interval(run, protocol, title):
-    """A score of a run with its 95 % bootstrap interval, as :func:`compare` and :func:`compare_closed` give it.
-
-    Args:
-        run: one that has scores of this protocol.
-        protocol: ``"retrieval"`` or ``"closed"``.
-        title: a key of ``MEASURES`` or ``CLOSED_MEASURES``.
-    """
-    values, groups = _values(run, protocol, title)
-    return statistics.bootstrap_mean(values, groups)
-
-
-def _values(run, protocol, title):
-    """What a score is the mean of, and the identity of each value."""
-    if protocol == "closed":
-        return CLOSED_MEASURES[title][1](run.per_image)
-    queries = run.per_query
-    valid = queries["valid"]
-    return MEASURES[title][1](queries)[valid], queries["pid"][valid]
-
-
-def _side_by_side(named, protocol):
-    measures = PROTOCOLS[protocol]
-    for name, run in named.items():
-        if run.metrics[protocol] is None:
-            why = "diverged" if run.metrics["status"] == "diverged" else f"has no {protocol} protocol"
-            raise ValueError(f"{name} ({run.folder.name}) {why}: it has no {protocol} scores to compare")
-    chance = next(iter(named.values())).metrics[protocol]["chance"]
-    rows = {"chance": {title: f"{chance[key]:.3f}" for title, (key, _) in measures.items()}}
-    for name, run in named.items():
-        rows[name] = {title: str(interval(run, protocol, title)) for title in measures}
-    return pd.DataFrame(rows).T
-
-
-def cmc(run, max_rank=20):
-    """CMC(1) to CMC(max_rank) of the retrieval protocol, as an array of fractions."""
-    first_hits = run.per_query["first_hit"][run.per_query["valid"]]
-    return np.array([(first_hits <= rank).mean() for rank in range(1, max_rank + 1)])
-
-
-def difference(run, other, title="mAP", protocol="retrieval"):
-    """How far a run is ahead of another on the same queries: a paired :class:`gaaplib.evaluation.statistics.Interval`.
-
-    Args:
-        title: a key of ``MEASURES``; of ``CLOSED_MEASURES`` for the closed protocol, on the same images.
-        protocol: ``"retrieval"`` or ``"closed"``.
-
-    Raises:
-        ValueError: the runs do not have the same queries, or images.
-    """
-    same = ("pid", "camid", "row", "valid") if protocol == "retrieval" else ("pid", "row")
-    one, two = ((each.per_query if protocol == "retrieval" else each.per_image) for each in (run, other))
-    if not all(np.array_equal(one[name], two[name]) for name in same):
-        what = "queries" if protocol == "retrieval" else "images"
-        raise ValueError(f"{run.folder.name} and {other.folder.name} were not scored on the same {what}")
-    (values, groups), (others, _) = _values(run, protocol, title), _values(other, protocol, title)
-    return statistics.paired_difference(values, others, groups)
-
-
-# Title: the key in metrics.json, and the value of each query.
-MEASURES = {
-    "CMC(1)": ("cmc1", lambda queries: queries["first_hit"] <= 1),
-    "CMC(5)": ("cmc5", lambda queries: queries["first_hit"] <= 5),
-    "mAP": ("mAP", lambda queries: queries["ap"]),
-    "mINP": ("mINP", lambda queries: queries["inp"]),
-}
-
-
-def _identity_means(images):
-    """The top-1 accuracy of each identity, which mRA averages, and a group for each."""
-    identity, sizes = np.unique(images["pid"], return_inverse=True, return_counts=True)[1:]
-    return np.bincount(identity, weights=images["rank"] == 1) / sizes, None
-
-
-# Title: the key in metrics.json, and the values that it averages, with their groups.
-CLOSED_MEASURES = {
-    "mRA": ("mRA", _identity_means),
-    "CMC(1)": ("cmc1", lambda images: (images["rank"] <= 1, images["pid"])),
-    "CMC(5)": ("cmc5", lambda images: (images["rank"] <= 5, images["pid"])),
-    "mAP": ("mAP", lambda images: (1 / images["rank"], images["pid"])),
-}
-
-PROTOCOLS = {"retrieval": MEASURES, "closed": CLOSED_MEASURES}
-
-COLUMNS = (
-    *("run_id", "status", "data", "method", "backbone", "attention", "pooling", "fold", "seed"),
-    *("profile", "ap", "closed_mRA", "closed_cmc1"),
-    *("retrieval_cmc1", "retrieval_mAP", "retrieval_mINP", "seconds", "synthetic"),
-)
-
-
-def _row(metrics):
-    config = metrics["config"]
-    closed, retrieval = metrics["closed"] or {}, metrics["retrieval"] or {}
-    return {
-        **{name: config[name] for name in COLUMNS if name in config},
-        "run_id": metrics["run_id"],
-        "status": metrics["status"],
-        "data": metrics["data"]["name"],
-        "synthetic": metrics["data"]["synthetic"],
-        "closed_mRA": closed.get("mRA"),
-        "closed_cmc1": closed.get("cmc1"),
-        "retrieval_cmc1": retrieval.get("cmc1"),
-        "retrieval_mAP": retrieval.get("mAP"),
-        "retrieval_mINP": retrieval.get("mINP"),
-        "seconds": sum(metrics["provenance"]["seconds"].values()),
-    }
-
-
-def _write_whole(path, text):
-    """Write beside, then rename: a reader sees the old file or the new one, never half of it."""
-    part = path.with_name(path.name + ".part")
-    with open(part, "w") as file:
-        file.write(text + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(part, path)
 
 
 def _without_nan(value):
@@ -343,28 +151,60 @@ def _without_nan(value):
     return int(value) if isinstance(value, np.integer) else value
 
 
-def _git(*arguments):
-    """Output of a git command on the library's own checkout; None where it is none."""
-    command = ["git", "-C", str(Path(__file__).parents[2]), *arguments]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return None
+def finished(outputs=None, *, with_model=False):
+    """The finished runs under ``outputs``, sorted by name.
+
+    Args:
+        outputs: folder with ``runs/``; None: :func:`gaaplib.project.outputs_folder`.
+        with_model: only those whose network can be asked: trained, not diverged, with its ``model.keras``.
+    """
+    folder = Path(outputs or outputs_folder()) / "runs"
+    found = [Run(path.parent) for path in sorted(folder.glob("*/metrics.json"))]
+    if not with_model:
+        return found
+    from gaaplib.methods import METHODS  # Here, as it brings Keras along.
+
+    there = [run for run in found if (run.folder / "model.keras").is_file() and run.metrics["status"] == "done"]
+    return [run for run in there if METHODS[run.config.method].learns]
 
 
-def _versions(packages):
-    found = {}
-    for package in packages:
-        try:
-            found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
+def find(name, outputs=None, *, with_model=False):
+    """One finished run by its name.
+
+    Args:
+        name: its folder, its run_id, the beginning of the run_id's hash, or any part of the run_id that no other has.
+        outputs: folder with ``runs/``; None: :func:`gaaplib.project.outputs_folder`.
+        with_model: refuse a run whose model cannot be used.
+
+    Raises:
+        ValueError: there is no such run, or more than one; with ``with_model``, it diverged.
+        FileNotFoundError: with ``with_model``, it has no model.
+    """
+    run = _named(name, {run.folder.name: run for run in finished(outputs)})
+    if with_model:
+        _ = run.model_file  # Raises where there is none.
+        metrics = run.metrics
+        if metrics["status"] != "done":
+            reason = f"{metrics['status']} ({metrics['reason']})"
+            raise ValueError(f"{run.folder.name} {reason}: its model cannot be used")
+    return run
 
 
-def _processor():
-    if sys.platform == "linux":
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()
+def _named(name, known):
+    if (Path(name) / "metrics.json").is_file():
+        return Run(Path(name))
+    tests = (
+        name.__eq__,
+        lambda run_id: run_id.rpartition("_")[2].startswith(name),
+        lambda run_id: run_id.startswith(name),
+        lambda run_id: name in run_id,
+    )
+    for test in tests:
+        found = [run for run_id, run in known.items() if test(run_id)]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            listed = "\n  ".join(run.folder.name for run in found)
+            raise ValueError(f"{name!r} fits {len(found)} runs; give more of the name of one:\n  {listed}")
+    listed = "\n  ".join(known) or "none; gaap run 02_train makes one"
+    raise ValueError(f"no run {name!r}; finished runs:\n  {listed}")

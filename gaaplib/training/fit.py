@@ -1,12 +1,6 @@
 """Fitting a method to training images, and embedding images with the result."""
 
-import json
-import os
-import tempfile
 import time
-import warnings
-import zipfile
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -15,8 +9,6 @@ from tqdm import tqdm
 
 from gaaplib.network import devices, layers
 from gaaplib.training.batches import Augmentation, Batches
-
-WEIGHTS = "model.weights.h5"
 
 
 def fit(method, images, train, validation, *, checkpoint=None, verbose=0):
@@ -27,9 +19,9 @@ def fit(method, images, train, validation, *, checkpoint=None, verbose=0):
         images: uint8 (n, height, width, 3).
         train, validation: pairs ``(rows, labels)`` of rows in ``images`` and integer labels from 0. An empty
             validation set is allowed; the schedule then watches the training loss.
-        checkpoint: a :class:`Checkpoint`, to go on from where it stands; None: begin, and keep nothing. It covers the
-            first round, the only one of supervised methods. What a later round's labels came from is known to the
-            method alone, so that such a round is taken up at the end of the first one.
+        checkpoint: a :class:`gaaplib.training.checkpoint.Checkpoint`, to go on from where it stands; None: begin, and
+            keep nothing. It covers the first round, the only one of supervised methods. Only the method knows what a
+            later round's labels came from, so such a round is repeated from the end of the first one.
         verbose: as in ``keras.Model.fit``.
 
     Returns:
@@ -192,88 +184,6 @@ class PlateauSchedule(keras.callbacks.Callback):
     def state(self):
         """What the schedule has counted so far, ready for JSON."""
         return {name: getattr(self, name) for name in ("lowest", "flat", "flat_at_end", "decreases")}
-
-
-class Checkpoint(keras.callbacks.Callback):
-    """All that training needs to go on after its last whole epoch, in one file that is replaced at one stroke.
-
-    The file is a zip, whose checksums tell damage, of two: Keras' own ``.weights.h5`` with the weights, the moving
-    statistics and the optimiser's slots, rate and iterations; and a JSON with what
-    :class:`keras.callbacks.BackupAndRestore` forgets, the history, the schedule's counts and whether it ended the
-    training. Batches follow from their seed and epoch. Nothing is kept within an epoch: the running means of its
-    metrics and the place in its batches would be needed too.
-
-    Args:
-        path: of the file; its folder is made.
-        key: ``{name: value}``, ready for JSON: what has to be equal for a checkpoint to be taken up.
-    """
-
-    def __init__(self, path, key):
-        super().__init__()
-        self.path = Path(path)
-        self.key = json.loads(json.dumps(key))
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-
-    def restore(self, model, rows, schedule=None):
-        """Take up what the file holds, and remember what later ones have to hold.
-
-        A file that is damaged, or of another key, changes nothing but for a warning.
-
-        Args:
-            model: the compiled model; gets its weights and those of its optimiser.
-            rows: empty list for the rows of the history; gets those of the epochs so far.
-            schedule: a :class:`PlateauSchedule` or None; gets its counts.
-
-        Returns:
-            Whether training had ended before its last epoch.
-        """
-        self.rows, self.schedule = rows, schedule
-        with tempfile.TemporaryDirectory(dir=self.path.parent) as folder:
-            state = self._unpack(folder)
-            if state is None:
-                return False
-            model.optimizer.build(model.trainable_variables)
-            model.load_weights(Path(folder) / WEIGHTS)
-        rows.extend(state["history"])
-        if schedule:
-            vars(schedule).update(state["schedule"])
-        return state["stopped"]
-
-    def _unpack(self, folder):
-        """The content of the JSON, with the weights unpacked into a folder; None where nothing can be taken up."""
-        if not self.path.exists():
-            return None
-        try:
-            with zipfile.ZipFile(self.path) as archive:
-                state = json.loads(archive.read("state.json"))
-                archive.extract(WEIGHTS, folder)
-        except Exception as error:  # A damaged zip answers with a dozen kinds of error.
-            warnings.warn(f"{self.path} is damaged ({error}): training starts anew", stacklevel=4)
-            return None
-        different = [name for name in {**state["key"], **self.key} if state["key"].get(name) != self.key.get(name)]
-        if different:
-            names = ", ".join(different)
-            warnings.warn(f"{self.path} was left by a training with other {names}: it starts anew", stacklevel=4)
-            return None
-        return state
-
-    def on_epoch_end(self, epoch, logs=None):
-        state = {
-            "key": self.key,
-            "history": self.rows,
-            "schedule": self.schedule.state if self.schedule else {},
-            "stopped": self.model.stop_training,
-        }
-        with tempfile.TemporaryDirectory(dir=self.path.parent) as folder:
-            weights, whole = Path(folder) / WEIGHTS, Path(folder) / self.path.name
-            self.model.save_weights(weights)
-            with open(whole, "wb") as file:
-                with zipfile.ZipFile(file, "w") as archive:
-                    archive.write(weights, WEIGHTS)
-                    archive.writestr("state.json", json.dumps(state))
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(whole, self.path)
 
 
 class _Recorder(keras.callbacks.Callback):

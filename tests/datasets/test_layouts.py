@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from gaaplib.datasets import DATASETS, raid, rpifield, synthetic
+from gaaplib.datasets import DATASETS, raid, rpifield
 from gaaplib.datasets.records import UNKNOWN_CAMERA
 from gaaplib.datasets.splits import protocol_split
 from gaaplib.datasets.synthetic import SPECS, draw, generate, layouts, mask, num_images, plan, spec_for, write

@@ -10,6 +10,7 @@ import scipy.io
 from click.testing import CliRunner
 
 from gaaplib import cli, metrics
+from gaaplib.distances import METRICS
 from gaaplib.evaluation import reranking
 from gaaplib.evaluation.embedding_files import Side, describe, evaluate, read_mat, read_npz
 from gaaplib.evaluation.statistics import bootstrap_mean
@@ -172,7 +173,7 @@ def test_the_choices_are_those_of_the_library():
     choices = {
         option.name: option.type.choices for option in cli.evaluate.params if isinstance(option.type, click.Choice)
     }
-    assert set(choices["metric"]) == set(metrics.METRICS) == set(reranking.METRICS)
+    assert set(choices["metric"]) == set(METRICS) == set(reranking.METRICS)
     assert set(choices["ap"]) == set(metrics.AP_CONVENTIONS)
 
 

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gaaplib import metrics
+from gaaplib.distances import pairwise_distances
 from gaaplib.evaluation import reranking
 from gaaplib.evaluation.reranking import choose_parameters, expand_queries, rerank, rerank_rows
 from tests.oracles import reranking as slow
@@ -114,7 +115,7 @@ def test_re_ranking_helps_where_clusters_overlap():
 
 def test_a_share_of_one_is_the_original_order():
     query, gallery, _, _ = clustered(5)
-    original = metrics.pairwise_distances(query, gallery, "euclidean")
+    original = pairwise_distances(query, gallery, "euclidean")
     found = rerank(query, gallery, lambda_value=1)
     np.testing.assert_array_equal(np.argsort(found, axis=1), np.argsort(original, axis=1))
 

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from made_images import market_folder, real, smoke
 
-from gaaplib import experiment
+from gaaplib import experiment, runs
 from gaaplib.datasets import raid, synthetic
 from gaaplib.explain import heatmaps, localisation, run_maps
 from gaaplib.training import fit
@@ -27,7 +27,7 @@ def run(outputs):
 
 @pytest.fixture(scope="module")
 def data(run, outputs):
-    return experiment.load_data(run.config, outputs=outputs)
+    return runs.load_data(run.config, outputs=outputs)
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +103,7 @@ def test_masks_have_the_size_of_the_store_and_the_places_of_the_persons(people, 
 
 def test_masks_within_raids_file_are_found(outputs):
     config = smoke(dataset="raid", height=128, width=64)
-    data = experiment.load_data(config, outputs=outputs)
+    data = runs.load_data(config, outputs=outputs)
     table = data.part("query")[:2]
     expected = np.stack([raid.mask(data.root, path) for path in table.path])
     np.testing.assert_array_equal(run_maps.masks_of(config, data, table), expected)
@@ -113,7 +113,7 @@ def test_masks_within_raids_file_are_found(outputs):
 
 def test_photographs_without_masks_have_none(tmp_path):
     config = real(market_folder(tmp_path / "market"))
-    data = experiment.load_data(config, outputs=tmp_path)
+    data = runs.load_data(config, outputs=tmp_path)
     assert run_maps.masks_of(config, data, data.part("query")) is None
 
 

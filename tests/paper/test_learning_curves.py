@@ -5,6 +5,7 @@ from made_runs import finish
 from gaaplib import runs
 from gaaplib.config import RunConfig
 from gaaplib.paper import learning_curves
+from gaaplib.runs import provenance
 
 CONFIGS = {
     f"{method} {word} attention": RunConfig("smoke", method=method, attention=attention)
@@ -98,7 +99,7 @@ def test_without_any_run_nothing_is_invented(tmp_path):
 def test_seconds_come_with_their_processor(outputs):
     said = learning_curves.machines(list(CONFIGS.values()), outputs)
     assert said.startswith("seconds measured in 3 of 4 runs on ")
-    assert runs.provenance()["processor"] in said
+    assert provenance.origin()["processor"] in said
 
 
 @pytest.mark.parametrize(("synthetic", "word"), [(True, "synthetic"), (False, "photographs")])

@@ -3,12 +3,29 @@ import pandas as pd
 import pytest
 from figure_words import words
 
-from gaaplib.paper import published_plots
+from gaaplib.paper import published_plots, sota
 
 TABLE = pd.DataFrame([[0.124, 0.124], [0.124, 0.124]], index=["a", "b"], columns=["mRA", "CMC"])
+POINTS = pd.DataFrame({"printed": [0.8, 0.7, 0.6], "own": [0.9, 0.95, 0.8]}, index=["PCB", "MGN", "HCT"])
+BARS = pd.DataFrame(
+    {
+        "method": ["PCB", "PCB", "gaap"],
+        "way": list(sota.WAYS)[:3],
+        "value": [0.8, 0.9, 0.5],
+        "low": [np.nan, np.nan, 0.4],
+        "high": [np.nan, np.nan, 0.6],
+        "protocol": ["as printed", "384 x 128", "128 x 64"],
+    }
+)
+RANKS = pd.Series({"a": 1.2, "b": 1.9, "c": 2.9})
+PAIRS = pd.DataFrame({"one": ["a", "a", "b"], "two": ["b", "c", "c"], "p": [0.4, 0.01, 0.03]})
 FIGURES = {
     "offsets": lambda **k: published_plots.offsets({"one": TABLE, "two": TABLE + 0.1}, title="offsets", **k),
     "row_shapes": lambda **k: published_plots.row_shapes(TABLE, ["A", "B"], **k),
+    "figures_by_method": lambda **k: published_plots.figures_by_method(BARS, xlabel="rank-1", **k),
+    "one_against_other": lambda **k: published_plots.one_against_other(POINTS, **k),
+    "rank_changes": lambda **k: published_plots.rank_changes(POINTS, **k),
+    "critical_difference": lambda **k: published_plots.critical_difference(RANKS, PAIRS, **k),
 }
 
 
@@ -23,7 +40,7 @@ def test_a_figure_says_synthetic_when_it_is_and_only_then(name, tmp_path):
 
 def test_every_figure_function_is_checked_here():
     own = {n for n, f in vars(published_plots).items() if getattr(f, "__module__", "") == published_plots.__name__}
-    assert own == {*FIGURES}
+    assert {name for name in own if not name.startswith("_")} == {*FIGURES}
 
 
 def test_rows_of_a_shape_are_lines_of_one_panel():
@@ -38,3 +55,28 @@ def test_a_constant_difference_is_one_colour_and_another_is_not():
     figure.canvas.draw()
     colours = [np.unique(axis.collections[0].get_facecolors(), axis=0) for axis in figure.axes]
     assert [len(found) for found in colours] == [1, 4]
+
+
+def test_bars_have_their_values_intervals_and_protocols():
+    axis = published_plots.figures_by_method(BARS, xlabel="rank-1").axes[0]
+    assert [bar.get_width() for bar in axis.patches] == [0.8, 0.9, 0.5]
+    assert [line.get_xdata().tolist() for line in axis.lines] == [[0.4, 0.6]]
+    assert [label.get_text() for label in axis.get_yticklabels()] == ["PCB", "gaap"]
+    assert "384 x 128" in words(axis.figure)
+
+
+def test_rank_1_is_the_highest():
+    lines = published_plots.rank_changes(POINTS).axes[0].lines
+    assert [list(line.get_ydata()) for line in lines] == [[1, 2], [2, 1], [3, 3]]
+
+
+def test_a_bar_joins_neighbours_that_do_not_differ_and_no_others():
+    thick = [
+        line for line in published_plots.critical_difference(RANKS, PAIRS).axes[0].lines if line.get_linewidth() == 4
+    ]
+    assert [list(line.get_xdata()) for line in thick] == [[1.2, 1.9]]
+    none = PAIRS.assign(p=0.5)
+    thick = [
+        line for line in published_plots.critical_difference(RANKS, none).axes[0].lines if line.get_linewidth() == 4
+    ]
+    assert [list(line.get_xdata()) for line in thick] == [[1.2, 2.9]]

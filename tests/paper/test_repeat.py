@@ -135,16 +135,6 @@ def test_code_passes_for_todays_only_where_all_is_equal_to_the_last_bit(tmp_path
         repeat.keep_same(committed, [repeat.compare(one, one)])
 
 
-def test_runs_are_found_by_a_part_of_their_name(tmp_path):
-    one, two = scored(tmp_path), scored(tmp_path, seed=1)
-    assert repeat.find([one.folder.name, one.folder.name[-8:]], tmp_path) == {one.folder.name: one}
-    with pytest.raises(ValueError, match="no run 'nobody'; committed runs:\n  .*seed0.*\n  .*seed1"):
-        repeat.find(["nobody"], tmp_path)
-    with pytest.raises(ValueError, match="2 runs have 'gaap' in their name:\n  .*seed0.*\n  .*seed1"):
-        repeat.find([one.folder.name, "gaap"], tmp_path)
-    assert two.is_done()
-
-
 def test_a_configuration_that_means_something_else_today_is_refused(tmp_path):
     run = scored(tmp_path)
     moved = run.folder.rename(run.folder.with_name(run.folder.name[:-8] + "00000000"))

@@ -5,7 +5,7 @@ import pytest
 from made_runs import finish
 
 from gaaplib import runs
-from gaaplib.paper import audit, tables
+from gaaplib.paper import audit, plan, tables, wording
 from gaaplib.paper.plan import Plan
 
 PRINTED = audit.read("paper_tables_1_2_3")
@@ -56,15 +56,15 @@ def test_a_row_a_planned_run_with_what_is_there(tmp_path):
     assert none.low == none.high == 0.0 < none.chance and none.at_chance
     leave(ilids, tmp_path, right=0.1)
     assert closed.value.isna().tolist() == [True, True, False, False]
-    assert tables.in_words(closed).tolist() == [
+    assert wording.in_words(closed).tolist() == [
         "diverged",
         "not run",
         f"0.500 [{row.low:.3f}, {row.high:.3f}]",
         "0.100 [0.000, 0.250]\u2020",
     ]
     said = "2 of 4 runs have a score; 1 diverged: vgg16 on raid; 1 not above chance: resnet18 on"
-    assert tables.marked(closed.reset_index()) == f"{said} partial_ilids"
-    assert "\u2020" in tables.caption("closed", "mRA", closed)
+    assert wording.marked(closed.reset_index()) == f"{said} partial_ilids"
+    assert "\u2020" in wording.caption("closed", "mRA", closed)
     # Retrieval is scored on Partial-iLIDS itself, and nobody made that run.
     retrieval = tables.scores(planned, "retrieval", "mAP", tmp_path).set_index(["backbone", "dataset"])
     assert retrieval.run_id["resnet18", "partial_ilids"] == partial.run_id
@@ -79,9 +79,9 @@ def test_nothing_there_is_said_and_nothing_is_made_up(tmp_path):
     found = tables.scores(planned, "retrieval", "mAP", tmp_path / "missing")
     assert set(found.status) == {"not run"}
     assert found[["value", "low", "high", "chance"]].isna().all(axis=None)
-    assert "\u2020" not in tables.caption("retrieval", "mAP", found)
-    assert "AP of the step convention, on drawn (synthetic) images" in tables.caption("retrieval", "mAP", found)
-    assert tables.marked(found).startswith("0 of 12 runs have a score; 0 diverged; 0 not")
+    assert "\u2020" not in wording.caption("retrieval", "mAP", found)
+    assert "AP of the step convention, on drawn (synthetic) images" in wording.caption("retrieval", "mAP", found)
+    assert wording.marked(found).startswith("0 of 12 runs have a score; 0 diverged; 0 not")
     beside = tables.beside_paper(found, PRINTED, "III")
     assert len(beside) == 8
     assert beside.loc[("vgg16", "raid", "avg"), "paper, 1-fold"] == "0.743"
@@ -89,9 +89,9 @@ def test_nothing_there_is_said_and_nothing_is_made_up(tmp_path):
     assert set(beside["synthetic, mean over runs"]) == {"0 of 1 runs"}
     gained = tables.gains(planned, "attention", "class", "none", "closed", "mRA", tmp_path / "missing")
     assert set(gained.verdict) == {"not run"}
-    assert tables.tally(gained, "x") == "x: nothing to compare yet; 4 without both scores (not run)"
-    assert tables.tally(gained[:0], "x") == "x: nothing to compare yet"
-    words = tables.absent(planned, tmp_path / "missing")
+    assert wording.tally(gained, "x") == "x: nothing to compare yet; 4 without both scores (not run)"
+    assert wording.tally(gained[:0], "x") == "x: nothing to compare yet"
+    words = plan.absent(planned, tmp_path / "missing")
     assert words.startswith("18 of 18 runs are not there") and "and 13 more" in words
 
 
@@ -125,15 +125,15 @@ def test_photographs_are_not_called_synthetic(tmp_path):
     plan = Plan("smoke", data=str(tmp_path), backbones=("resnet18",), datasets=("raid",), precision="float32")
     found = tables.scores(plan.matrix(), "closed", "mRA", tmp_path)
     assert "ours, fold 0" in tables.beside_paper(found, PRINTED, "II")
-    assert "on photographs;" in tables.caption("closed", "mRA", found)
+    assert "on photographs;" in wording.caption("closed", "mRA", found)
     # Photographs that only lie in its layout are not those of the data set.
     first, second, _ = plan.matrix()
     leave(first, tmp_path)
-    assert "on photographs;" in tables.caption("closed", "mRA", tables.scores([first], "closed", "mRA", tmp_path))
+    assert "on photographs;" in wording.caption("closed", "mRA", tables.scores([first], "closed", "mRA", tmp_path))
     data = {"fingerprint": "f", "undecodable": 0, "as_published": False}
     finish(leave(second, tmp_path), data=data, closed={"chance": CHANCE, "num_images": 40})
     found = tables.scores(plan.matrix(), "closed", "mRA", tmp_path)
-    said = tables.caption("closed", "mRA", found).replace("\n  ", " ")
+    said = wording.caption("closed", "mRA", found).replace("\n  ", " ")
     assert "on photographs (not those that were published as raid);" in said
 
 
@@ -151,12 +151,12 @@ def test_gains_are_paired(tmp_path, ours, theirs, verdict):
         assert found.difference.tolist() == [pytest.approx(ours - theirs)]
         assert found.verdict.tolist() == [verdict]
         assert (found.run_id.item(), found.against.item()) == (with_block.run_id, without.run_id)
-        assert f"{verdict} in 1" in tables.tally(found, "attention")
-        assert f"({ours - theirs:+.3f})" in tables.tally(found, "attention")
+        assert f"{verdict} in 1" in wording.tally(found, "attention")
+        assert f"({ours - theirs:+.3f})" in wording.tally(found, "attention")
     pooled = tables.gains(plan.matrix(), "pooling", "avg", "max", "closed", "CMC(1)", tmp_path)
     assert pooled.verdict.tolist() == ["diverged"]
     assert math.isnan(pooled.difference.item())
-    assert tables.tally(pooled, "average") == "average: nothing to compare yet; 1 without both scores (diverged)"
+    assert wording.tally(pooled, "average") == "average: nothing to compare yet; 1 without both scores (diverged)"
 
 
 def test_a_backbone_brings_its_learning_rate_along(tmp_path):
@@ -223,9 +223,9 @@ def test_only_what_is_missing_is_trained(tmp_path, monkeypatch):
     leave(planned[0], tmp_path)
     made = []
     monkeypatch.setattr(tables.experiment, "run", lambda config, outputs: made.append(leave(config, outputs)))
-    assert tables.complete(planned, outputs=tmp_path).startswith("2 of 3 runs are not there")
+    assert plan.complete(planned, outputs=tmp_path).startswith("2 of 3 runs are not there")
     assert made == []
-    assert tables.complete(planned, train=True, outputs=tmp_path) == "All 3 runs are there."
+    assert plan.complete(planned, train=True, outputs=tmp_path) == "All 3 runs are there."
     assert [run.folder.name for run in made] == [config.run_id for config in planned[1:]]
 
 

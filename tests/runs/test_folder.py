@@ -1,9 +1,8 @@
 import json
 
 import numpy as np
-import pandas as pd
 import pytest
-from made_runs import finish, write_run
+from made_runs import finish, write_model, write_run
 
 from gaaplib import runs
 from gaaplib.config import RunConfig
@@ -42,65 +41,22 @@ def test_numbers_that_are_missing_are_null_in_strict_json(tmp_path):
     assert retrieval == {"mAP": None, "cmc1": 0.5, "num_queries": 3}
 
 
-def test_the_table_has_a_row_a_finished_run(tmp_path):
-    assert runs.table(tmp_path).empty
-    write_run(tmp_path, [0.5, 0.7], backbone="resnet18")
-    write_run(tmp_path, [0.5, 0.7], backbone="resnet34", data="somewhere")
-    runs.begin(RunConfig("smoke", backbone="resnet50"), tmp_path)
-    table = runs.table(tmp_path)
-    assert sorted(table.backbone) == ["resnet18", "resnet34"]
-    assert sorted(table.data) == ["market1501", "synthetic-market1501"]
-    assert table.retrieval_mAP.tolist() == [0.5, 0.5]
-    assert table.closed_mRA.isna().all()
-    assert tuple(table.columns) == runs.COLUMNS
+def test_a_run_is_found_by_its_folder_its_name_or_a_part_of_it(tmp_path):
+    one, two = write_model(tmp_path, method="histogram"), write_model(tmp_path)
+    for name in (str(two.folder), two.folder.name, two.folder.name[-8:], two.folder.name[-8:-4]):
+        assert runs.find(name, tmp_path).folder.name == two.folder.name
+    assert [run.folder.name for run in runs.finished(tmp_path, with_model=True)] == [two.folder.name]
+    for name, words in (("synthetic", "'synthetic' fits 2 runs"), ("resnet999", "no run 'resnet999'")):
+        with pytest.raises(ValueError, match=words) as caught:
+            runs.find(name, tmp_path)
+        assert one.folder.name in str(caught.value) and two.folder.name in str(caught.value)
 
 
-def test_compare_has_chance_first_and_intervals(tmp_path):
-    run = write_run(tmp_path, [0.2, 0.4, 0.6, 0.8], first_hit=[1, 2, 1, 9], pid=[1, 2, 3, 4])
-    table = runs.compare({"ours": run})
-    assert table.index.tolist() == ["chance", "ours"]
-    assert table.loc["chance", "mAP"] == "0.100"
-    assert table.loc["ours", "mAP"].startswith("0.500 [")
-    assert table.loc["ours", "CMC(1)"].startswith("0.500 [")
-    assert table.loc["ours", "CMC(5)"].startswith("0.750 [")
-    assert runs.cmc(run, 3).tolist() == [0.5, 0.75, 0.75]
-
-
-def test_the_closed_protocol_has_intervals_over_identities(tmp_path):
-    run = write_run(tmp_path, [0.5, 0.7])
-    with pytest.raises(ValueError, match="has no closed protocol"):
-        runs.compare_closed({"ours": run})
-    # One identity is always right, with three images; one is never, with one.
-    np.savez(run.folder / "per_image.npz", rank=[1, 1, 1, 4], pid=[5, 5, 5, 9], row=range(4))
-    chance = {"mRA": 0.5, "mAP": 0.75, "cmc1": 0.5, "cmc5": 1.0}
-    finish(run, closed={"chance": chance})
-    table = runs.compare_closed({"ours": run})
-    assert table.loc["chance", "mRA"] == "0.500"
-    assert table.loc["ours", "mRA"].startswith("0.500 [")
-    assert table.loc["ours", "CMC(1)"].startswith("0.750 [")
-    assert table.loc["ours", "mAP"].startswith("0.812 [")
-
-
-def test_queries_without_a_match_are_left_out(tmp_path):
-    run = write_run(tmp_path, [0.2, np.nan, 0.6], first_hit=[1, np.nan, 4], pid=[1, 2, 3], valid=[True, False, True])
-    assert runs.compare({"ours": run}).loc["ours", "mAP"].startswith("0.400 [")
-    assert runs.cmc(run, 1).tolist() == [0.5]
-
-
-def test_a_difference_is_paired(tmp_path):
-    base = np.linspace(0.1, 0.8, 12)
-    one = write_run(tmp_path, base + 0.05, seed=1)
-    two = write_run(tmp_path, base, seed=2)
-    ahead = runs.difference(one, two)
-    assert ahead.estimate == pytest.approx(0.05)
-    assert ahead.low == pytest.approx(0.05) == ahead.high
-    with pytest.raises(ValueError, match="same queries"):
-        runs.difference(one, write_run(tmp_path, base[:-2], seed=3))
-
-
-def test_a_diverged_run_is_not_compared(tmp_path):
-    run = runs.begin(RunConfig("smoke"), tmp_path)
-    finish(run, status="diverged")
-    assert pd.isna(runs.table(tmp_path).retrieval_mAP[0])
-    with pytest.raises(ValueError, match="ours .* diverged"):
-        runs.compare({"ours": run})
+def test_a_run_without_a_model_that_says_something_is_refused(tmp_path):
+    run = write_run(tmp_path, [0.25, 0.75])
+    with pytest.raises(FileNotFoundError, match="no model.keras .committed reference runs.*gaap run 02_train"):
+        runs.find(run.folder.name, tmp_path, with_model=True)
+    (run.folder / "model.keras").touch()
+    finish(run, status="diverged", reason="loss is nan in epoch 1", retrieval=None)
+    with pytest.raises(ValueError, match="diverged .loss is nan in epoch 1"):
+        runs.find(run.folder.name, tmp_path, with_model=True)

@@ -4,22 +4,13 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
+from tiny_training import LABELS, Tiny, images
 
 from gaaplib.config import RunConfig
 from gaaplib.methods import METHODS
-from gaaplib.methods.method import Method, Round
-from gaaplib.network.losses import CrossEntropy
+from gaaplib.methods.method import Round
 from gaaplib.training import fit
-from gaaplib.training.fit import Checkpoint, PlateauSchedule
-
-LABELS = np.repeat(np.arange(4), 6)
-# Identities by colour, so that a few steps are enough to see that something is learnt.
-COLOURS = np.array([(220, 30, 30), (30, 220, 30), (30, 30, 220), (220, 220, 30)])
-
-
-def images():
-    noise = np.random.default_rng(0).integers(-30, 30, (len(LABELS), 64, 32, 3))
-    return np.clip(COLOURS[LABELS][:, None, None, :] + noise, 0, 255).astype(np.uint8)
+from gaaplib.training.fit import PlateauSchedule
 
 
 def make(**changes):
@@ -135,100 +126,6 @@ def test_an_improvement_delays_the_end():
     assert len(run_schedule(losses)) > 17
 
 
-class Tiny(Method):
-    """A normalisation, whose moving statistics count, and a classifier."""
-
-    def __init__(self, config, num_classes):
-        super().__init__(config, num_classes)
-        pixels = keras.Input((config.height, config.width, 3), name="images")
-        small = keras.layers.AveragePooling2D(16)(keras.layers.Rescaling(1 / 255)(pixels))
-        features = keras.layers.BatchNormalization(momentum=0.5)(keras.layers.Flatten()(small))
-        logits = keras.layers.Dense(num_classes, name="logits")(features)
-        self.training_model = keras.Model({"images": pixels}, {"logits": logits})
-        self.model = keras.Model(pixels, {"logits": logits})
-        self.losses = {"logits": (CrossEntropy(0.0), 1.0)}
-
-
-class TinyInRounds(Tiny):
-    """The second round is on what the network says after the first, as clustering is."""
-
-    def rounds(self, labels, embed):
-        yield Round(labels, 2)
-        yield Round(embed()["logits"].argmax(axis=1), 2)
-
-
-class Flat(PlateauSchedule):
-    """Sees the same loss in each epoch: a decrease in the third and fifth, the end in the sixth."""
-
-    def __init__(self):
-        super().__init__(patience=1, stop_patience=2, decreases_before_stop=1)
-
-    def on_epoch_end(self, epoch, logs=None):
-        super().on_epoch_end(epoch, {"loss": 1.0})
-
-
-def tiny(path=None, kind=Tiny, key="k", **changes):
-    """A method freshly made and trained, and its history, without the seconds."""
-    config = RunConfig("smoke", sampler="shuffled", batch_size=8, epochs=8, learning_rate=1e-2, **changes)
-    keras.utils.set_random_seed(1)
-    method = kind(config, 4)
-    rows = np.arange(len(LABELS))
-    train, validation = (rows[::2], LABELS[::2]), (rows[1::2], LABELS[1::2])
-    checkpoint = None if path is None else Checkpoint(path, {"key": key})
-    history = fit.fit(method, images(), train, validation, checkpoint=checkpoint)
-    assert history.seconds.is_monotonic_increasing
-    return method, history.drop(columns="seconds")
-
-
-def assert_same(one, other):
-    (method, history), (expected, expected_history) = one, other
-    assert history.equals(expected_history)
-    one, other = method.training_model, expected.training_model
-    for variable, wanted in zip(
-        [*one.variables, *one.optimizer.variables], [*other.variables, *other.optimizer.variables], strict=True
-    ):
-        assert np.array_equal(variable, wanted), variable.path
-
-
-@pytest.fixture
-def interrupted(monkeypatch):
-    """Train until an epoch, counted from 0, begins."""
-
-    def train(epoch, *arguments, **keywords):
-        def stop(self, number, logs=None):
-            if number == epoch:
-                raise KeyboardInterrupt
-            begin(self, number, logs)
-
-        begin = fit._Recorder.on_epoch_begin
-        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-            patch.setattr(fit._Recorder, "on_epoch_begin", stop)
-            tiny(*arguments, **keywords)
-
-    return train
-
-
-@pytest.mark.parametrize("schedule", ["plateau", "cosine"])
-def test_an_interrupted_training_ends_like_a_whole_one(tmp_path, monkeypatch, interrupted, schedule):
-    monkeypatch.setattr(fit, "PlateauSchedule", Flat)
-    whole = tiny(schedule=schedule)
-    assert len(whole[1]) == (6 if schedule == "plateau" else 8)
-    path = tmp_path / "kept" / "last.zip"
-    for epoch in (2, 4):
-        interrupted(epoch, path, schedule=schedule)
-    assert_same(tiny(path, schedule=schedule), whole)
-    # Where it came to its end, no epoch is added, not even one that the schedule would have left out.
-    assert_same(tiny(path, schedule=schedule), whole)
-    assert [file.name for file in path.parent.iterdir()] == ["last.zip"]
-
-
-def test_a_later_round_is_taken_up_at_the_end_of_the_first(tmp_path, interrupted):
-    path = tmp_path / "last.zip"
-    whole = tiny(kind=TinyInRounds)
-    interrupted(3, path, kind=TinyInRounds)
-    assert_same(tiny(path, kind=TinyInRounds), whole)
-
-
 def test_each_epoch_trains_on_its_own_batches(monkeypatch):
     """On every backend: all of an epoch's, in order, and none of another's."""
 
@@ -252,29 +149,6 @@ def test_each_epoch_trains_on_its_own_batches(monkeypatch):
         batches.start(epoch)
         wanted += [batches[index][0]["images"] for index in range(len(batches))]
     assert np.array_equal(seen, wanted)
-
-
-def test_a_damaged_checkpoint_is_left_with_a_warning(tmp_path):
-    path = tmp_path / "last.zip"
-    method, _ = tiny(path)
-    whole = path.read_bytes()
-    for place in np.random.default_rng(0).integers(len(whole), size=12):
-        path.write_bytes(whole[:place] + bytes([whole[place] ^ 255]) + whole[place + 1 :])
-        rows, before = [], method.training_model.get_weights()
-        with pytest.warns(UserWarning, match="last.zip is damaged .* anew"):
-            assert not Checkpoint(path, {"key": "k"}).restore(method.training_model, rows)
-        assert not rows
-        assert all(map(np.array_equal, before, method.training_model.get_weights()))
-    path.write_bytes(whole[:-100])
-    with pytest.warns(UserWarning, match="damaged"):
-        assert_same(tiny(path), tiny())
-
-
-def test_the_checkpoint_of_another_training_is_left_with_a_warning(tmp_path, interrupted):
-    path = tmp_path / "last.zip"
-    interrupted(1, path, key="another")
-    with pytest.warns(UserWarning, match="by a training with other key: .* anew"):
-        assert_same(tiny(path), tiny())
 
 
 @pytest.mark.parametrize("cut", range(1, 17))

@@ -6,7 +6,7 @@ import estimates
 import pandas as pd
 import pytest
 
-from gaaplib import experiment
+from gaaplib import runs
 from gaaplib.config import RunConfig
 from gaaplib.datasets import market1501
 from gaaplib.datasets.splits import protocol_split
@@ -30,7 +30,7 @@ def test_seconds_are_steps_and_images():
 @pytest.mark.parametrize("dataset", ["market1501", "raid", "partial_ilids", "ilids"])
 def test_a_twins_images_are_about_those_that_are_drawn(dataset, outputs):
     config = RunConfig("smoke", dataset=dataset)
-    found = experiment.load_data(config).table.role.value_counts()
+    found = runs.load_data(config).table.role.value_counts()
     expected = estimates.images(dataset, config.data, None, config.scale)
     assert sum(expected.values()) == pytest.approx(found.sum(), rel=0.02)
     # Queries and gallery are told apart by the cameras alone.

@@ -13,7 +13,7 @@ from made_runs import finish, write_run
 
 from gaaplib import runs
 from gaaplib.config import RunConfig
-from gaaplib.paper import audit, tables
+from gaaplib.paper import audit, wording
 
 PROJECT = Path(__file__).parents[2]
 sys.path.insert(0, str(PROJECT / "workflow" / "report"))
@@ -183,7 +183,7 @@ def test_a_run_is_named_with_scores_and_origin(pages):
 def test_a_score_whose_interval_contains_chance_is_marked(tmp_path):
     high, low = write_run(tmp_path, [0.9, 0.9, 0.9]), write_run(tmp_path, [0.1, 0.1, 0.1], seed=4)
     assert contents.scores(high)["retrieval mAP"] == "0.900 [0.900, 0.900]"
-    assert contents.scores(low)["retrieval mAP"].endswith(tables.CHANCE)
+    assert contents.scores(low)["retrieval mAP"].endswith(wording.CHANCE)
 
 
 def test_an_older_run_without_digest_is_shown(tmp_path):

@@ -8,7 +8,7 @@ import nbformat
 import pandas as pd
 
 from gaaplib import runs
-from gaaplib.paper import audit, claims, tables
+from gaaplib.paper import audit, claims, wording
 
 RUN_ID = re.compile(r"[\w.+-]+_fold\d_seed\d+_[0-9a-f]{8}")
 
@@ -154,7 +154,7 @@ def _score(run, metrics, protocol, title):
     if not (run.folder / ("per_query.npz" if protocol == "retrieval" else "per_image.npz")).is_file():
         return f"{scored[key]:.3f}"
     found = runs.interval(run, protocol, title)
-    return f"{found}{tables.CHANCE if tables.is_at_chance(found, scored['chance'][key]) else ''}"
+    return f"{found}{wording.CHANCE if wording.is_at_chance(found, scored['chance'][key]) else ''}"
 
 
 def provenance(run):

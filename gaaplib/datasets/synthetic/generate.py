@@ -17,7 +17,6 @@ but Partial-iLIDS and i-LIDS: they have the same persons before the same cameras
 """
 
 import json
-import os
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from math import pi
@@ -36,9 +35,9 @@ from gaaplib.datasets.synthetic.layouts import (
     STRANGERS,
     Item,
     mask_file,
-    write_whole,
 )
 from gaaplib.datasets.synthetic.pedestrians import JOINTS, Drawing, Look, Stance, make_look, paint
+from gaaplib.project import write_whole, written_whole
 
 VERSION = 2  # of the drawing and of the layout: a change of either makes other bytes
 # The first number of a generator's key says what it draws, so that no two purposes share one.
@@ -230,12 +229,10 @@ def write(root: str | Path, spec: SyntheticSpec, seed: int = 0, progress: bool =
     joints_of_items = layout.store(root, items, lambda item: draw(spec, seed, *item[1:]))
     bar = tqdm(items, desc=f"drawing {spec.dataset}", unit="image", disable=not progress)
     columns = [f"{joint}_{part}" for joint in JOINTS for part in ("x", "y", "visible")]
-    temporary = root / "keypoints.csv.part"
-    with temporary.open("w", newline="\n") as file:
+    with written_whole(root / "keypoints.csv") as part, part.open("w", newline="\n") as file:
         file.write(",".join(["path", *columns]) + "\n")
         # Strict, so that what is stored with the last image is stored.
         file.writelines(f"{item.path},{joints}\n" for item, joints in zip(bar, joints_of_items, strict=True))
-    os.replace(temporary, root / "keypoints.csv")
     if layout.finish is not None:
         layout.finish(root, items)
     write_whole(root / "synthetic.json", json.dumps(marker | {"counts": spec.counts}, indent=1).encode())

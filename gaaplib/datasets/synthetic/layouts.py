@@ -6,7 +6,6 @@ images show is the matter of :mod:`gaaplib.datasets.synthetic`.
 
 import io
 import itertools
-import os
 import posixpath
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +17,7 @@ from PIL import Image, PngImagePlugin
 from scipy.io import savemat
 
 from gaaplib.datasets.synthetic.pedestrians import Drawing
+from gaaplib.project import write_whole, written_whole
 
 JPEG_QUALITY = 90
 STRANGERS, PASSERS_BY = 10_000, 11_000
@@ -74,13 +74,6 @@ def mask_file(root: Path, path: str) -> Path:
     return (root / "masks" / path).with_suffix(".png")
 
 
-def write_whole(file: Path, content: bytes) -> None:
-    """Write a file so that it is there whole or not at all."""
-    temporary = file.with_name(file.name + ".part")
-    temporary.write_bytes(content)
-    os.replace(temporary, file)
-
-
 def store_files(root: Path, items: list[Item], draw: Callable[[Item], Drawing]) -> Iterator[str]:
     """Store each image in a file of its own and its mask in another; those that are there are kept."""
     for folder in sorted({posixpath.dirname(item.path) for item in items}):
@@ -96,40 +89,37 @@ def store_files(root: Path, items: list[Item], draw: Callable[[Item], Drawing]) 
         joints = _joints_text(drawing)
         info = PngImagePlugin.PngInfo()
         info.add_text("keypoints", joints)
-        write_whole(of_mask, _encoded(drawing.mask, "PNG", pnginfo=info))
-        if file.suffix == ".png":
-            write_whole(file, _encoded(drawing.image, "PNG"))
-        else:
-            write_whole(file, _encoded(drawing.image, "JPEG", quality=JPEG_QUALITY))
+        write_whole(of_mask, _encoded(drawing.mask, "PNG", pnginfo=info), sync=False)
+        options = {} if file.suffix == ".png" else {"quality": JPEG_QUALITY}
+        write_whole(file, _encoded(drawing.image, "JPEG" if options else "PNG", **options), sync=False)
         yield joints
 
 
 def store_raid(root: Path, items: list[Item], draw: Callable[[Item], Drawing]) -> Iterator[str]:
     """Store all images in RAiD's one file, which appears when the last one is drawn."""
-    temporary = root / f"{RAID_FILE}.part"
     (height, width), images = RAID_SIZE, len(items)
-    # MATLAB's format v7.3: HDF5 behind a header of 512 bytes, with the axes reversed.
-    with h5py.File(temporary, "w", userblock_size=512) as file:
-        struct = file.create_group("dataset")
-        struct.attrs["MATLAB_class"] = np.bytes_("struct")
-        pixels = _matlab_field(struct, "images", "uint8", (images, 3, width, height), np.uint8)
-        chunks = {"chunks": (min(32, images), width, height), "compression": "gzip"}
-        masks = _matlab_field(struct, "masks", "logical", (images, width, height), np.uint8, **chunks)
-        masks.attrs["MATLAB_int_decode"] = np.int32(1)
-        for number, item in enumerate(items):
-            drawing = draw(item)
-            pixels[number], masks[number] = drawing.image.T, drawing.mask.T
-            yield _joints_text(drawing)
-        numbers = {
-            "cam": [item.camid for item in items],
-            "personID": [item.pid for item in items],
-            "personSubsetImageIndex": [item.index + 1 for item in items],
-        }
-        for name, values in numbers.items():
-            _matlab_field(struct, name, "double", (1, images), np.float64)[:] = values
-    with temporary.open("r+b") as file:
-        file.write(b"MATLAB 7.3 MAT-file, synthetic".ljust(116) + bytes(8) + b"\x00\x02IM")
-    os.replace(temporary, root / RAID_FILE)
+    with written_whole(root / RAID_FILE) as temporary:
+        # MATLAB's format v7.3: HDF5 behind a header of 512 bytes, with the axes reversed.
+        with h5py.File(temporary, "w", userblock_size=512) as file:
+            struct = file.create_group("dataset")
+            struct.attrs["MATLAB_class"] = np.bytes_("struct")
+            pixels = _matlab_field(struct, "images", "uint8", (images, 3, width, height), np.uint8)
+            chunks = {"chunks": (min(32, images), width, height), "compression": "gzip"}
+            masks = _matlab_field(struct, "masks", "logical", (images, width, height), np.uint8, **chunks)
+            masks.attrs["MATLAB_int_decode"] = np.int32(1)
+            for number, item in enumerate(items):
+                drawing = draw(item)
+                pixels[number], masks[number] = drawing.image.T, drawing.mask.T
+                yield _joints_text(drawing)
+            numbers = {
+                "cam": [item.camid for item in items],
+                "personID": [item.pid for item in items],
+                "personSubsetImageIndex": [item.index + 1 for item in items],
+            }
+            for name, values in numbers.items():
+                _matlab_field(struct, name, "double", (1, images), np.float64)[:] = values
+        with temporary.open("r+b") as file:
+            file.write(b"MATLAB 7.3 MAT-file, synthetic".ljust(116) + bytes(8) + b"\x00\x02IM")
 
 
 def _matlab_field(struct, name: str, matlab_class: str, shape: tuple, dtype, **options) -> h5py.Dataset:

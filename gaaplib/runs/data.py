@@ -1,0 +1,109 @@
+"""The images of a configuration: found or drawn, decoded, split into roles."""
+
+import warnings
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from gaaplib.config import SYNTHETIC
+from gaaplib.datasets import DATASETS, duplicates, published, splits, synthetic
+from gaaplib.datasets.images import ImageStore, open_store
+from gaaplib.datasets.records import beside_expected
+from gaaplib.project import locked, outputs_folder
+
+FOLDS = 5
+
+
+@dataclass(frozen=True)
+class Data:
+    """The images of a configuration and their roles.
+
+    Attributes:
+        root: folder with the files.
+        store: the decoded images.
+        table: the store's records with their ``role`` (train, val, test, query, gallery) and, for the roles of the
+            closed protocol, their ``label`` (from 0, in the order of the identities; -1 elsewhere).
+        as_published: whether the images were not drawn and their counts are those of the published data set.
+        copies: queries that are the same file, byte for byte, as a gallery image of their identity; see
+            :func:`gaaplib.datasets.duplicates.same_bytes`.
+    """
+
+    root: Path
+    store: ImageStore
+    table: pd.DataFrame
+    as_published: bool
+    copies: pd.DataFrame
+
+    def part(self, role):
+        """The rows of the table with this role."""
+        return self.table[self.table.role == role]
+
+    @property
+    def num_classes(self):
+        """Identities to train on; 0 where there is no training set."""
+        return int(self.table.label.max()) + 1
+
+
+def load_data(config, *, outputs=None, progress=False):
+    """The images of a configuration, decoded and split: :class:`Data`.
+
+    Raises:
+        FileNotFoundError, ValueError: the folder is not what the data set's parser expects; it says what is.
+    """
+    cache = Path(outputs or outputs_folder()) / "cache"
+    dataset = DATASETS[config.dataset]
+    if config.data == SYNTHETIC:
+        root = _draw(config, cache, progress)
+        found = dataset.read(root, expected=None)
+    else:
+        root = Path(config.data).expanduser()
+        found = dataset.read(root, **({"variant": config.variant} if config.variant else {}))
+    # Images within one file, as RAiD's, are read by the data set's own module.
+    read_members = partial(dataset.images, root) if hasattr(dataset, "images") else None
+    folder = root.parent if root.is_file() else root
+    size = (config.height, config.width)
+    store = open_store(folder, found, *size, cache, read_members=read_members, progress=progress)
+    table = splits.protocol_split(store.records, fold=config.fold, folds=FOLDS, seed=config.seed)
+    copies = duplicates.same_bytes(folder, table)
+    _warn_of_copies(copies, folder)
+    return Data(folder, store, _with_labels(table), _is_as_published(config, root, found), copies)
+
+
+def _draw(config, cache, progress):
+    """The folder of the data set's synthetic twin."""
+    if config.dataset not in synthetic.SPECS:
+        twins = ", ".join(synthetic.SPECS)
+        raise ValueError(f"no images are drawn for dataset={config.dataset!r}, only for {twins}: give data=FOLDER")
+    name = f"{SYNTHETIC}-{config.dataset}-{config.scale:g}-v{synthetic.VERSION}"
+    # Two runs that begin at once would draw into one folder.
+    with locked(cache / f"{name}.lock", f"drawing {name}"):
+        return synthetic.write(cache / name, synthetic.spec_for(config.dataset, config.scale), progress=progress)
+
+
+def _is_as_published(config, root, found):
+    expected = published(config.dataset, root, config.variant)
+    if config.data == SYNTHETIC or expected is None:
+        return False
+    both = beside_expected(found, expected)
+    return both["found"].equals(both["expected"])
+
+
+def _warn_of_copies(copies, folder):
+    if len(copies):
+        queries, (query, gallery, pid) = copies["query"].nunique(), copies.iloc[0]
+        warnings.warn(
+            f"{queries} queries in {folder} are copies, byte for byte, of gallery images of their identity, first "
+            f"{query} of {gallery} (pid {pid}): they are found whatever a network learnt; remove one of each two",
+            stacklevel=3,
+        )
+
+
+def _with_labels(table):
+    """Identities of the training roles, numbered from 0 in their order."""
+    trained = table.role.isin(["train", "val", "test"])
+    identities = np.unique(table.pid[trained])
+    labels = np.where(trained, np.searchsorted(identities, table.pid), -1)
+    return table.assign(label=labels)

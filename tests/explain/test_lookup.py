@@ -1,0 +1,168 @@
+"""Looking images up with a run's model; the run is a smoke run on synthetic images."""
+
+import shutil
+
+import keras
+import numpy as np
+import pytest
+from made_images import write_photos
+from made_runs import write_run
+
+from gaaplib import runs
+from gaaplib.explain import heatmaps, lookup
+
+
+def distance(one, other):
+    """Cosine distance of two embeddings, slowly."""
+    return 1 - float(np.dot(one, other)) / float(np.linalg.norm(one) * np.linalg.norm(other))
+
+
+# The index
+
+
+def test_the_nearest_are_those_with_the_smallest_distances(index):
+    query = index.queries.embeddings[3]
+    slow = np.array([distance(query, other) for other in index.gallery.embeddings])
+    found = index.rank(3, top=7)
+    assert np.allclose(found.distances, np.sort(slow)[:7], atol=1e-5)
+    assert np.allclose(slow[found.places], found.distances, atol=1e-5)
+
+
+def test_states_are_match_wrong_or_junk(index):
+    place = 3
+    found = index.rank(place, top=len(index.gallery.rows))
+    for where, state in zip(found.places, found.states, strict=True):
+        same = index.gallery.pids[where] == index.queries.pids[place]
+        own_camera = index.gallery.camids[where] == index.queries.camids[place]
+        assert state == ("wrong" if not same else "junk" if own_camera else "match")
+    assert set(found.states) == {"match", "wrong", "junk"}
+
+
+def test_an_image_of_nobody_known_has_the_same_neighbours_and_no_states(index):
+    found = index.rank(index.queries.pixels(3), top=5)
+    assert np.allclose(found.distances, index.rank(3, top=5).distances, atol=1e-5)
+    assert found.states == [None] * 5
+
+
+def test_queries_are_offered_from_the_best_to_the_worst(index, run):
+    assert list(index.ap[index.order]) == sorted(run.per_query["ap"], reverse=True)
+
+
+def test_images_that_are_not_those_of_the_run_are_refused(run, cache, tmp_path):
+    other = runs.Run(tmp_path / run.folder.name)
+    shutil.copytree(run.folder, other.folder)
+    scores = run.per_query
+    np.savez(other.folder / "per_query.npz", **{**scores, "pid": scores["pid"][::-1]})
+    with pytest.raises(ValueError, match="scored on other images.*repeat the run"):
+        lookup.Index.of_run(other, outputs=cache)
+
+
+# The same person?
+
+
+@pytest.mark.parametrize("far", [0.001, 0.05, 0.5])
+def test_the_threshold_keeps_the_rate_of_false_acceptance(index, far):
+    decision = index.same_person(index.queries.pixels(0), index.gallery.pixels(5), far)
+    impostors = [
+        distance(query, other)
+        for query, pid in zip(index.queries.embeddings, index.queries.pids, strict=True)
+        for other, other_pid in zip(index.gallery.embeddings, index.gallery.pids, strict=True)
+        if pid != other_pid
+    ]
+    assert decision.num_impostor == len(impostors)
+    assert np.mean(np.array(impostors) <= decision.point.threshold - 1e-6) <= far
+    assert decision.distance == pytest.approx(
+        distance(index.queries.embeddings[0], index.gallery.embeddings[5]), abs=1e-4
+    )
+    assert decision.same == (decision.distance <= decision.point.threshold)
+
+
+def test_an_image_is_the_same_as_itself_and_the_sentence_says_what_it_rests_on(index):
+    decision = index.same_person(index.queries.pixels(0), index.queries.pixels(0), far=0.1)
+    assert decision.same
+    words = str(decision)
+    assert words.startswith("The same person? Yes: their distance of ")
+    assert f"{decision.num_impostor:,} pairs of different people" in words
+    farther = decision._replace(distance=decision.point.threshold + 0.01)
+    assert str(farther).startswith("The same person? No")
+
+
+def test_photographs_give_no_threshold(album):
+    with pytest.raises(ValueError, match="Index.of_run"):
+        album.same_person(album.queries.pixels(0), album.queries.pixels(1))
+
+
+# Photographs
+
+
+def test_photographs_of_persons_have_states_and_leave_the_query_out(album):
+    assert album.queries.names == ["anna/1.jpg", "anna/2.png", "ben/1.jpg", "ben/2.jpg", "cleo/1.jpg"]
+    assert album.queries.pixels(0).shape == (64, 32, 3)
+    found = album.rank(0)
+    assert sorted(found.places) == [1, 2, 3, 4]
+    assert dict(zip(found.places, found.states, strict=True)) == {1: "match", 2: "wrong", 3: "wrong", 4: "wrong"}
+    assert not album.is_synthetic
+
+
+@pytest.mark.parametrize("names", [("a.jpg", "b.jpg"), ("a.jpg", "trip/b.jpg"), ("2025/may/a.jpg", "2026/b.jpg")])
+def test_other_folders_have_images_of_persons_unknown(tmp_path, names):
+    records = lookup.photographs(write_photos(tmp_path, names))
+    assert records.path.tolist() == sorted(names)
+    assert (records.pid == 0).all()
+
+
+def test_a_folder_says_what_is_wrong_with_it(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no photographs in .*nowhere"):
+        lookup.photographs(tmp_path / "nowhere")
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(FileNotFoundError, match="has no images .found there: notes.txt"):
+        lookup.photographs(tmp_path)
+    (tmp_path / "records.csv").write_text("path,person\n")
+    with pytest.raises(ValueError, match="no column pid"):
+        lookup.photographs(tmp_path)
+
+
+def test_a_link_out_of_the_folder_is_not_followed(tmp_path):
+    write_photos(tmp_path / "private", ("secret.jpg",))
+    folder = write_photos(tmp_path / "album", ("a.jpg",))
+    (folder / "b.jpg").symlink_to(tmp_path / "private" / "secret.jpg")
+    with pytest.raises(ValueError, match="symbolic link to .*outside of"):
+        lookup.photographs(folder)
+
+
+def test_a_model_that_would_run_code_is_not_loaded(tmp_path, photos):
+    run = write_run(tmp_path, [0.25, 0.75])
+    images = keras.Input((64, 32, 3), dtype="uint8")
+    harmful = keras.layers.Lambda(lambda x: keras.ops.cast(x[:, 0, 0], "float32"))(images)
+    keras.Model(images, {"embedding": harmful}).save(run.folder / "model.keras")
+    with pytest.raises(ValueError, match="(?i)lambda"):
+        lookup.Index.of_folder(run, photos, outputs=tmp_path)
+
+
+# Figures
+
+
+def test_the_sheet_shows_what_the_ranking_says(index):
+    found = index.rank(3, top=4)
+    figure = lookup.ranking_sheet(index, 3, "gradcam_match", layer="stage3", top=4)
+    titles = [axis.get_title() for axis in figure.axes[1:5]]
+    assert [title.split("\n")[1] for title in titles] == [f"{value:.3f}" for value in found.distances]
+    assert "stage3 of the backbone" in figure.get_suptitle() and "synthetic" in figure.get_suptitle()
+    images = np.stack([index.queries.pixels(3), *index.gallery.pixels(found.places)])
+    others = images[[1, 0, 0, 0, 0]]
+    maps = heatmaps.heatmap(index.model, images, "gradcam_match", others=others, layer="stage3")
+    for axis, heat in zip(figure.axes[5:10], maps, strict=True):
+        assert np.allclose(axis.images[1].get_array(), heat, atol=1e-5)
+
+
+def test_a_sheet_without_maps_has_images_only(album):
+    figure = lookup.ranking_sheet(album, 0)
+    assert len(figure.axes) == 5 and figure.get_suptitle() == ""
+
+
+def test_two_images_are_shown_with_what_makes_them_similar(index):
+    figure = lookup.pair_sheet(index, index.queries.pixels(0), index.gallery.pixels(1))
+    assert [axis.get_title() for axis in figure.axes[:3]] == ["image", "received", "gradcam_match"]
+
+
+# The widgets
