@@ -1,23 +1,24 @@
-"""What a run is: one frozen dataclass, and the profiles that fill it."""
+"""What a run is: one frozen dataclass, and the profiles that fill it.
 
+Importing this module does not import Keras, so that a wrong setting is refused at once.
+"""
+
+import ast
 import dataclasses
+import difflib
 import hashlib
+import importlib.util
 import json
+import shutil
+import sys
 import types
 import typing
 from dataclasses import dataclass
+from pathlib import Path
 
-from gaaplib.attention import ATTENTION
-from gaaplib.datasets import DATASETS
-from gaaplib.methods import METHODS
-from gaaplib.network import devices
-from gaaplib.network.backbones import BACKBONES
-from gaaplib.pooling import POOLING, Pooling
-from gaaplib.training.batches import SAMPLERS
+from gaaplib.datasets import DATASETS, trained_on
 
 SYNTHETIC = "synthetic"
-# Partial-iLIDS has two images an identity and no training set; the field trains on Market-1501.
-NO_TRAINING_SET = {"partial_ilids": "market1501"}
 
 # The paper: 1e-4 for ResNet-50, "higher" for the shallower ones; READING.md decides on these.
 LEARNING_RATES = {"resnet34": 2e-4, "resnet18": 5e-4}
@@ -43,14 +44,18 @@ SCALES = {
     },
 }
 
+# Settings whose values are the keys of a dict at the foot of a module.
+REGISTRIES = {
+    "dataset": ("gaaplib.datasets", "DATASETS"),
+    "method": ("gaaplib.methods", "METHODS"),
+    "backbone": ("gaaplib.network.backbones", "BACKBONES"),
+    "attention": ("gaaplib.attention", "ATTENTION"),
+    "pooling": ("gaaplib.pooling", "POOLING"),
+    "sampler": ("gaaplib.training.batches", "SAMPLERS"),
+}
+
 CHOICES = {
-    "dataset": DATASETS,
-    "method": METHODS,
-    "backbone": BACKBONES,
-    "attention": ATTENTION,
-    "pooling": POOLING,
-    "pool_over": Pooling.POOL_OVER,
-    "sampler": SAMPLERS,
+    "pool_over": ("positions", "class"),
     "neck": ("none", "bnneck"),
     "schedule": ("plateau", "cosine", "constant"),
     "distance": ("cosine", "euclidean"),
@@ -151,12 +156,11 @@ class RunConfig:
     ap: str = "step"
 
     def __init__(self, profile="demo", **changes):
-        if profile not in PROFILES:
-            raise ValueError(f"profile={profile!r} is not known; known: {', '.join(PROFILES)}")
+        check_known("profile", profile, PROFILES)
         kinds = typing.get_type_hints(type(self))
-        unknown = sorted(set(changes) - set(kinds))
-        if unknown:
-            raise ValueError(f"unknown parameter {', '.join(unknown)}; known: {', '.join(kinds)}")
+        for name in changes:
+            if name not in kinds:
+                raise ValueError(f"unknown parameter {name!r}{did_you_mean(name, kinds)}; known: {', '.join(kinds)}")
         defaults = {field.name: field.default for field in dataclasses.fields(self)}
         given = {name: value for name, value in changes.items() if value is not None}
         values = {**defaults, **PROFILES[profile], **given, "profile": profile}
@@ -169,9 +173,9 @@ class RunConfig:
 
     def _left_open(self):
         """What follows from other values where nothing was given."""
-        source = self.train_dataset or NO_TRAINING_SET.get(self.dataset)
+        source = self.train_dataset or trained_on(self.dataset)
         found = {
-            "precision": devices.precision(),
+            "precision": self.precision or _suitable_precision(),
             "learning_rate": LEARNING_RATES.get(self.backbone, LEARNING_RATE),
             "scale": SCALES.get(self.profile, {}).get(self.dataset, 1.0),
             "train_dataset": source,
@@ -190,18 +194,16 @@ class RunConfig:
                 f"dataset={self.dataset!r} is scored by a model trained on {self.train_dataset!r}: give train_data, "
                 f"the folder of your copy of it, or {SYNTHETIC!r} to train on drawn images"
             )
-        if self.train_dataset in NO_TRAINING_SET:
+        if trained_on(self.train_dataset):
             raise ValueError(f"train_dataset={self.train_dataset!r} has no training set; give another data set")
         if (self.train_dataset, self.train_data) == (self.dataset, self.data):
             raise ValueError(f"train_dataset={self.train_dataset!r} is the data set itself: leave it out")
 
     def _check(self):
-        for name, known in CHOICES.items():
-            if getattr(self, name) not in known:
-                options = ", ".join(map(str, known))
-                raise ValueError(f"{name}={getattr(self, name)!r} is not known; known: {options}")
-        if self.train_dataset is not None and self.train_dataset not in DATASETS:
-            raise ValueError(f"train_dataset={self.train_dataset!r} is not known; known: {', '.join(DATASETS)}")
+        for name in [*REGISTRIES, *CHOICES]:
+            check_known(name, getattr(self, name), choices(name))
+        if self.train_dataset is not None:
+            check_known("train_dataset", self.train_dataset, choices("dataset"))
         variants = getattr(DATASETS[self.dataset], "VARIANTS", ())
         if self.variant is not None and self.variant not in variants:
             known = ", ".join(variants) or "none for this data set"
@@ -272,10 +274,60 @@ class RunConfig:
 
     @property
     def run_id(self):
-        """Name of the run's folder: what people look for first, then a hash of the whole configuration."""
-        digest = hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()
+        """Name of the run's folder: what people look for first, then a hash of the values that are not the defaults.
+
+        So a new field, whose default changes nothing, renames no run.
+        """
+        defaults = {field.name: field.default for field in dataclasses.fields(self)}
+        changed = {name: value for name, value in self.to_dict().items() if value != defaults[name]}
+        digest = hashlib.sha256(json.dumps(changed, sort_keys=True).encode()).hexdigest()
         parts = (self.data_name, self.backbone, self.attention, self.pooling, self.method)
         return f"{'_'.join(parts)}_fold{self.fold}_seed{self.seed}_{digest[:8]}"
+
+
+def choices(name):
+    """The known values of a setting, a tuple, as they are listed in the registry's module.
+
+    A module that is not imported yet is read and not imported, as most of them bring Keras along.
+    """
+    if name not in REGISTRIES:
+        return CHOICES[name]
+    module, registry = REGISTRIES[name]
+    if module in sys.modules:
+        return tuple(getattr(sys.modules[module], registry))
+    source = Path(importlib.util.find_spec(module).origin).read_text(encoding="utf-8")
+    (found,) = (
+        node.value
+        for node in ast.parse(source).body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == registry
+    )
+    return tuple(key.value for key in found.keys)
+
+
+def check_known(name, value, known):
+    """Refuse a value that is not among the known ones, naming them and the one that was probably meant.
+
+    Raises:
+        ValueError: it is not.
+    """
+    if value not in known:
+        options = ", ".join(map(str, known))
+        raise ValueError(f"{name}={value!r} is not known{did_you_mean(value, known)}; known: {options}")
+
+
+def did_you_mean(word, known):
+    """``" (did you mean X?)"`` where a known word is close to this one, else nothing."""
+    near = difflib.get_close_matches(str(word), [str(other) for other in known], n=1, cutoff=0.7)
+    return f" (did you mean {near[0]}?)" if near else ""
+
+
+def _suitable_precision():
+    """What suits this machine's devices. Keras is asked only where there may be more than a processor."""
+    if shutil.which("nvidia-smi") is None and not any(Path("/dev").glob("accel*")):
+        return "float32"
+    from gaaplib.network import devices
+
+    return devices.precision()
 
 
 def checked_value(name, value, kind):

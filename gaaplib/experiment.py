@@ -1,18 +1,20 @@
 """One run from configuration to run folder: draw or read the data, train, embed, evaluate both protocols."""
 
 import time
+import warnings
 from pathlib import Path
 
 import keras
 import numpy as np
 import pandas as pd
 
-from gaaplib import metrics, runs, sources
+from gaaplib import metrics, runs
+from gaaplib.datasets.records import known_cameras
 from gaaplib.methods import METHODS
 from gaaplib.network import devices, layers
 from gaaplib.project import locked, outputs_folder
 from gaaplib.runs.data import load_data
-from gaaplib.runs.provenance import origin
+from gaaplib.runs.provenance import RESULTS, is_current, origin
 from gaaplib.training import fit
 from gaaplib.training.checkpoint import Checkpoint
 
@@ -20,8 +22,8 @@ from gaaplib.training.checkpoint import Checkpoint
 def run(config, *, outputs=None, rerun=False, verbose=0):
     """Train, embed and evaluate what ``config`` describes, and leave a complete run folder.
 
-    A run that is there already is answered as it is; but a method that learns nothing, which takes seconds, is run
-    again where the code has changed since. One that was interrupted, by whatever, goes on after the last
+    A run that is there already is answered as it is, unless it is out of date (``gaaplib.runs.provenance.RESULTS``):
+    then it is made again. One that was interrupted, by whatever, goes on after the last
     whole epoch of its training and ends with the same weights, bit for bit, as if nothing had happened; on another
     processor, as far as its arithmetic is the same. One that fails leaves no ``metrics.json``; one whose loss or
     whose embeddings leave the numbers that can be scored leaves one that says ``"diverged"``, why, and no scores.
@@ -52,9 +54,14 @@ def run(config, *, outputs=None, rerun=False, verbose=0):
 
 
 def _is_there(existing, config):
+    """Whether a finished run answers for this configuration; of one that is out of date, a warning says so."""
     if not existing.is_done():
         return False
-    return METHODS[config.method].learns or sources.is_todays(existing.metrics["provenance"].get("code"))
+    if is_current(existing.metrics):
+        return True
+    numbers = f"results number {existing.metrics['provenance'].get('results')}, today's is {RESULTS}"
+    warnings.warn(f"{config.run_id} is out of date ({numbers}): it is made again", stacklevel=3)
+    return False
 
 
 def _run(config, outputs, rerun, verbose):
@@ -156,7 +163,7 @@ def _key(config, data):
     return {
         "configuration": config.to_dict(),
         "images": data.store.fingerprint,
-        "code": sources.digest(),
+        "results": RESULTS,
         "backend": [came_from["backend"], layers.fast()],
         "versions": came_from["versions"],
     }
@@ -220,12 +227,8 @@ def _retrieval(method, data, outputs):
     """The method's retrieval scores, and what chance would give."""
     query, gallery = data.part("query"), data.part("gallery")
     protocol = {"query_pids": query.pid.to_numpy(), "gallery_pids": gallery.pid.to_numpy()}
-    # Without known cameras nothing is left out; a placeholder camera would make every match junk.
-    if (query.camid >= 0).all() and (gallery.camid >= 0).all():
-        protocol |= {
-            "query_camids": query.camid.to_numpy(),
-            "gallery_camids": gallery.camid.to_numpy(),
-        }
+    query_camids, gallery_camids = known_cameras(query.camid, gallery.camid)
+    protocol |= {"query_camids": query_camids, "gallery_camids": gallery_camids}
     protocol["ap"] = method.config.ap
     scores = method.retrieval_scores(outputs["query"], outputs["gallery"], **protocol)
     return scores, metrics.expected_by_chance(**protocol)

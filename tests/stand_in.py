@@ -11,6 +11,8 @@ import sys
 import time
 from pathlib import Path
 
+from gaaplib.runs.provenance import RESULTS
+
 
 def main():
     """Write the notebook, and the run that it would have made."""
@@ -33,7 +35,7 @@ def main():
     if happens("FAILS"):
         sys.exit(1)
     if output.stem == "notebook":
-        provenance = {"code": (outputs / "cache" / "code").read_text(), "seconds": {"training": 1.0}}
+        provenance = {"results": RESULTS, "seconds": {"training": 1.0}}
         metrics = output.with_name("metrics.json")
         metrics.with_suffix(".part").write_text(json.dumps({"status": "done", "provenance": provenance}))
         os.replace(metrics.with_suffix(".part"), metrics)

@@ -1,10 +1,18 @@
 import dataclasses
+import importlib
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
-from gaaplib.config import CHOICES, PROFILES, RANGES, SCALES, RunConfig
+from gaaplib import runs
+from gaaplib.attention import ATTENTION
+from gaaplib.config import CHOICES, PROFILES, RANGES, REGISTRIES, SCALES, RunConfig, choices
 from gaaplib.datasets import synthetic
+from gaaplib.network import devices
+from gaaplib.pooling import Pooling
 
 
 def test_the_defaults_are_the_demo_profile():
@@ -18,12 +26,12 @@ def test_every_profile_is_valid_and_survives_json(profile):
     assert RunConfig(**json.loads(json.dumps(config.to_dict()))) == config
 
 
-@pytest.mark.parametrize("name", CHOICES)
+@pytest.mark.parametrize("name", [*REGISTRIES, *CHOICES])
 def test_an_unknown_choice_lists_the_known_ones(name):
     wrong = 3 if isinstance(getattr(RunConfig(), name), int) else "nonsense"
     with pytest.raises(ValueError, match=f"{name}=.*known: ") as caught:
         RunConfig(**{name: wrong})
-    assert all(str(known) in str(caught.value) for known in CHOICES[name])
+    assert all(str(known) in str(caught.value) for known in choices(name))
 
 
 @pytest.mark.parametrize("name", RANGES)
@@ -35,7 +43,7 @@ def test_a_value_out_of_range_is_named(name):
 
 
 def test_every_number_has_a_range_and_every_word_a_choice():
-    checked = {*CHOICES, *RANGES, "profile"}
+    checked = {*REGISTRIES, *CHOICES, *RANGES, "profile"}
     free = {"data", "train_data", "weights", "attention_at", "key_dim", "value_dim"}
     of_the_data_sets = {"train_dataset", "variant"}
     assert {field.name for field in dataclasses.fields(RunConfig)} - checked == free | of_the_data_sets
@@ -63,7 +71,7 @@ def test_a_whole_number_serves_as_a_float():
 
 
 def test_an_unknown_parameter_lists_the_known_ones():
-    with pytest.raises(ValueError, match=r"bakbone; known: profile, .*backbone"):
+    with pytest.raises(ValueError, match=r"'bakbone' .did you mean backbone..; known: profile, .*backbone"):
         RunConfig("demo", bakbone="resnet50")
     with pytest.raises(ValueError, match="profile='quick' is not known; known: smoke, demo"):
         RunConfig("quick")
@@ -109,7 +117,7 @@ def test_the_paper_profile_is_the_papers_protocol():
     }
     assert {name: getattr(config, name) for name in expected} == expected
     assert min(config.shift_x, config.shift_y, config.zoom, config.crop) > 0
-    rates = {name: RunConfig("paper", backbone=name).learning_rate for name in CHOICES["backbone"]}
+    rates = {name: RunConfig("paper", backbone=name).learning_rate for name in choices("backbone")}
     assert rates["resnet18"] == 5e-4
     assert rates["resnet34"] == 2e-4
     assert rates["vgg16"] == rates["vgg19"] == 1e-4
@@ -139,7 +147,7 @@ def test_a_notebook_gives_its_parameters_and_nothing_else():
     }
     config = RunConfig.from_notebook(namespace)
     assert (config.profile, config.seed) == ("smoke", 4)
-    with pytest.raises(ValueError, match="unknown parameter sed; known: "):
+    with pytest.raises(ValueError, match="unknown parameter 'sed' .did you mean seed..; known: "):
         RunConfig.from_notebook({**namespace, "sed": 4})
     with pytest.raises(TypeError, match="seed='4'"):
         RunConfig.from_notebook({**namespace, "seed": "4"})
@@ -195,3 +203,48 @@ def test_sources_that_do_not_fit_are_refused(changes, message):
 
 def test_a_variant_is_named_in_the_results():
     assert RunConfig(data="there", variant="500k").data_name == "market1501-500k"
+
+
+def with_a_new_field():
+    """``RunConfig`` as it will be one day, with one more setting whose default changes nothing."""
+    namespace = {"__annotations__": {"sharpness": float}, "sharpness": 0.0, "__init__": RunConfig.__init__}
+    return dataclasses.dataclass(frozen=True, init=False)(type("RunConfig", (RunConfig,), namespace))
+
+
+def test_a_new_field_renames_no_committed_run():
+    later = with_a_new_field()
+    found = runs.finished(Path(__file__).parents[1] / "outputs" / "reference")
+    assert len(found) > 200
+    for run in found:
+        settings = run.metrics["config"]
+        assert RunConfig(**settings).run_id == run.folder.name
+        assert later(**settings).run_id == run.folder.name
+    assert later(sharpness=0.5).run_id != later().run_id == RunConfig().run_id
+
+
+def test_names_read_from_the_source_are_those_of_the_registries():
+    for name, (module, registry) in REGISTRIES.items():
+        found = tuple(getattr(importlib.import_module(module), registry))
+        source = f"import sys; from gaaplib.config import choices; print(*choices({name!r})); "
+        source += "assert not {'keras', 'tensorflow'} & set(sys.modules)"
+        said = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=True).stdout
+        assert tuple(said.split()) == found == choices(name)
+    assert CHOICES["pool_over"] == Pooling.POOL_OVER
+
+
+def test_an_entry_that_a_user_adds_is_known(monkeypatch):
+    monkeypatch.setitem(ATTENTION, "mine", ATTENTION["self"])
+    assert RunConfig(attention="mine").attention == "mine"
+
+
+@pytest.mark.parametrize(
+    ("changes", "meant"),
+    [({"backbone": "resnet8"}, "resnet18"), ({"attention": "clas"}, "class"), ({"bakcbone": "vgg16"}, "backbone")],
+)
+def test_a_misspelt_name_or_value_is_answered_with_the_near_one(changes, meant):
+    with pytest.raises(ValueError, match=f"did you mean {meant}"):
+        RunConfig(**changes)
+
+
+def test_the_precision_that_is_chosen_without_keras_is_that_of_the_devices():
+    assert RunConfig().precision == devices.precision()

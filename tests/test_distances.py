@@ -57,7 +57,8 @@ def test_equal_embeddings_in_any_parts(metric, block, chunk, monkeypatch):
     expected = evaluate_embeddings(query, gallery, *labels, metric=metric).first_hit
     assert (expected % 3 == 0).all()
     monkeypatch.setattr(distances, "BLOCK_BYTES", block)
-    monkeypatch.setattr(metrics, "CHUNK_ELEMENTS", chunk)
+    for module in (distances, metrics):
+        monkeypatch.setattr(module, "CHUNK_ELEMENTS", chunk)
     np.testing.assert_array_equal(evaluate_embeddings(query, gallery, *labels, metric=metric).first_hit, expected)
     # With any numbers the ranking is still that of the matrix.
     query, gallery = query * rng.random(64, np.float32), gallery * rng.random(64, np.float32)

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from made_images import OTHERS, market_folder, real, save_colour, smoke
 
-from gaaplib import experiment, runs, sources
+from gaaplib import experiment, runs
 from gaaplib.config import RunConfig
 from gaaplib.explain import lookup
+from gaaplib.runs.provenance import RESULTS
 
 PKU = Path(__file__).parents[2] / "shared" / "real" / "pku-sample"
 
@@ -64,11 +65,11 @@ def test_a_run_that_another_process_finished_meanwhile_is_not_repeated(tmp_path,
     def while_another_works(path, doing):
         folder = path.parent / smoke().run_id
         folder.mkdir(parents=True)
-        (folder / "metrics.json").write_text("{}")
+        (folder / "metrics.json").write_text(json.dumps({"provenance": {"results": RESULTS}}))
         yield
 
     monkeypatch.setattr(experiment, "locked", while_another_works)
-    assert experiment.run(smoke(), outputs=tmp_path).metrics == {}
+    assert experiment.run(smoke(), outputs=tmp_path).metrics == {"provenance": {"results": RESULTS}}
 
 
 def test_the_same_seed_gives_the_same_weights_and_metrics(finished, cache):
@@ -89,14 +90,17 @@ def test_the_histogram_has_no_closed_protocol_and_no_history(cache):
     assert run.metrics["partnered_share"] is None
 
 
-def test_a_histogram_by_other_code_is_made_again_and_a_trained_run_is_not(finished, cache, monkeypatch):
-    histogram = experiment.run(smoke().baseline(), outputs=cache)
-    monkeypatch.setattr(sources, "digest", lambda: "another")
-    for config, repeated in ((smoke(), False), (smoke().baseline(), True)):
-        run = experiment.run(config, outputs=cache)
-        assert (run.metrics["provenance"]["code"] == "another") == repeated
-    monkeypatch.undo()
-    assert experiment.run(smoke().baseline(), outputs=cache).metrics["retrieval"] == histogram.metrics["retrieval"]
+@pytest.mark.parametrize("method", ["gaap", "histogram"])
+def test_a_run_that_is_out_of_date_is_made_again(cache, method):
+    config = smoke(seed=7, method=method)
+    first = experiment.run(config, outputs=cache)
+    metrics = first.metrics
+    metrics["provenance"]["results"] = RESULTS - 1
+    (first.folder / "metrics.json").write_text(json.dumps(metrics))
+    with pytest.warns(UserWarning, match=f"out of date .results number {RESULTS - 1}, today's is {RESULTS}"):
+        again = experiment.run(config, outputs=cache)
+    assert again.metrics["provenance"]["results"] == RESULTS
+    assert again.metrics["retrieval"] == metrics["retrieval"]
 
 
 def test_a_run_that_diverges_says_so_and_has_no_scores(cache):
@@ -114,7 +118,7 @@ def test_a_run_that_fails_leaves_no_metrics(cache, monkeypatch):
     def fail(*arguments, **keywords):
         raise MemoryError("no room")
 
-    monkeypatch.setattr(experiment.training, "embed", fail)
+    monkeypatch.setattr(experiment.fit, "embed", fail)
     with pytest.raises(MemoryError):
         experiment.run(smoke(seed=7), outputs=cache)
     folder = runs.Run(cache / "runs" / smoke(seed=7).run_id)
@@ -123,7 +127,7 @@ def test_a_run_that_fails_leaves_no_metrics(cache, monkeypatch):
     assert folder.checkpoint.exists()
     monkeypatch.undo()
     # The training had come to its end: nothing of it is done again.
-    monkeypatch.setattr(experiment.training.Checkpoint, "on_epoch_end", fail)
+    monkeypatch.setattr(experiment.Checkpoint, "on_epoch_end", fail)
     assert experiment.run(smoke(seed=7), outputs=cache).is_done()
     assert not folder.checkpoint.parent.exists()
 

@@ -250,7 +250,8 @@ def test_embeddings_score_as_their_distances_in_any_chunks(metric, monkeypatch):
     options = {"ap": "trapezoid", "max_rank": 7}
     expected = evaluate_distances(pairwise_distances(query, gallery, metric), *labels, **options)
     monkeypatch.setattr(distances, "BLOCK_BYTES", 7 * 40 * 8)
-    monkeypatch.setattr(metrics, "CHUNK_ELEMENTS", 130)
+    for module in (distances, metrics):
+        monkeypatch.setattr(module, "CHUNK_ELEMENTS", 130)
     scores = evaluate_embeddings(query, gallery, *labels, metric=metric, **options)
     np.testing.assert_array_equal(scores.ap, expected.ap)
     np.testing.assert_array_equal(scores.cmc, expected.cmc)
@@ -259,7 +260,8 @@ def test_embeddings_score_as_their_distances_in_any_chunks(metric, monkeypatch):
 
 def test_embeddings_need_memory_for_a_chunk_only(monkeypatch):
     monkeypatch.setattr(distances, "BLOCK_BYTES", 80_000)
-    monkeypatch.setattr(metrics, "CHUNK_ELEMENTS", 10_000)
+    for module in (distances, metrics):
+        monkeypatch.setattr(module, "CHUNK_ELEMENTS", 10_000)
     rng = np.random.default_rng(5)
     query, gallery = rng.normal(size=(2000, 4)), rng.normal(size=(1000, 4))
     tracemalloc.start()

@@ -109,7 +109,7 @@ def step_times(configs, outputs=None, progress=False):
 
 def _machine():
     origin = provenance.origin()
-    names = ("processor", "cores", "devices", "backend", "code")
+    names = ("processor", "cores", "devices", "backend", "results")
     return " | ".join(str(origin[name]) for name in names)
 
 

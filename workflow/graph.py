@@ -141,11 +141,12 @@ def of_tables(settings, outputs):
     """``{notebook: parameters}``: those that read runs get all data sets, the others look at one."""
     import papermill
 
+    from gaaplib.datasets import trained_on
     from gaaplib.paper import plan
 
     usual = {"backbones": plan.BACKBONES, "datasets": plan.DATA_SETS}
     lists = {name: ",".join(getattr(settings, name)) for name in usual if getattr(settings, name) != usual[name]}
-    first = settings.config(next((name for name in settings.datasets if name != "partial_ilids"), "market1501"))
+    first = settings.config(next((name for name in settings.datasets if not trained_on(name)), "market1501"))
     one = {"profile": settings.profile, "dataset": first.dataset, "data": first.data, **lists}
     every = {"profile": settings.profile, "data": settings.data, "runs_folder": str(outputs)}
     every |= {"precision": settings.precision, **lists}
@@ -197,11 +198,11 @@ def failures(runs, notebooks, outputs):
 
 
 def is_there(outputs, run_id):
-    """Whether a run is finished, by today's code: one whose source failed is still that of other code."""
-    from gaaplib import sources
+    """Whether a run is finished and up to date; one whose source failed is still out of date."""
+    from gaaplib.runs.provenance import is_current
 
     file = outputs / "runs" / run_id / "metrics.json"
-    return file.exists() and sources.is_todays(json.loads(file.read_text())["provenance"].get("code"))
+    return file.exists() and is_current(json.loads(file.read_text()))
 
 
 def reason(notebook):
@@ -211,7 +212,7 @@ def reason(notebook):
         after = "; the run itself is done: without its metrics.json it is made again" if done else ""
         return f"{found[0]['ename']}: {found[0]['evalue']}{after}"
     if done:
-        return "other code made it, and the run that it takes its model from failed"
+        return "it is out of date, and the run that it takes its model from failed"
     return (
         "interrupted: its notebook has no traceback" if notebook.exists() else "it never began: see the messages above"
     )

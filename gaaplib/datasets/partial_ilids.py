@@ -33,6 +33,12 @@ or two lists in such a folder, of lines such as Probe/001.jpg:
     Gallery.txt
 """
 
+TRAINED_ON = "market1501"
+"""It has no training set; the field trains on this data set."""
+
+CLOSED_ON = "ilids"
+"""It has two images an identity, too few for the closed protocol: the paper's counts are those of this data set."""
+
 HOMES = ("partialilids", "partial_ilids", "partial-ilids")
 """Names of the data set's folder, in lower case."""
 

@@ -196,3 +196,13 @@ def _check_dtypes(records: pd.DataFrame) -> None:
             row = int(np.flatnonzero(not_strings)[0])
             value = records[column].iloc[row]
             raise ValueError(f"row {row} has {value!r} in column {column}: it must be a string")
+
+
+def known_cameras(*camids):
+    """Cameras of several tables, as arrays, if all of them are known; else None for each.
+
+    Without all cameras no image can be left out as the query's own: a placeholder would make every match junk.
+    """
+    arrays = tuple(np.asarray(values) for values in camids)
+    known = all((values != UNKNOWN_CAMERA).all() for values in arrays)
+    return arrays if known else (None,) * len(arrays)

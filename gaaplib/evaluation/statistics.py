@@ -18,6 +18,9 @@ from itertools import product
 import numpy as np
 from scipy.special import stdtrit
 
+GAIN, LOSS, UNCLEAR = "gain", "loss", "no clear difference"
+"""What the interval of a difference says: it lies above 0, below 0, or reaches it."""
+
 CHUNK_ELEMENTS = 2**22
 """Drawn group indices held at once: some 100 MB, however many resamples."""
 
@@ -30,6 +33,11 @@ class Interval:
     low: float
     high: float
     confidence: float
+
+    @property
+    def verdict(self) -> str:
+        """``GAIN``, ``LOSS`` or ``UNCLEAR``, where this is the interval of a difference."""
+        return _verdict(self.low, self.high)
 
     def __str__(self) -> str:
         return f"{self.estimate:.3f} [{self.low:.3f}, {self.high:.3f}]"
@@ -72,6 +80,11 @@ class Spread:
     low: float
     high: float
     confidence: float
+
+    @property
+    def verdict(self) -> str:
+        """``GAIN``, ``LOSS`` or ``UNCLEAR``, where these are differences; of one run ``UNCLEAR``."""
+        return _verdict(self.low, self.high)
 
     def __str__(self) -> str:
         if self.n == 1:
@@ -187,6 +200,10 @@ def mean_and_spread(values, *, confidence=0.95) -> Spread:
     sd = values.std(ddof=1)
     margin = stdtrit(n - 1, (1 + confidence) / 2) * sd / np.sqrt(n)
     return Spread(float(mean), float(sd), n, float(mean - margin), float(mean + margin), confidence)
+
+
+def _verdict(low, high) -> str:
+    return GAIN if low > 0 else LOSS if high < 0 else UNCLEAR
 
 
 def _differences(a, b) -> np.ndarray:

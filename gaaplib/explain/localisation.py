@@ -1,14 +1,14 @@
-"""Does a map find the person? Measures of heat maps against true masks, opponents of the maps, and what may be said.
+"""Does a map find the person? Measures of heat maps against true masks, baselines of the maps, and what may be said.
 
-A map is (height, width), not negative, and sums to one. The measures take it at the image's resolution; opponents and
+A map is (height, width), not negative, and sums to one. The measures take it at the image's resolution; baselines and
 the maps of :mod:`gaaplib.explain.heatmaps` are grids of h x w cells, which are to be brought there by one and the same
 interpolation, or one of them gains by that alone. A pedestrian's box has its person in the middle, where any blob
-scores well: a measure says something only beside that of the opponents.
+scores well: a measure says something only beside that of the baselines.
 
 Sources: J. Zhang et al., "Top-down Neural Attention by Excitation Backprop", IJCV 2018 (pointing game); V. Petsiuk et
 al., "RISE: Randomized Input Sampling for Explanation of Black-box Models", BMVC 2018 (deletion and insertion); T. Judd
 et al., "Learning to Predict Where Humans Look", ICCV 2009, and "A Benchmark of Computational Models of Saliency to
-Predict Human Fixations", 2012 (the centre as an opponent, a Gaussian stretched to the image's aspect).
+Predict Human Fixations", 2012 (the centre as an baseline, a Gaussian stretched to the image's aspect).
 """
 
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from scipy.ndimage import gaussian_filter
 from scipy.special import ndtr
 
 from gaaplib.evaluation import statistics
-from gaaplib.evaluation.statistics import Interval
+from gaaplib.evaluation.statistics import GAIN, LOSS, UNCLEAR, Interval
 
 TIE = 1e-6
 """Values of a map that differ by less, as a share of its maximum, are equal: interpolation rounds."""
@@ -27,7 +27,7 @@ TIE = 1e-6
 TOTAL = 1e-3
 """How far from one the sum of a map may be."""
 
-OPPONENTS = ("uniform", "centre prior", "mean mask", "untrained")
+BASELINES = ("uniform", "centre prior", "mean mask", "untrained")
 """Names of what a map is compared with, for tables and figures."""
 
 
@@ -109,7 +109,7 @@ def centre_prior(n, h, w, *, spread=0.25):
 
 
 def mean_mask(n, h, w, masks):
-    """n maps (n, h, w) of where persons are in other images: the strongest opponent that has not seen the image.
+    """n maps (n, h, w) of where persons are in other images: the strongest baseline that has not seen the image.
 
     Args:
         masks: bool (m, height, width), of the training images; with the tested ones among them it is no prior.
@@ -210,18 +210,18 @@ def table(measured, groups=None, *, confidence=0.95):
 
 @dataclass(frozen=True)
 class Verdict:
-    """How a map does beside an opponent on one measure; printed, it is a sentence.
+    """How a map does beside an baseline on one measure; printed, it is a sentence.
 
     Attributes:
-        kind, opponent, measure: names.
-        difference: of the means, kind minus opponent, on the same images.
+        kind, baseline, measure: names.
+        difference: of the means, kind minus baseline, on the same images.
         p_value: of the two-sided sign-flip test.
-        verdict: ``"better than"``, ``"worse than"`` or ``"not told apart from"``.
+        verdict: ``GAIN``, ``LOSS`` or ``UNCLEAR``; where lower is better, a gain is a lower mean.
         sample: what was resampled, in words.
     """
 
     kind: str
-    opponent: str
+    baseline: str
     measure: str
     difference: Interval
     p_value: float
@@ -229,43 +229,43 @@ class Verdict:
     sample: str
 
     def __str__(self):
-        found = f"{self.kind}: {self.verdict} {self.opponent} in {self.measure}"
+        found = f"{self.kind} against {self.baseline}, {self.measure}: {self.verdict}"
         low, high, share = self.difference.low, self.difference.high, self.difference.confidence
         interval = f"{self.difference.estimate:+.3f} [{low:+.3f}, {high:+.3f}] ({100 * share:g} %)"
         return f"{found}; difference {interval}, p = {self.p_value:.2g}, {self.sample}"
 
 
-def versus(measured, kind, measure, groups=None, *, opponent="centre prior", lower_is_better=False, confidence=0.95):
-    """Whether a map does better than an opponent, image by image.
+def versus(measured, kind, measure, groups=None, *, baseline="centre prior", lower_is_better=False, confidence=0.95):
+    """Whether a map does better than an baseline, image by image.
 
-    They are told apart where the paired bootstrap interval leaves out 0 and the sign-flip test's p-value is below
-    1 - ``confidence``. With fewer than six groups no p-value is below 0.05, and nothing is told apart. Of many
-    verdicts some are chance: p-values are of one comparison each.
+    The difference is clear where the paired bootstrap interval leaves out 0 and the sign-flip test's p-value is below
+    1 - ``confidence``. With fewer than six groups no p-value is below 0.05, so no difference is clear. Of many verdicts
+    some are chance: each p-value is of one comparison.
 
     Args:
         measured, groups: as for :func:`table`.
-        kind, opponent: keys of ``measured``.
+        kind, baseline: keys of ``measured``.
         measure: a key of both.
         lower_is_better: as of the area under the deletion curve.
         confidence: of the interval.
 
     Raises:
-        ValueError: an unknown kind, opponent or measure; see also
+        ValueError: an unknown kind, baseline or measure; see also
             :func:`gaaplib.evaluation.statistics.paired_difference`.
     """
-    for name in (kind, opponent):
+    for name in (kind, baseline):
         if measure not in measured.get(name, ()):
             known = "; ".join(f"{key}: {', '.join(values)}" for key, values in measured.items())
             raise ValueError(f"there is no {measure!r} of {name!r}; there are: {known}")
-    pair = measured[kind][measure], measured[opponent][measure]
+    pair = measured[kind][measure], measured[baseline][measure]
     difference = statistics.paired_difference(*pair, groups, confidence=confidence)
     test = statistics.sign_flip_test(*pair, groups)
-    verdict = "not told apart from"
-    if test.p_value < 1 - confidence and (difference.low > 0 or difference.high < 0):
-        verdict = "worse than" if (difference.estimate > 0) == lower_is_better else "better than"
+    verdict = UNCLEAR
+    if test.p_value < 1 - confidence and difference.verdict != UNCLEAR:
+        verdict = LOSS if (difference.verdict == GAIN) == lower_is_better else GAIN
     images = f"{len(pair[0])} images"
     sample = f"{images} resampled" if groups is None else f"{test.num_groups} identities resampled ({images})"
-    return Verdict(kind, opponent, measure, difference, test.p_value, verdict, sample)
+    return Verdict(kind, baseline, measure, difference, test.p_value, verdict, sample)
 
 
 def _checked(maps, masks):

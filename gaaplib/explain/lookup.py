@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gaaplib import runs
+from gaaplib import metrics, runs
 from gaaplib.datasets import folder as photograph_folder
 from gaaplib.datasets.files import folders_in, found_in, images_in
 from gaaplib.datasets.images import open_store
-from gaaplib.datasets.records import DISTRACTOR, UNKNOWN_CAMERA, make_records
+from gaaplib.datasets.records import DISTRACTOR, UNKNOWN_CAMERA, known_cameras, make_records
 from gaaplib.distances import EmbeddingDistances, pairwise_distances
 from gaaplib.evaluation import verification
 from gaaplib.explain import heatmaps
@@ -170,12 +170,9 @@ class Index:
         place = query if isinstance(query, int | np.integer) else None
         embedding = self.queries.embeddings[place] if place is not None else self._embed(query[None])[0]
         distances = self._distances(embedding[None], self.gallery.embeddings)[0]
-        order = np.argsort(distances, kind="stable")
-        if self.is_folder and place is not None:
-            order = order[order != place]
-        order = order[:top]
-        known = (self.queries.pids[place], self.queries.camids[place]) if place is not None else (DISTRACTOR, None)
-        return Ranking(order, distances[order], self._states(*known, order))
+        itself = np.arange(len(distances)) == place if self.is_folder and place is not None else None
+        order = nearest(distances, top, itself)
+        return Ranking(order, distances[order], self._states(place, order))
 
     def same_person(self, image, other, far=0.01):
         """Whether two images show one person: :class:`Decision`.
@@ -205,9 +202,7 @@ class Index:
     @cached_property
     def _curve(self):
         sides, config = (self.queries, self.gallery), self.run.config
-        camids = [side.camids for side in sides]
-        if any((cameras == UNKNOWN_CAMERA).any() for cameras in camids):
-            camids = [None, None]
+        camids = known_cameras(*(side.camids for side in sides))
         distances = EmbeddingDistances(*(side.embeddings for side in sides), config.distance)
         return verification.evaluate_verification(distances, *(side.pids for side in sides), *camids)
 
@@ -217,12 +212,39 @@ class Index:
     def _distances(self, one, two):
         return pairwise_distances(one, two, metric=self.run.config.distance)
 
-    def _states(self, pid, camid, places):
-        if pid == DISTRACTOR:
-            return [None] * len(places)
-        same = self.gallery.pids[places] == pid
-        junk = same & (self.gallery.camids[places] == camid) & (camid != UNKNOWN_CAMERA)
-        return np.where(junk, "junk", np.where(same, "match", "wrong")).tolist()
+    def _states(self, place, order):
+        if place is None or self.queries.pids[place] == DISTRACTOR:
+            return [None] * len(order)
+        sides = (self.queries.pids[[place]], self.gallery.pids, self.queries.camids[[place]], self.gallery.camids)
+        return states(*sides)[0, order].tolist()
+
+
+def nearest(distances, top, left_out=None):
+    """The gallery images nearest to one query: their places, nearest first, equally near ones in gallery order.
+
+    Args:
+        distances: (num_gallery,).
+        top: how many at most.
+        left_out: booleans (num_gallery,), such as of junk; None: nothing is left out.
+    """
+    order = np.argsort(distances, kind="stable")
+    return (order if left_out is None else order[~left_out[order]])[:top]
+
+
+def states(query_pids, gallery_pids, query_camids, gallery_camids):
+    """What each gallery image is to each query: ``"match"``, ``"wrong"`` or ``"junk"``, (num_queries, num_gallery).
+
+    Args:
+        query_pids, gallery_pids: identities, (num_queries,) and (num_gallery,).
+        query_camids, gallery_camids: cameras, ``UNKNOWN_CAMERA`` where unknown; see
+            :func:`gaaplib.datasets.records.known_cameras`.
+    """
+    identities = metrics.Identities(query_pids, gallery_pids, *known_cameras(query_camids, gallery_camids))
+    found = np.full(identities.shape, "wrong")
+    for query, row in enumerate(found):
+        own, junk = identities.of(query)
+        row[own] = np.where(junk, "junk", "match")
+    return found
 
 
 def photographs(folder):
@@ -305,14 +327,12 @@ def ranked_examples(run, data, *, queries=5, top=10):
     query_rows = table.row.to_numpy()[chosen]
     embedded = [fit.embed(model, images, rows)["embedding"] for rows in (query_rows, gallery.row.to_numpy())]
     distances = pairwise_distances(*embedded, metric=run.config.distance)
+    what = states(*(side[name] for name in ("pid", "camid") for side in (table.iloc[chosen], gallery)))
     examples = []
-    for place, row in zip(chosen, distances, strict=True):
-        query = table.iloc[place]
-        same = gallery.pid.to_numpy() == query.pid
-        junk = same & (gallery.camid.to_numpy() == query.camid) & (query.camid >= 0)
-        nearest = [n for n in np.argsort(row, kind="stable") if not junk[n]][:top]
-        shown = [(images[gallery.row.iloc[n]], bool(same[n])) for n in nearest]
-        examples.append((images[query.row], float(per_query["ap"][place]), shown))
+    for place, row, of_query in zip(chosen, distances, what, strict=True):
+        order = nearest(row, top, of_query == "junk")
+        shown = [(images[gallery.row.iloc[n]], bool(of_query[n] == "match")) for n in order]
+        examples.append((images[table.row.iloc[place]], float(per_query["ap"][place]), shown))
     return examples
 
 

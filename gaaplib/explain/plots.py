@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib import patheffects
 
 from gaaplib.evaluation import statistics
-from gaaplib.explain.localisation import OPPONENTS, auc
+from gaaplib.explain.localisation import BASELINES, auc
 from gaaplib.plots import COLOURS, PALETTE, RIGHT, WRONG, finish_grid, mark_synthetic
 
 MAP_COLOURS = "inferno"
@@ -18,7 +18,7 @@ MAP_COLOURS = "inferno"
 MAP_ALPHA, GREYS = 0.6, (0.3, 1.0)
 # What a gallery image is to the query: its frame, and a sign for whoever cannot tell the colours.
 STATES = {"match": (RIGHT, " ✓"), "wrong": (WRONG, " ✗"), "junk": ("0.6", ""), None: (None, "")}
-OPPONENT_COLOURS = dict(zip(OPPONENTS, ("0.8", "0.55", "0.35", "0.68"), strict=True))
+BASELINE_COLOURS = dict(zip(BASELINES, ("0.8", "0.55", "0.35", "0.68"), strict=True))
 # Inches: the width of a notebook's page, the narrowest panel (for its label) and the widest, what is between, around.
 PAGE, NARROW, WIDE, GAP = 8.6, 0.55, 1.2, 0.05
 LEFT, RIGHT_MARGIN, ABOVE = 0.25, 0.85, 0.55
@@ -132,7 +132,7 @@ def match_sheet(query, gallery, states, distances, *, maps=None, title=None, syn
 
 
 def localisation_bars(table, *, synthetic=False):
-    """Means with their intervals, a panel a measure; opponents are grey, the uniform map's mean is a dashed line.
+    """Means with their intervals, a panel a measure; baselines are grey, the uniform map's mean is a dashed line.
 
     Args:
         table: DataFrame of :func:`gaaplib.explain.localisation.table`.
@@ -180,7 +180,7 @@ def deletion_insertion_curves(curves, groups=None, *, score="match score", synth
             band = [statistics.bootstrap_mean(column, groups, resamples=2000) for column in values.T]
             low, high = [found.low for found in band], [found.high for found in band]
             axis.fill_between(shares, low, high, color=colours[kind], alpha=0.2, lw=0)
-            style = "--" if kind in OPPONENTS else "-"
+            style = "--" if kind in BASELINES else "-"
             label = f"{kind}: {auc(values).mean():.3f}"
             axis.plot(shares, values.mean(axis=0), style, color=colours[kind], lw=2, label=label)
         axis.set_xlabel(f"share of the cells {name}", fontsize=10)
@@ -253,6 +253,6 @@ def _ranks(states, distances):
 
 
 def _colours(kinds):
-    """Opponents in grey tones, the others in colour."""
-    others = [kind for kind in kinds if kind not in OPPONENTS]
-    return OPPONENT_COLOURS | dict(zip(others, [COLOURS["gaap"], *PALETTE[1:]], strict=False))
+    """Baselines in grey tones, the others in colour."""
+    others = [kind for kind in kinds if kind not in BASELINES]
+    return BASELINE_COLOURS | dict(zip(others, [COLOURS["gaap"], *PALETTE[1:]], strict=False))

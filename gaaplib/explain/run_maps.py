@@ -1,4 +1,4 @@
-"""From a finished run to what its maps are worth: queries with true matches and masks, their maps, and the opponents.
+"""From a finished run to what its maps are worth: queries with true matches and masks, their maps, and the baselines.
 
 :mod:`gaaplib.explain.heatmaps` makes a map and :mod:`gaaplib.explain.localisation` judges one; here they get a run's
 images.
@@ -17,7 +17,7 @@ from gaaplib.config import SYNTHETIC
 from gaaplib.datasets import DATASETS, synthetic
 from gaaplib.distances import pairwise_distances
 from gaaplib.experiment import load_data
-from gaaplib.explain import heatmaps, localisation
+from gaaplib.explain import heatmaps, localisation, lookup
 from gaaplib.methods import METHODS
 from gaaplib.training import fit
 
@@ -57,8 +57,7 @@ class Sample:
 
     def nearest(self, place, top):
         """The rows of the store, states and distances of the gallery images nearest to one query, without junk."""
-        order = np.argsort(self.distances[place], kind="stable")
-        order = order[self.states[place][order] != "junk"][:top]
+        order = lookup.nearest(self.distances[place], top, self.states[place] == "junk")
         return self.gallery.row.to_numpy()[order], self.states[place][order], self.distances[place][order]
 
 
@@ -77,9 +76,7 @@ def sample(run, data, count=None):
     chosen = seen[np.linspace(0, len(seen) - 1, min(count or len(seen), len(seen))).round().astype(int)]
     queries = queries.iloc[chosen]
     distances = _distances(run, run.model(), images, queries.row, gallery.row)
-    same, beside = (queries[name].to_numpy()[:, None] == gallery[name].to_numpy() for name in ("pid", "camid"))
-    junk = same & beside & (queries.camid.to_numpy()[:, None] >= 0)
-    states = np.select([junk, same], ["junk", "match"], "wrong")
+    states = lookup.states(*(side[name] for name in ("pid", "camid") for side in (queries, gallery)))
     first = np.where(states == "match", distances, np.inf).argmin(axis=1)
     return Sample(
         table=queries,
@@ -176,10 +173,10 @@ def untrained(config, model):
     return METHODS[config.method](config, model.get_layer("classifier").units).model
 
 
-def opponents(config, model, data, images):
+def baselines(config, model, data, images):
     """What a map has to beat, on the grid of the model's own maps: ``{name: (n, rows, columns)}``.
 
-    The names are ``localisation.OPPONENTS``: a uniform map, a Gaussian in the middle, the mean mask of the training
+    The names are ``localisation.BASELINES``: a uniform map, a Gaussian in the middle, the mean mask of the training
     images (left out where there are no masks), and the attention that positions receive before any training.
 
     Args:
@@ -233,7 +230,7 @@ def against_the_centre(maps, masks, groups):
         both = measured({kind: heat, "centre prior": localisation.centre_prior(*heat.shape)}, masks)
         found = [localisation.versus(both, kind, measure, groups) for measure in both[kind]]
         means = localisation.table({kind: both[kind]}, groups).loc[kind]
-        rows[kind] = {one.measure: f"{means[one.measure]}, {one.verdict.rsplit(' ', 1)[0]}" for one in found}
+        rows[kind] = {one.measure: f"{means[one.measure]}, {one.verdict}" for one in found}
     return pd.DataFrame.from_dict(rows, orient="index")
 
 

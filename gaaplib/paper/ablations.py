@@ -106,7 +106,7 @@ def with_means(found):
         if len(values) > 1:
             spread = statistics.mean_and_spread(values)
             row = {"difference": spread.mean, "low": spread.low, "high": spread.high}
-            row["verdict"] = wording.side_of_zero(spread)
+            row["verdict"] = spread.verdict
         index = pd.MultiIndex.from_tuples([(step, sampler, MEAN)], names=found.index.names)
         parts += [rows, pd.DataFrame([row], index=index, columns=rows.columns)]
     return pd.concat(parts)

@@ -11,6 +11,7 @@ import pandas as pd
 from gaaplib import runs
 from gaaplib.config import RunConfig
 from gaaplib.evaluation import statistics
+from gaaplib.evaluation.statistics import UNCLEAR
 from gaaplib.paper import costs
 
 DATA_FIELDS = ("dataset", "data", "variant", "train_dataset", "train_data", "scale", "fold", "seed", "ap")
@@ -20,7 +21,7 @@ DECISIVE = ("market1501", "raid", "partial_ilids", "rpifield", "parameters")
 """The data that the claims are about: the paper's data sets, and what is counted without any."""
 
 SUPPORTED, CONTRADICTED = "supported", "contradicted"
-NOT_DISTINGUISHABLE, NOT_TESTED = "not distinguishable", "not tested here"
+NOT_TESTED = "not tested here"
 
 
 def verdict(low, high, test="sign", figure=None, tolerance=0.0):
@@ -32,18 +33,18 @@ def verdict(low, high, test="sign", figure=None, tolerance=0.0):
         figure, tolerance: the claim's size; an interval that reaches ``figure`` plus or minus ``tolerance`` agrees.
 
     Returns:
-        ``"supported"``; ``"contradicted"``; or ``"not distinguishable"``, where the interval holds 0 as well as what is
+        ``"supported"``; ``"contradicted"``; or ``"no clear difference"``, where the interval holds 0 as well as what is
         claimed, or has no width to judge by (NaN).
     """
     if math.isnan(low) or math.isnan(high):
-        return NOT_DISTINGUISHABLE
+        return UNCLEAR
     has_zero = low <= 0 <= high
     if test == "size":
         if high < figure - tolerance or low > figure + tolerance:
             return CONTRADICTED
-        return NOT_DISTINGUISHABLE if has_zero else SUPPORTED
+        return UNCLEAR if has_zero else SUPPORTED
     if has_zero:
-        return NOT_DISTINGUISHABLE
+        return UNCLEAR
     return SUPPORTED if low > 0 else CONTRADICTED
 
 
@@ -184,7 +185,7 @@ def _decided(claim, rows):
     if rows.empty or claim.test not in ("sign", "size"):
         return NOT_TESTED
     said = {verdict(row.low, row.high, claim.test, claim.figure, claim.tolerance) for row in rows.itertuples()}
-    return said.pop() if len(said) == 1 else NOT_DISTINGUISHABLE
+    return said.pop() if len(said) == 1 else UNCLEAR
 
 
 TESTS = {

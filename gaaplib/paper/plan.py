@@ -6,10 +6,12 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from gaaplib import experiment, runs, sources
+from gaaplib import experiment, runs
 from gaaplib.config import SYNTHETIC, RunConfig
+from gaaplib.datasets import closed_on, trained_on
 from gaaplib.network import devices
 from gaaplib.project import outputs_folder
+from gaaplib.runs.provenance import is_current
 
 BACKBONES = ("vgg16", "vgg19", "resnet18", "resnet34", "resnet50")
 DATA_SETS = ("market1501", "raid", "partial_ilids", "rpifield")
@@ -99,13 +101,13 @@ class Plan:
 
     def _folders(self, dataset):
         """What a data set's runs read; Partial-iLIDS has three."""
-        others = {"partial_ilids": ("market1501", "ilids")}.get(dataset, ())
-        return [] if self.data == SYNTHETIC else [Path(self._folder(name)) for name in (dataset, *others)]
+        names = dict.fromkeys((dataset, trained_on(dataset), closed_on(dataset)))
+        return [] if self.data == SYNTHETIC else [Path(self._folder(name)) for name in names if name]
 
     def config(self, dataset, **changes):
         """One configuration; Partial-iLIDS is scored by the model that is trained on Market-1501."""
-        if dataset == "partial_ilids":
-            changes = {"train_dataset": "market1501", **changes}
+        if trained_on(dataset):
+            changes = {"train_dataset": trained_on(dataset), **changes}
         folders = {"data": self._folder(dataset), "train_data": self._folder(changes.get("train_dataset"))}
         return RunConfig(self.profile, dataset=dataset, precision=self.precision, **folders, **changes)
 
@@ -114,8 +116,7 @@ class Plan:
 
     def cell(self, dataset, **changes):
         """The runs behind one cell of the paper's tables: Partial-iLIDS takes its closed protocol from i-LIDS."""
-        names = (dataset, "ilids") if dataset == "partial_ilids" else (dataset,)
-        return [self.config(name, **changes) for name in names]
+        return [self.config(name, **changes) for name in dict.fromkeys((dataset, closed_on(dataset)))]
 
     def matrix(self, folds=None, backbones=None):
         """Tables I to III: each backbone on each data set, without attention, with it, and with maximum pooling."""
@@ -183,7 +184,7 @@ class Plan:
         for attention in ("none", "class"):
             for source in self.datasets:
                 for target in self.datasets:
-                    if source != "partial_ilids":
+                    if not trained_on(source):
                         other = {} if source == target else {"train_dataset": source}
                         found.append(self.config(target, backbone=self.ablated, attention=attention, **other))
         return found
@@ -221,8 +222,8 @@ def reproduced(profile, dataset, data=SYNTHETIC, train_data=None, ilids_data=Non
             which it is trained on, and that of i-LIDS, for the closed protocol.
     """
     asked = [{"dataset": dataset, "data": whole(data), "train_data": whole(train_data)}]
-    if dataset == "partial_ilids" and ilids_data:
-        asked.append({"dataset": "ilids", "data": whole(ilids_data)})
+    if closed_on(dataset) != dataset and ilids_data:
+        asked.append({"dataset": closed_on(dataset), "data": whole(ilids_data)})
     found = [RunConfig(profile, attention=attention, **one) for one in asked for attention in ("none", "class")]
     return {run.run_id: run for config in found for run in (config.training(), config) if run is not None}
 
@@ -266,11 +267,8 @@ def done(configs, outputs=None):
 
 
 def stale(configs, outputs=None):
-    """Those finished ones that other code made than today's: ``{run_id: Run}``."""
-    found = done(configs, outputs)
-    return {
-        run_id: run for run_id, run in found.items() if not sources.is_todays(run.metrics["provenance"].get("code"))
-    }
+    """The finished ones whose results are out of date: ``{run_id: Run}``."""
+    return {run_id: run for run_id, run in done(configs, outputs).items() if not is_current(run.metrics)}
 
 
 def missing(configs, outputs=None):

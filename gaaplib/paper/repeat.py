@@ -7,12 +7,11 @@ Commit, versions, machine and seconds are ``shown`` and not judged.
 """
 
 import hashlib
-import json
 import math
 
 import pandas as pd
 
-from gaaplib import experiment, runs, sources
+from gaaplib import experiment, runs
 
 EQUAL, AGREES, DIFFERENT, SHOWN = "equal", "agrees", "different", "shown"
 
@@ -26,6 +25,9 @@ Earlier epochs are shown and not judged: the rounding of a first step grows whil
 shrinks again as that falls. With oneDNN held to the instructions of an older processor (``ONEDNN_MAX_CPU_ISA=AVX2``),
 a demo run of ResNet-18 had another validation loss by 11 % in epoch 2 of 5, and by 0.2 % in the last.
 """
+
+ORIGIN = ("results", "commit", "backend", "versions", "processor", "cores", "devices_used")
+"""What of a run's provenance is named where two runs differ in it."""
 
 COLUMNS = ("run", "value", "committed", "repeated", "tolerance", "verdict")
 
@@ -147,38 +149,6 @@ def _flat(content, above=""):
             yield name, str(value) if isinstance(value, list) else value
 
 
-def is_same(table):
-    """Whether all of a table of :func:`compare` is equal to the last bit but for origin and seconds."""
-    judged = table[~table.value.str.contains(r"^provenance|^epoch \d+ seconds$")]
-    return bool((judged.verdict == EQUAL).all())
-
-
-def keep_same(committed, tables):
-    """Have the code of committed runs pass for today's (:func:`gaaplib.sources.is_todays`), as these tables show.
-
-    Which runs go through what was changed is for the caller to know.
-
-    Raises:
-        ValueError: a run is not the same to the last bit, or the runs are not of one code other than today's.
-    """
-    other = [run_id for run_id, table in zip(committed, tables, strict=True) if not is_same(table)]
-    if other:
-        raise ValueError(f"{other[0]} is not the same to the last bit: nothing is written down")
-    origins = [run.metrics["provenance"] for run in committed.values()]
-    codes = sorted({origin.get("code") or "one not written down" for origin in origins})
-    if len(codes) != 1 or not origins[0].get("code"):
-        raise ValueError(
-            f"the runs are of the codes {', '.join(codes)}: expected one that all of them have written down"
-        )
-    if codes == [sources.digest()]:
-        raise ValueError("the runs are of today's code: there is nothing to write down")
-    entry = {"code": codes[0], "same_as": sources.digest(), "runs": list(committed)}
-    entry["processor"] = origins[0]["processor"]
-    # Of one code the last one seen counts.
-    others = [old for old in json.loads(sources.SAME.read_text()) if old["code"] != codes[0]]
-    sources.SAME.write_text(json.dumps([*others, entry], indent=1) + "\n")
-
-
 def shown(table):
     """A table of :func:`compare` for people, with six digits and hashes cut short."""
 
@@ -202,7 +172,6 @@ def in_words(table):
     lines = [f"{table.run.iloc[0]}: {judged}"]
     for row in table[is_origin & (table.verdict != EQUAL)].itertuples():
         name = row.value.removeprefix("provenance ")
-        known = name == "code" or row.committed is not None
-        if known and name.split()[0] in ("code", "backend", "versions", "processor", "devices_used"):
-            lines.append(f"  another {name}: {row.committed or 'not written down'}, now {row.repeated}")
+        if row.committed is not None and name.split()[0] in ORIGIN:
+            lines.append(f"  another {name}: {row.committed}, now {row.repeated}")
     return "\n".join(lines)

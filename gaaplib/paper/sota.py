@@ -9,7 +9,8 @@ import pandas as pd
 from scipy import stats
 
 from gaaplib import runs
-from gaaplib.config import NO_TRAINING_SET, RunConfig
+from gaaplib.config import RunConfig
+from gaaplib.datasets import trained_on
 from gaaplib.evaluation import statistics
 from gaaplib.project import project_folder
 
@@ -63,7 +64,7 @@ def measured(found):
     kinds = {}
     for run in found:
         config = RunConfig(**run.metrics["config"])
-        if run.metrics["retrieval"] is not None and config.train_dataset == NO_TRAINING_SET.get(config.dataset):
+        if run.metrics["retrieval"] is not None and config.train_dataset == trained_on(config.dataset):
             kinds.setdefault(_kind(config, run.metrics["data"]["as_published"]), []).append(run)
     rows = []
     for kind, members in sorted(kinds.items()):

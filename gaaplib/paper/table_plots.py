@@ -9,6 +9,7 @@ import seaborn as sns
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
+from gaaplib.evaluation.statistics import GAIN, LOSS, UNCLEAR
 from gaaplib.plots import COLOURS, RIGHT, WRONG, mark_synthetic
 
 # Of an axis of fractions: room for marks at both ends, and above for the word "synthetic".
@@ -72,7 +73,7 @@ def _put_legend(figure, handles, has_paper):
     figure.legend(handles=handles, loc="outside upper center", ncols=len(handles), fontsize=9)
 
 
-_VERDICTS = {"gain": (">", RIGHT), "loss": ("<", WRONG), "not distinguishable": ("o", COLOURS["chance"])}
+_VERDICTS = {GAIN: (">", RIGHT), LOSS: ("<", WRONG), UNCLEAR: ("o", COLOURS["chance"])}
 
 
 def forest(panels, *, xlabel, printed=None, synthetic=False):

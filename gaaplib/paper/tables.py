@@ -9,6 +9,7 @@ import math
 import pandas as pd
 
 from gaaplib import runs
+from gaaplib.datasets import closed_on
 from gaaplib.evaluation import statistics
 from gaaplib.paper import plan, wording
 
@@ -65,12 +66,12 @@ def _check_measure(protocol, title):
 def _asked(configs, protocol):
     """The configurations that a protocol asks for, each once, with the data set that their cell is called by."""
     unique = {config.run_id: config for config in configs}.values()
-    partial = any(config.dataset == "partial_ilids" for config in unique)
+    pairs = {(closed_on(config.dataset), config.dataset) for config in unique}
+    stands_in_for = {other: cell for other, cell in pairs if other != cell}
     for config in unique:
-        stands_in = partial and config.dataset == "ilids"
         if protocol == "closed" and config.train_dataset is None:
-            yield config, "partial_ilids" if stands_in else config.dataset
-        elif protocol == "retrieval" and not stands_in:
+            yield config, stands_in_for.get(config.dataset, config.dataset)
+        elif protocol == "retrieval" and config.dataset not in stands_in_for:
             yield config, config.dataset
 
 
@@ -133,8 +134,8 @@ def gains(configs, field, value, against, protocol, title, outputs=None):
 
     Returns:
         A DataFrame, a row a planned pair: the columns ``SETTING``, with ``field`` as ``value``; ``difference``,
-        ``low``, ``high`` (95 % bootstrap interval of the paired difference); ``verdict``: "gain", "loss" or "not
-        distinguishable", and without a difference "not run", "diverged" or "no score"; ``synthetic``; ``run_id`` and
+        ``low``, ``high`` (95 % bootstrap interval of the paired difference); ``verdict``: "gain", "loss" or "no
+        clear difference", and without a difference "not run", "diverged" or "no score"; ``synthetic``; ``run_id`` and
         ``against``, the other run's.
     """
     _check_measure(protocol, title)
@@ -182,7 +183,7 @@ def _difference(run, other, protocol, title):
         failed = wording.DIVERGED in (run.metrics["status"], other.metrics["status"])
         return math.nan, math.nan, math.nan, wording.DIVERGED if failed else wording.UNSCORED
     found = runs.difference(run, other, title, protocol)
-    verdict = wording.side_of_zero(found)
+    verdict = found.verdict
     return found.estimate, found.low, found.high, verdict
 
 

@@ -5,18 +5,17 @@ import textwrap
 
 import pandas as pd
 
+from gaaplib.evaluation.statistics import GAIN, LOSS, UNCLEAR
+
 MISSING, DIVERGED, UNSCORED, CHANCE = "not run", "diverged", "no score", "\u2020"
 """What stands in a cell without a score, and behind a score whose interval does not lie above chance."""
 
 
-GAIN, LOSS, EVEN = "gain", "loss", "not distinguishable"
-
-
 def tally(gained, what):
-    """A sentence on rows of :func:`gains`: how many are a gain, a loss and neither, how large, and what is missing.
+    """A sentence on pairs of runs: how many are a gain, a loss and neither, how large, and what is missing.
 
     Args:
-        gained: DataFrame as of :func:`gains`.
+        gained: DataFrame as of :func:`gaaplib.paper.tables.gains`.
         what: the change in words, such as "average less maximum pooling".
     """
     paired = gained[gained.difference.notna()]
@@ -24,7 +23,7 @@ def tally(gained, what):
     left = "; ".join(f"{count} without both scores ({why})" for why, count in lacking.items())
     if paired.empty:
         return filled(f"{what}: nothing to compare yet" + (f"; {left}" if left else ""))
-    said = ", ".join(f"{name} in {(paired.verdict == name).sum()}" for name in (GAIN, LOSS, EVEN))
+    said = ", ".join(f"{name} in {(paired.verdict == name).sum()}" for name in (GAIN, LOSS, UNCLEAR))
     low, high = paired.difference.min(), paired.difference.max()
     extent = f"{low:+.3f}" if len(paired) == 1 else f"{low:+.3f} to {high:+.3f}, mean {paired.difference.mean():+.3f}"
     return filled(f"{what}: {len(paired)} of {len(gained)} pairs: {said} ({extent})" + (f"; {left}" if left else ""))
@@ -36,7 +35,11 @@ def filled(sentence):
 
 
 def in_words(found):
-    """Each row of :func:`scores` as words: ``0.412 [0.380, 0.444]``, marked at chance; else why there is none."""
+    """Scores as words: ``0.412 [0.380, 0.444]``, marked where at chance; else why there is none.
+
+    Args:
+        found: DataFrame as of :func:`gaaplib.paper.tables.scores`.
+    """
     return pd.Series([_words(row) for row in found.itertuples()], index=found.index, dtype=object)
 
 
@@ -47,7 +50,11 @@ def _words(row):
 
 
 def marked(found):
-    """A sentence on rows of :func:`scores`: how many have a score, which diverged, and which are at chance."""
+    """A sentence on runs: how many have a score, which diverged, and which are at chance.
+
+    Args:
+        found: DataFrame as of :func:`gaaplib.paper.tables.scores`.
+    """
     said = [f"{found.value.notna().sum()} of {len(found)} runs have a score"]
     odd = {"diverged": found.status == DIVERGED, "not above chance": found.at_chance.eq(True)}
     for what, chosen in odd.items():
@@ -60,6 +67,11 @@ def marked(found):
 
 
 def mean_in_words(row):
+    """The mean over runs with its standard deviation, or how many runs there are where one is too few.
+
+    Args:
+        row: of :func:`gaaplib.paper.tables.over_runs`.
+    """
     if row.n < 2:
         return f"{row.n:.0f} of {row.planned:.0f} runs"
     return f"{row['mean']:.3f} \u00b1 {row.sd:.3f} (sd of {row.n:.0f} of {row.planned:.0f})"
@@ -80,7 +92,8 @@ def images(found):
     """On which images: drawn, or photographs, and of which data sets those are not the published ones.
 
     Args:
-        found: DataFrame with ``synthetic``, ``as_published`` and ``dataset``, as of :func:`scores`.
+        found: DataFrame with ``synthetic``, ``as_published`` and ``dataset``, as of
+            :func:`gaaplib.paper.tables.scores`.
     """
     if found.synthetic.all():
         return "drawn (synthetic) images"
@@ -91,8 +104,3 @@ def images(found):
 def is_at_chance(interval, chance):
     """Whether an interval does not lie above chance. One below it counts: without any hit it has no width."""
     return interval.low <= chance
-
-
-def side_of_zero(found):
-    """What the interval of a difference says, an ``Interval`` or a ``Spread``: gain, loss or not distinguishable."""
-    return GAIN if found.low > 0 else LOSS if found.high < 0 else EVEN

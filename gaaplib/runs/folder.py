@@ -10,7 +10,6 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-import keras
 import numpy as np
 import pandas as pd
 
@@ -75,6 +74,8 @@ class Run:
 
     def model(self):
         """The trained model, from images (batch, height, width, 3) to a dict of outputs."""
+        import keras  # Here, as whoever only reads scores has no use for it.
+
         import gaaplib.methods  # noqa: F401 - registers the layers that a saved model may have
 
         return keras.saving.load_model(self.model_file, compile=False, safe_mode=True)

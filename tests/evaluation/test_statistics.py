@@ -274,3 +274,10 @@ def test_errors_of_pairs(function, a, b, message):
 def test_errors_of_sign_flips(groups, options, message):
     with pytest.raises(ValueError, match=message):
         sign_flip_test([1, 2, 3], [0, 0, 0], groups, **options)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "verdict"), [(0.01, 0.2, "gain"), (-0.2, -0.01, "loss"), (-0.1, 0.1, "no clear difference")]
+)
+def test_the_verdict_is_the_side_of_zero(low, high, verdict):
+    assert Interval((low + high) / 2, low, high, 0.95).verdict == verdict

@@ -1,4 +1,4 @@
-"""Measures of maps: known values on masks as maps, agreement with the oracle, opponents, verdicts, and refusals."""
+"""Measures of maps: known values on masks as maps, agreement with the oracle, baselines, verdicts, and refusals."""
 
 import numpy as np
 import pytest
@@ -88,7 +88,7 @@ def test_the_mean_mask_counts_the_persons_pixels():
     assert mean_mask(1, 2, 1, np.ones((1, 5, 3), bool)).ravel() == pytest.approx([3 / 5, 2 / 5])
 
 
-def test_every_opponent_is_a_map():
+def test_every_baseline_is_a_map():
     for maps in (uniform(3, 4, 2), centre_prior(3, 4, 2), mean_mask(3, 4, 2, MASKS)):
         assert maps.shape == (3, 4, 2)
         assert (maps >= 0).all()
@@ -173,7 +173,7 @@ def test_what_is_filled_in():
 
 
 def measured(gain, n=60):
-    """A map and an opponent whose values differ by the gain on average, on images as hard for one as for the other."""
+    """A map and an baseline whose values differ by the gain on average, on images as hard for one as for the other."""
     rng = np.random.default_rng(1)
     hardness = rng.random(n)
     kind = hardness + gain + rng.normal(0, 0.05, n)
@@ -193,17 +193,17 @@ def test_a_table_has_the_bootstrap_intervals_of_identities():
 @pytest.mark.parametrize(
     ("gain", "lower_is_better", "words"),
     [
-        (0.1, False, "better than"),
-        (-0.1, False, "worse than"),
-        (-0.1, True, "better than"),
-        (0.1, True, "worse than"),
-        (0.0, False, "not told apart from"),
+        (0.1, False, "gain"),
+        (-0.1, False, "loss"),
+        (-0.1, True, "gain"),
+        (0.1, True, "loss"),
+        (0.0, False, "no clear difference"),
     ],
 )
 def test_a_verdict_follows_the_differences(gain, lower_is_better, words):
     found = versus(measured(gain), "received", "share", lower_is_better=lower_is_better)
     assert found.verdict == words
-    assert str(found).startswith(f"received: {words} centre prior in share; difference")
+    assert str(found).startswith(f"received against centre prior, share: {words}; difference")
     assert "60 images" in str(found)
 
 
@@ -215,7 +215,7 @@ def test_a_verdict_rests_on_identities_where_they_are_given():
     assert found.p_value == sign_flip_test(*pair, pids).p_value
     assert "20 identities" in str(found)
     # All differences have one sign, but five identities are too few to say so.
-    assert versus(values, "received", "share", np.repeat(np.arange(5), 12)).verdict == "not told apart from"
+    assert versus(values, "received", "share", np.repeat(np.arange(5), 12)).verdict == "no clear difference"
 
 
 def heat(change):

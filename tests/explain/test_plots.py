@@ -105,7 +105,7 @@ def test_matches_without_maps_are_one_row_without_a_scale():
     assert len(matches(maps=uniform(5, 4, 2)).axes) == 11
 
 
-def test_bars_show_means_and_intervals_and_opponents_are_grey():
+def test_bars_show_means_and_intervals_and_baselines_are_grey():
     axis = map_plots.localisation_bars(TABLE).axes[1]
     assert [bar.get_width() for bar in axis.patches] == [0.5, 0.3, 0.1]
     *intervals, dashed = [list(line.get_xdata()) for line in axis.lines]

@@ -1,4 +1,4 @@
-"""From a run to measured maps: the right images, matches and masks, ignorant opponents, curves with known ends."""
+"""From a run to measured maps: the right images, matches and masks, ignorant baselines, curves with known ends."""
 
 import keras
 import numpy as np
@@ -135,9 +135,9 @@ def test_untrained_is_how_the_run_began(run, model):
         np.testing.assert_array_equal(one, other, err_msg=one.path)
 
 
-def test_opponents_are_on_the_grid_and_know_the_training_images_only(run, model, data, people):
-    found = run_maps.opponents(run.config, model, data, people.images)
-    assert tuple(found) == localisation.OPPONENTS
+def test_baselines_are_on_the_grid_and_know_the_training_images_only(run, model, data, people):
+    found = run_maps.baselines(run.config, model, data, people.images)
+    assert tuple(found) == localisation.BASELINES
     for name, heat in found.items():
         assert heat.shape == (len(people.images), 4, 2), name
         np.testing.assert_allclose(heat.sum(axis=(1, 2)), 1, rtol=1e-5)
@@ -175,7 +175,7 @@ def test_the_words_beside_the_centre_prior():
     there, elsewhere = np.zeros((2, 20, 4, 2))
     there[:, 1, 0] = elsewhere[:, 3, 1] = 1
     words = run_maps.against_the_centre({"there": there, "elsewhere": elsewhere}, masks, rng.permutation(20) // 2)
-    assert words.loc["there", "pointing game"] == "1.000 [1.000, 1.000], better"
+    assert words.loc["there", "pointing game"] == "1.000 [1.000, 1.000], gain"
     assert words.loc["elsewhere", "share on person"] == "0.000 [0.000, 0.000], worse"
 
 

@@ -96,13 +96,13 @@ def test_steps_take_the_block_apart_seed_by_seed_and_over_seeds(tmp_path):
     mean = means.loc[("uniform − none", "shuffled", "mean of seeds")]
     # Student's t of two values: 12.706 standard errors of 0.05.
     assert np.allclose(mean[["difference", "low", "high"]].astype(float), [0.25, -0.385, 0.885], atol=1e-3)
-    assert mean.verdict == "not distinguishable"
+    assert mean.verdict == "no clear difference"
     assert means.loc[("class − self", "shuffled", "mean of seeds")].verdict == "loss"
     assert len(means) == len(found) + 6
     assert means.loc[("class − self", "identity_balanced", "mean of seeds")].verdict == "too few runs"
     said = ablations.in_words(found)
     assert said[0].startswith("uniform − none, shuffled: 2 of 2 pairs: gain in 2, ")
-    assert said[0].endswith("; over seeds +0.250 [-0.385, +0.885]: not distinguishable")
+    assert said[0].endswith("; over seeds +0.250 [-0.385, +0.885]: no clear difference")
     assert said[1] == "uniform − none, identity_balanced: nothing to compare yet; 2 without both scores (not run)"
     assert said[4].endswith(": loss")
     assert ablations.shown(means).loc[("class − self", "shuffled", "seed 0"), "difference"] == "-0.100 [-0.100, -0.100]"

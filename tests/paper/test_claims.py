@@ -6,6 +6,7 @@ from made_runs import finish, pair, write_run
 
 from gaaplib import runs
 from gaaplib.config import RunConfig
+from gaaplib.evaluation.statistics import UNCLEAR
 from gaaplib.paper import audit, claims
 
 CLAIMS = audit.read("claims")
@@ -16,12 +17,12 @@ CLAIMS = audit.read("claims")
     [
         (0.01, 0.05, {}, claims.SUPPORTED),
         (-0.05, -0.01, {}, claims.CONTRADICTED),
-        (-0.01, 0.05, {}, claims.NOT_DISTINGUISHABLE),
-        (np.nan, np.nan, {}, claims.NOT_DISTINGUISHABLE),
+        (-0.01, 0.05, {}, UNCLEAR),
+        (np.nan, np.nan, {}, UNCLEAR),
         (0.2, 0.4, {"test": "size", "figure": 0.3}, claims.SUPPORTED),
         (0.1, 0.2, {"test": "size", "figure": 0.3}, claims.CONTRADICTED),
         (0.4, 0.5, {"test": "size", "figure": 0.3}, claims.CONTRADICTED),
-        (-0.1, 0.4, {"test": "size", "figure": 0.3}, claims.NOT_DISTINGUISHABLE),
+        (-0.1, 0.4, {"test": "size", "figure": 0.3}, UNCLEAR),
         (0.05, 0.085, {"test": "size", "figure": 0.1, "tolerance": 0.02}, claims.SUPPORTED),
         (0.05, 0.075, {"test": "size", "figure": 0.1, "tolerance": 0.02}, claims.CONTRADICTED),
     ],
@@ -100,7 +101,7 @@ def test_runs_on_both_sides_are_told_apart(tmp_path):
 def test_pairs_that_disagree_do_not_decide(tmp_path):
     pair(tmp_path, 0.8, 0.5, data="somewhere", seed=1)
     table = judged(pair(tmp_path, 0.5, 0.8, data="somewhere", seed=2))
-    assert table.loc["attention helps", "verdict"] == claims.NOT_DISTINGUISHABLE
+    assert table.loc["attention helps", "verdict"] == UNCLEAR
     assert table.loc["attention helps", "measured"] == "market1501: 2 pairs, -0.300 to +0.300"
 
 
@@ -126,7 +127,7 @@ def test_seconds_need_several_pairs(tmp_path):
             finish(run, retrieval={"mAP": 0.5}, seconds={"training": seconds})
         found = claims.evidence(stated, runs.finished(tmp_path))
         table = claims.judged(stated, found, {})
-        expected = claims.NOT_DISTINGUISHABLE if seed == 0 else claims.SUPPORTED
+        expected = UNCLEAR if seed == 0 else claims.SUPPORTED
         if seed != 1:
             assert table.verdict.tolist() == [expected]
     assert found.difference.tolist() == [10.0]

@@ -5,10 +5,10 @@ import json
 
 import pytest
 
-from gaaplib import sources
 from gaaplib.config import RunConfig
 from gaaplib.paper import plan
 from gaaplib.paper.plan import Plan, arguments, reproduced
+from gaaplib.runs.provenance import RESULTS
 
 
 def test_the_matrix_is_the_papers():
@@ -94,10 +94,10 @@ def test_reproduce_has_two_models_and_for_partial_ilids_their_closed_protocol():
 
 def test_done_stale_and_missing(tmp_path):
     new, old, absent = Plan("smoke").matrix(backbones=("resnet18",))[:3]
-    for config, code in ((new, sources.digest()), (old, "of yesterday")):
+    for config, number in ((new, RESULTS), (old, RESULTS - 1)):
         folder = tmp_path / "runs" / config.run_id
         folder.mkdir(parents=True)
-        (folder / "metrics.json").write_text(json.dumps({"provenance": {"code": code}}))
+        (folder / "metrics.json").write_text(json.dumps({"provenance": {"results": number}}))
     configs = [new, old, absent]
     assert [*plan.done(configs, tmp_path)] == [new.run_id, old.run_id]
     assert [*plan.stale(configs, tmp_path)] == [old.run_id]

@@ -26,7 +26,7 @@ GAINED = pd.DataFrame(
         "difference": [0.1, -0.2, 0.01, math.nan],
         "low": [0.05, -0.3, -0.1, math.nan],
         "high": [0.15, -0.1, 0.1, math.nan],
-        "verdict": ["gain", "loss", "not distinguishable", "diverged"],
+        "verdict": ["gain", "loss", "no clear difference", "diverged"],
     },
     index=pd.MultiIndex.from_tuples([("vgg16", "raid"), ("vgg19", "raid"), ("resnet18", "raid"), ("resnet34", "raid")]),
 )

@@ -1,30 +1,13 @@
 import math
 
-import numpy as np
 import pytest
-from made_runs import finish
+from made_runs import leave
 
-from gaaplib import runs
 from gaaplib.paper import audit, plan, tables, wording
 from gaaplib.paper.plan import Plan
 
 PRINTED = audit.read("paper_tables_1_2_3")
 PLAN = Plan("smoke", backbones=("vgg16", "resnet18"), datasets=("raid", "partial_ilids"), precision="float32")
-CHANCE = {"mRA": 0.1, "mAP": 0.2, "cmc1": 0.1, "cmc5": 0.3, "mINP": 0.1}
-
-
-def leave(config, outputs, right=0.5, status="done"):
-    """A finished run: of 20 identities with two images, and two queries, each, the first ones are right."""
-    run = runs.begin(config, outputs)
-    pid = np.repeat(np.arange(20), 2)
-    hit = pid < 20 * right
-    same = {"pid": pid, "camid": np.ones(40, int), "row": np.arange(40), "valid": np.ones(40, bool)}
-    np.savez(run.folder / "per_query.npz", ap=hit * 1.0, inp=hit * 0.5, first_hit=np.where(hit, 1, 9), **same)
-    np.savez(run.folder / "per_image.npz", rank=np.where(hit, 1, 9), pid=pid, row=np.arange(40))
-    retrieval = {"chance": CHANCE, "num_valid_queries": 40, "ap": "step"} if status == "done" else None
-    closed = {"chance": CHANCE, "num_images": 40} if retrieval and config.train_dataset is None else None
-    finish(run, status=status, closed=closed, retrieval=retrieval, partnered=0.4)
-    return run
 
 
 def test_only_keeps_what_has_the_settings():
@@ -104,8 +87,8 @@ def test_the_papers_cells_are_called_as_our_runs_are():
 
 
 def test_folds_are_averaged_beside_the_papers_five(tmp_path):
-    plan = Plan("smoke", backbones=("resnet18",), datasets=("raid",), precision="float32")
-    planned = tables.only(plan.all_folds(), attention="class", pooling="avg")
+    study = Plan("smoke", backbones=("resnet18",), datasets=("raid",), precision="float32")
+    planned = tables.only(study.all_folds(), attention="class", pooling="avg")
     for config, right in zip(planned, (0.4, 0.5, 0.6, None, None), strict=True):
         if right:
             leave(config, tmp_path, right)
@@ -121,48 +104,32 @@ def test_folds_are_averaged_beside_the_papers_five(tmp_path):
     assert beside.loc[("resnet18", "raid"), "synthetic, mean over runs"] == "0.500 \u00b1 0.100 (sd of 3 of 5)"
 
 
-def test_photographs_are_not_called_synthetic(tmp_path):
-    plan = Plan("smoke", data=str(tmp_path), backbones=("resnet18",), datasets=("raid",), precision="float32")
-    found = tables.scores(plan.matrix(), "closed", "mRA", tmp_path)
-    assert "ours, fold 0" in tables.beside_paper(found, PRINTED, "II")
-    assert "on photographs;" in wording.caption("closed", "mRA", found)
-    # Photographs that only lie in its layout are not those of the data set.
-    first, second, _ = plan.matrix()
-    leave(first, tmp_path)
-    assert "on photographs;" in wording.caption("closed", "mRA", tables.scores([first], "closed", "mRA", tmp_path))
-    data = {"fingerprint": "f", "undecodable": 0, "as_published": False}
-    finish(leave(second, tmp_path), data=data, closed={"chance": CHANCE, "num_images": 40})
-    found = tables.scores(plan.matrix(), "closed", "mRA", tmp_path)
-    said = wording.caption("closed", "mRA", found).replace("\n  ", " ")
-    assert "on photographs (not those that were published as raid);" in said
-
-
 @pytest.mark.parametrize(
-    ("ours", "theirs", "verdict"), [(0.9, 0.3, "gain"), (0.3, 0.9, "loss"), (0.5, 0.5, "not distinguishable")]
+    ("ours", "theirs", "verdict"), [(0.9, 0.3, "gain"), (0.3, 0.9, "loss"), (0.5, 0.5, "no clear difference")]
 )
 def test_gains_are_paired(tmp_path, ours, theirs, verdict):
-    plan = Plan("smoke", backbones=("resnet18",), datasets=("raid",), precision="float32")
-    without, with_block, maximum = plan.matrix()
+    study = Plan("smoke", backbones=("resnet18",), datasets=("raid",), precision="float32")
+    without, with_block, maximum = study.matrix()
     leave(with_block, tmp_path, ours)
     leave(without, tmp_path, theirs)
     leave(maximum, tmp_path, status="diverged")
     for protocol in ("closed", "retrieval"):
-        found = tables.gains(plan.matrix(), "attention", "class", "none", protocol, "CMC(1)", tmp_path)
+        found = tables.gains(study.matrix(), "attention", "class", "none", protocol, "CMC(1)", tmp_path)
         assert found.difference.tolist() == [pytest.approx(ours - theirs)]
         assert found.verdict.tolist() == [verdict]
         assert (found.run_id.item(), found.against.item()) == (with_block.run_id, without.run_id)
         assert f"{verdict} in 1" in wording.tally(found, "attention")
         assert f"({ours - theirs:+.3f})" in wording.tally(found, "attention")
-    pooled = tables.gains(plan.matrix(), "pooling", "avg", "max", "closed", "CMC(1)", tmp_path)
+    pooled = tables.gains(study.matrix(), "pooling", "avg", "max", "closed", "CMC(1)", tmp_path)
     assert pooled.verdict.tolist() == ["diverged"]
     assert math.isnan(pooled.difference.item())
     assert wording.tally(pooled, "average") == "average: nothing to compare yet; 1 without both scores (diverged)"
 
 
 def test_a_backbone_brings_its_learning_rate_along(tmp_path):
-    plan = Plan("paper", backbones=("resnet18", "resnet50"), datasets=("raid",), folds=(0,), precision="float32")
-    assert len({config.learning_rate for config in plan.matrix()}) == 2
-    found = tables.gains(plan.matrix(), "backbone", "resnet50", "resnet18", "closed", "mRA", tmp_path)
+    study = Plan("paper", backbones=("resnet18", "resnet50"), datasets=("raid",), folds=(0,), precision="float32")
+    assert len({config.learning_rate for config in study.matrix()}) == 2
+    found = tables.gains(study.matrix(), "backbone", "resnet50", "resnet18", "closed", "mRA", tmp_path)
     assert found.pooling.tolist() == ["avg", "avg", "max"]
 
 
@@ -184,9 +151,9 @@ def test_what_goes_along_with_a_training_set_and_with_a_method_is_no_difference(
 
 
 def test_crossings_stand_by_what_was_trained_on_with_chance_below(tmp_path):
-    plan = Plan("smoke", datasets=("raid", "partial_ilids"), precision="float32")
-    leave(plan.crossings()[0], tmp_path, 0.6)
-    table = tables.crossed(tables.scores(plan.crossings(), "retrieval", "CMC(1)", tmp_path))
+    study = Plan("smoke", datasets=("raid", "partial_ilids"), precision="float32")
+    leave(study.crossings()[0], tmp_path, 0.6)
+    table = tables.crossed(tables.scores(study.crossings(), "retrieval", "CMC(1)", tmp_path))
     assert table.index.tolist() == [("none", "raid"), ("class", "raid"), ("chance", "")]
     assert table.columns.tolist() == ["raid", "partial_ilids"]
     assert table.raid.str[:5].tolist() == ["0.600", "not r", "0.100"]
@@ -218,11 +185,11 @@ def test_measures_stand_side_by_side(tmp_path):
 
 
 def test_only_what_is_missing_is_trained(tmp_path, monkeypatch):
-    plan = Plan("smoke", backbones=("resnet18",), datasets=("raid",), precision="float32")
-    planned = plan.matrix()
+    study = Plan("smoke", backbones=("resnet18",), datasets=("raid",), precision="float32")
+    planned = study.matrix()
     leave(planned[0], tmp_path)
     made = []
-    monkeypatch.setattr(tables.experiment, "run", lambda config, outputs: made.append(leave(config, outputs)))
+    monkeypatch.setattr(plan.experiment, "run", lambda config, outputs: made.append(leave(config, outputs)))
     assert plan.complete(planned, outputs=tmp_path).startswith("2 of 3 runs are not there")
     assert made == []
     assert plan.complete(planned, train=True, outputs=tmp_path) == "All 3 runs are there."

@@ -4,8 +4,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from made_images import OTHERS, market_folder, real, smoke
 
-from gaaplib import experiment, runs
+from gaaplib import runs
 from gaaplib.datasets import synthetic
+from gaaplib.runs import data
 
 
 @pytest.fixture(scope="module")
@@ -105,5 +106,5 @@ def test_runs_that_begin_at_once_draw_one_after_the_other(tmp_path, monkeypatch)
 
     monkeypatch.setattr(synthetic, "write", write)
     with pytest.warns(UserWarning, match="is drawing synthetic-raid"), ThreadPoolExecutor() as pool:
-        list(pool.map(lambda _: experiment._draw(smoke(dataset="raid"), tmp_path, False), range(3)))
+        list(pool.map(lambda _: data._draw(smoke(dataset="raid"), tmp_path, False), range(3)))
     assert most == [1, 1, 1]

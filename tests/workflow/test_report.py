@@ -14,6 +14,7 @@ from made_runs import finish, write_run
 from gaaplib import runs
 from gaaplib.config import RunConfig
 from gaaplib.paper import audit, wording
+from gaaplib.runs.provenance import RESULTS
 
 PROJECT = Path(__file__).parents[2]
 sys.path.insert(0, str(PROJECT / "workflow" / "report"))
@@ -176,7 +177,7 @@ def test_failures_are_those_without_a_result(pages, outputs):
 def test_a_run_is_named_with_scores_and_origin(pages):
     run_id, text = RunConfig("smoke").run_id, pages["runs.html"].text
     assert {run_id, f"from-{run_id}"} <= pages["runs.html"].ids
-    for words in ("0.500\u00a0[", "drawn (synthetic)", "diverged", run_id, runs.sources.digest()):
+    for words in ("0.500\u00a0[", "drawn (synthetic)", "diverged", run_id, f"{RESULTS}"):
         assert words in text, words
 
 
@@ -189,9 +190,9 @@ def test_a_score_whose_interval_contains_chance_is_marked(tmp_path):
 def test_an_older_run_without_digest_is_shown(tmp_path):
     run = write_run(tmp_path, [0.5, 0.5])
     metrics = run.metrics
-    del metrics["provenance"]["code"]
+    del metrics["provenance"]["results"]
     (run.folder / "metrics.json").write_text(json.dumps(metrics))
-    assert contents.provenance(run)["code"] == "not written down"
+    assert contents.provenance(run)["results"] == "not written down"
 
 
 def test_own_runs_come_before_committed_ones(tmp_path):

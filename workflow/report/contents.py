@@ -166,7 +166,7 @@ def provenance(run):
     return {
         "run": run.folder.name,
         "commit": commit,
-        "code": origin.get("code", "not written down"),
+        "results": origin.get("results", "not written down"),
         "made by": ", ".join(f"{name} {version}" for name, version in origin["versions"].items()),
         "on": f"{origin['processor']}, {origin['cores']} cores, {', '.join(map(str, origin['devices']))}",
         "precision": metrics["config"]["precision"],

@@ -1,0 +1,44 @@
+"""Words for results: verdicts, cells, captions, sentences on many pairs."""
+
+import pandas as pd
+from made_runs import CHANCE, finish, leave
+
+from gaaplib.evaluation.statistics import Interval
+from gaaplib.paper import audit, tables, wording
+from gaaplib.paper.plan import Plan
+
+PRINTED = audit.read("paper_tables_1_2_3")
+
+
+def test_an_interval_that_reaches_down_to_chance_is_at_chance():
+    assert wording.is_at_chance(Interval(0.5, 0.1, 0.9, 0.95), 0.1)
+    assert not wording.is_at_chance(Interval(0.5, 0.11, 0.9, 0.95), 0.1)
+
+
+def test_lines_break_between_words_only():
+    lines = wording.filled("a-long-word " * 30).split("\n")
+    assert len(lines) > 1
+    assert all(len(line) <= 96 and "word" in line.split()[-1] for line in lines)
+
+
+def test_a_mean_says_how_many_runs_it_is_of():
+    row = pd.Series({"mean": 0.5, "sd": 0.1, "n": 3, "planned": 5})
+    assert wording.mean_in_words(row) == "0.500 \u00b1 0.100 (sd of 3 of 5)"
+    row["n"] = 1
+    assert wording.mean_in_words(row) == "1 of 5 runs"
+
+
+def test_photographs_are_not_called_synthetic(tmp_path):
+    study = Plan("smoke", data=str(tmp_path), backbones=("resnet18",), datasets=("raid",), precision="float32")
+    found = tables.scores(study.matrix(), "closed", "mRA", tmp_path)
+    assert "ours, fold 0" in tables.beside_paper(found, PRINTED, "II")
+    assert "on photographs;" in wording.caption("closed", "mRA", found)
+    # Photographs that only lie in its layout are not those of the data set.
+    first, second, _ = study.matrix()
+    leave(first, tmp_path)
+    assert "on photographs;" in wording.caption("closed", "mRA", tables.scores([first], "closed", "mRA", tmp_path))
+    data = {"fingerprint": "f", "undecodable": 0, "as_published": False}
+    finish(leave(second, tmp_path), data=data, closed={"chance": CHANCE, "num_images": 40})
+    found = tables.scores(study.matrix(), "closed", "mRA", tmp_path)
+    said = wording.caption("closed", "mRA", found).replace("\n  ", " ")
+    assert "on photographs (not those that were published as raid);" in said
