@@ -4,10 +4,10 @@ Importing this package imports neither Keras nor TensorFlow; its modules are imp
 ``from gaaplib import metrics``.
 """
 
-import os
-
-# TensorFlow's native part greets on import and reports a missing GPU as an error; set 0 to see it all.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+from gaaplib import quiet
 
 __all__ = ["__version__"]
 __version__ = "0.1.0"
+
+if not quiet.is_verbose():
+    quiet.silence_tensorflow()

@@ -1,5 +1,6 @@
-"""The console command ``gaap``: notebooks with checked parameters, what the runs gave, a look at a data set or with a
-run's model.
+"""The console command ``gaap``: notebooks with checked parameters, results, a look at a data set or with a run's model.
+
+What only prints or refuses answers in under a second: nothing here imports Keras before it is needed.
 """
 
 import dataclasses
@@ -9,50 +10,148 @@ from pathlib import Path
 
 import click
 
+from gaaplib import __version__
+from gaaplib.config import check_known, did_you_mean
+from gaaplib.project import notebooks_folder, outputs_folder, project_folder, registered_names
+from gaaplib.quiet import is_verbose
+
 TYPES = {"str": str, "int": int, "float": float, "bool": bool}
 WORDS = {"true": True, "false": False}
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class Commands(click.Group):
+    """A group that names the command that was probably meant."""
+
+    def resolve_command(self, context, arguments):
+        if arguments and self.get_command(context, arguments[0]) is None:
+            meant = did_you_mean(arguments[0], self.commands)
+            context.fail(f"no command {arguments[0]!r}{meant}; known: {', '.join(self.commands)}")
+        return super().resolve_command(context, arguments)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="gaap", message="%(prog)s %(version)s")
 def main():
-    """GAAP person re-identification: notebooks in batch, and their results."""
+    """GAAP person re-identification: run notebooks in batch, look at results, data sets and models.
+
+    GAAP_VERBOSE=1 shows what TensorFlow, papermill and the kernel print. Completion for notebooks and runs, in bash:
+    eval "$(_GAAP_COMPLETE=bash_source gaap)"; zsh_source and fish_source work alike.
+    """
+
+
+def _complete_notebook(context, parameter, incomplete):
+    names = [path.stem for path in sorted(notebooks_folder().glob("*.ipynb"))]
+    return [name for name in names if name.startswith(incomplete)]
+
+
+def _complete_run(context, parameter, incomplete):
+    from gaaplib import runs
+
+    names = [run.folder.name for run in runs.finished()]
+    return [name for name in names if incomplete in name]
 
 
 @main.command()
-@click.argument("notebook")
-@click.option("-p", "--parameter", "given", nargs=2, multiple=True, metavar="NAME VALUE")
-@click.option("-o", "--output", type=click.Path(dir_okay=False), help="The executed notebook.")
-def run(notebook, given, output):
+@click.argument("notebook", shell_complete=_complete_notebook)
+@click.option(
+    "-p",
+    "--parameter",
+    "given",
+    nargs=2,
+    multiple=True,
+    metavar="NAME VALUE",
+    help="A parameter of the notebook, such as -p backbone resnet50; repeat for more.",
+)
+@click.option("--help-parameters", is_flag=True, help="List the notebook's parameters with their meaning, and stop.")
+@click.option("-o", "--output", type=click.Path(dir_okay=False), help="Where to save the executed notebook.")
+def run(notebook, given, help_parameters, output):
     """Execute NOTEBOOK (a path, or a name such as 02_train) with papermill.
 
     Names and types of the parameters are checked against the notebook before a kernel starts.
     """
-    import papermill
-
     path = _find_notebook(notebook)
+    known = _inspected_notebook(path)
+    if help_parameters:
+        click.echo(_described_parameters(known))
+        return
     try:
-        known = papermill.inspect_notebook(str(path))
         values = _with_whole_paths(parse_parameters(given, known, path.name))
         target = Path(output) if output else _default_output(path, values, known)
     except (TypeError, ValueError) as error:
         raise click.ClickException(str(error)) from error
     target.parent.mkdir(parents=True, exist_ok=True)
     click.echo(f"{path.name} -> {target}")
+    _execute(path, target, values)
+
+
+def _execute(path, target, values):
+    papermill = _papermill()
     try:
         papermill.execute_notebook(
             str(path),
             str(target),
             parameters=values,
-            cwd=str(path.parent),
+            # A notebook of the installed package runs where the command was given, any other in its own folder.
+            cwd=str(Path.cwd() if Path(__file__).parent in path.parents else path.parent),
             progress_bar=False,
             # What the notebook prints, as it prints it: the epochs and the sentences.
-            stdout_file=sys.stdout,
+            stdout_file=_Printed(sys.stdout),
             # A progress bar is one line in the executed notebook, not one for each of its steps.
             coalesce_streams=True,
+            # Of the kernel's own messages only fatal ones.
+            **({} if is_verbose() else {"extra_arguments": ["--IPKernelApp.log_level=50"]}),
         )
     except papermill.PapermillExecutionError as error:
         message = f"cell {error.exec_count} failed: {error.ename}: {error.evalue}"
         raise click.ClickException(f"{message}\nThe traceback is in {target}") from error
+
+
+class _Printed:
+    """What a notebook prints; in a terminal, lines on epochs replace each other."""
+
+    def __init__(self, stream):
+        self.stream, self.replaces, self.on_epoch = stream, stream.isatty(), False
+
+    def write(self, text):
+        for line in text.splitlines(keepends=True):
+            is_epoch = self.replaces and line.startswith("epoch ")
+            start = "\r\x1b[K" if is_epoch else "\n" if self.on_epoch else ""
+            self.stream.write(start + (line.rstrip("\n") if is_epoch else line))
+            self.on_epoch = is_epoch
+        return len(text)
+
+    def flush(self):
+        self.stream.flush()
+
+
+def _papermill():
+    """The module papermill, in a third of the time.
+
+    jsonschema builds a grammar of web addresses when it is imported, which takes a second and which no notebook needs;
+    without that package it leaves the grammar out.
+    """
+    sys.modules.setdefault("rfc3987_syntax", None)
+    import papermill
+
+    return papermill
+
+
+def _inspected_notebook(path):
+    try:
+        return _papermill().inspect_notebook(str(path))
+    except (KeyError, ValueError) as error:
+        raise click.ClickException(f"{path} is no notebook that can be read: {error}") from error
+
+
+def _described_parameters(known):
+    """A line for each parameter: name, type, default and help."""
+    kinds = {name: each["inferred_type_name"].replace("Optional[", "").rstrip("]") for name, each in known.items()}
+    rows = [(name, kinds[name], str(each["default"]).strip("\"'"), each["help"]) for name, each in known.items()]
+    widths = [max(len(row[column]) for row in rows) for column in range(3)] if rows else []
+    lines = [
+        "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]]) for row in rows
+    ]
+    return "\n".join(lines) or "no parameters"
 
 
 @main.command()
@@ -62,7 +161,7 @@ def run(notebook, given, output):
 @click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), help="A contact sheet, as PNG, PDF or SVG.")
 @click.option("--quick", is_flag=True, help="Do not open the images.")
 def data(name, root, variant, plot, quick):
-    """Say what is in your copy of a data set against what should be, and what is wrong with which file.
+    """Check your copy of a data set: counts compared with the published ones, and every unreadable file.
 
     Without NAME, list the data sets.
     """
@@ -72,8 +171,9 @@ def data(name, root, variant, plot, quick):
         for known, module in DATASETS.items():
             click.echo(f"{known:14} {module.__doc__.splitlines()[0]}")
         return
-    if name not in DATASETS:
-        raise click.ClickException(f"no data set {name!r}; known: {', '.join(DATASETS)}")
+    _check_choice("data set", name, DATASETS)
+    if plot:
+        _check_picture(plot)
     report = _inspected(name, root, variant, quick)
     click.echo(report)
     if plot:
@@ -85,7 +185,6 @@ def data(name, root, variant, plot, quick):
 
 def _inspected(name, root, variant, quick):
     from gaaplib.datasets import inspection
-    from gaaplib.project import project_folder
 
     root = Path(root) if root else project_folder() / "data" / name
     try:
@@ -117,23 +216,29 @@ def _save(figure, target):
 
 @main.command()
 @click.option("--csv", is_flag=True, help="Every column, as CSV with full precision.")
-def results(csv):
-    """Print the table of finished runs."""
-    from gaaplib import runs
-    from gaaplib.project import outputs_folder
+@click.option("--sort", metavar="COLUMN", help="Sort by this column; scores from the highest.")
+@click.option("--filter", "filters", multiple=True, metavar="NAME=VALUE", help="Only runs with this value; repeatable.")
+@click.option("--reference", is_flag=True, help="The committed runs of outputs/reference instead of your own.")
+def results(csv, sort, filters, reference):
+    """Print the table of finished runs.
 
-    table = runs.table()
+    The first column is a short alias that --run of other commands understands. --sort and --filter take the names of
+    the columns of --csv; --filter also takes every setting of a run, such as alpha=0.5.
+    """
+    from gaaplib.runs import scores
+
+    outputs = project_folder() / "outputs" / "reference" if reference else outputs_folder()
+    try:
+        table = scores.table(outputs, filters)
+        table = scores.ordered(table, sort) if sort else table
+    except ValueError as error:
+        raise click.ClickException(str(error)) from error
     if csv:
         click.echo(table.to_csv(index=False), nl=False)
-        return
-    if table.empty:
-        click.echo(f"No finished runs under {outputs_folder() / 'runs'}")
-        return
-    shown = table.drop(columns=["run_id", "synthetic"])
-    click.echo(shown.to_string(index=False, float_format="{:.3f}".format, na_rep="-"))
-    click.echo("Fractions. closed: softmax over trained identities; retrieval: unseen identities.")
-    if table.synthetic.any():
-        click.echo("Rows whose data begins with synthetic- are measured on drawn images.")
+    elif table.empty:
+        click.echo(f"No finished runs under {outputs / 'runs'}" + (" that fit --filter" if filters else ""))
+    else:
+        click.echo(scores.as_text(table))
 
 
 def parse_parameters(given, known, notebook):
@@ -150,7 +255,8 @@ def parse_parameters(given, known, notebook):
     values = {}
     for name, text in given:
         if name not in known:
-            raise ValueError(f"{notebook} has no parameter {name!r}; known: {', '.join(known)}")
+            meant = did_you_mean(name, known)
+            raise ValueError(f"{notebook} has no parameter {name!r}{meant}; known: {', '.join(known)}")
         if name in values:
             raise ValueError(f"parameter {name!r} is given twice")
         values[name] = _parse(name, text, known[name]["inferred_type_name"])
@@ -183,21 +289,19 @@ def _with_whole_paths(values):
 
 
 def _find_notebook(notebook):
-    """The file itself, or the notebook of that name in the project's ``notebooks/``."""
-    from gaaplib.project import project_folder
-
-    places = [Path(notebook), project_folder() / "notebooks" / f"{notebook}.ipynb"]
-    for place in places:
-        if place.is_file():
-            return place.resolve()
-    known = sorted(path.stem for path in places[1].parent.glob("*.ipynb"))
-    raise click.ClickException(f"no notebook {notebook!r}; known: {', '.join(known) or 'none'}")
+    """The file itself, or the notebook of that name in the project or, outside of one, in the installed package."""
+    folder = notebooks_folder()
+    for path in (Path(notebook), folder / f"{notebook}.ipynb"):
+        if path.is_file():
+            return path.resolve()
+    known = sorted(path.stem for path in folder.glob("*.ipynb"))
+    meant = did_you_mean(notebook, known)
+    raise click.ClickException(f"no notebook {notebook!r}{meant}; known: {', '.join(known) or 'none'}")
 
 
 def _default_output(path, values, known):
     """A training notebook is kept with its run, another under ``outputs/notebooks``, by its data if it has any."""
     from gaaplib.config import RunConfig
-    from gaaplib.project import outputs_folder
 
     if "profile" not in known:
         return outputs_folder() / "notebooks" / path.name
@@ -239,24 +343,29 @@ def evaluate(query, gallery, mat, metric, ap, rerank, no_cameras, as_json):
 
 
 @main.command()
-@click.argument("names", nargs=-1, required=True)
+@click.argument("names", nargs=-1)
 @click.option("--reference", type=click.Path(path_type=Path), help="Folder with runs/; by default outputs/reference.")
-@click.option(
-    "--same", is_flag=True, help="If all is equal to the last bit, let the code that made them pass for today's."
-)
-def verify(names, reference, same):
-    """Repeat the committed runs NAMES (run_ids or parts of them), and say value by value whether they agree.
+@click.option("--list", "only_list", is_flag=True, help="List the committed runs, and stop.")
+def verify(names, reference, only_list):
+    """Re-run the committed runs NAMES and report, value by value, whether the results match.
 
-    The repeated runs are made in outputs/verify, which is emptied first.
+    NAMES are run_ids, aliases or parts of them. The repeated runs are made in outputs/verify, which is emptied first.
     """
     import shutil
 
-    from gaaplib.paper import repeat as repeats
-    from gaaplib.project import outputs_folder, project_folder
+    from gaaplib import runs
 
+    reference = reference or project_folder() / "outputs" / "reference"
+    if only_list:
+        click.echo("\n".join(run.folder.name for run in runs.finished(reference)) or f"no runs under {reference}")
+        return
+    if not names:
+        raise click.UsageError("give the names of committed runs, or --list")
     fresh = outputs_folder() / "verify"
     try:
-        committed = repeats.find(names, reference or project_folder() / "outputs" / "reference")
+        committed = {run.folder.name: run for run in (runs.find(name, reference) for name in names)}
+        from gaaplib.paper import repeat as repeats
+
         shutil.rmtree(fresh, ignore_errors=True)
         tables = []
         for run_id, run in committed.items():
@@ -268,15 +377,15 @@ def verify(names, reference, same):
     click.echo("\n".join(repeats.in_words(table) for table in tables))
     if any((table.verdict == repeats.DIFFERENT).any() for table in tables):
         raise SystemExit(1)
-    if same:
-        try:
-            repeats.keep_same(committed, tables)
-        except ValueError as error:
-            raise click.ClickException(str(error)) from error
-        click.echo("the code that made them passes for today's from now on: gaaplib/same_code.json")
 
 
-RUN = click.option("--run", "name", required=True, help="A run's folder, or its run_id or a part of that.")
+RUN = click.option(
+    "--run",
+    "name",
+    required=True,
+    shell_complete=_complete_run,
+    help="A run's folder, its run_id or a part of that, or its alias in gaap results.",
+)
 
 
 @main.command()
@@ -284,13 +393,14 @@ RUN = click.option("--run", "name", required=True, help="A run's folder, or its 
 @RUN
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), required=True, help="An .npz file.")
 def embed(folder, name, output):
-    """Embed the photographs in FOLDER by a run's model: arrays embeddings and names and, where known, pids and camids.
+    """Embed the photographs in FOLDER with a run's model, and save them as an .npz file.
 
-    Persons are known from a subfolder for each, or records.csv.
+    Its arrays are embeddings and names and, if known, pids and camids. Identities are known from one subfolder per
+    person, or from records.csv.
     """
     import numpy as np
 
-    images = _index(name, folder).gallery
+    images = _index(_run(name), folder).gallery
     arrays = {"embeddings": images.embeddings, "names": np.array(images.names)}
     arrays |= {"pids": images.pids} if images.pids.any() else {}
     arrays |= {"camids": images.camids} if (images.camids >= 0).all() else {}
@@ -301,8 +411,9 @@ def embed(folder, name, output):
     except OSError as error:
         raise click.ClickException(f"{output}: {error}") from error
     count, size = images.embeddings.shape
-    known = "persons known" if "pids" in arrays else "persons unknown: a subfolder for each, or records.csv, would tell"
-    click.echo(f"{count} images, {size} numbers each, {known} -> {output}")
+    unknown = "identities unknown (one subfolder per person or records.csv would name them)"
+    known = "identities known" if "pids" in arrays else unknown
+    click.echo(f"{count} images, {size}-d embeddings, {known} -> {output}")
 
 
 @main.command()
@@ -310,23 +421,32 @@ def embed(folder, name, output):
 @click.argument("folder", type=click.Path(path_type=Path))
 @RUN
 @click.option("--top", type=click.IntRange(1, 50), default=10, show_default=True, help="How many images.")
+@click.option("--maps", "kind", help="Heat maps beneath the images: received, energy, gradcam or gradcam_match.")
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), default="ranking.png")
-def rank(query, folder, name, top, output):
-    """Say which photographs in FOLDER are nearest to the image QUERY, and save them as a sheet (PNG, PDF or SVG).
+def rank(query, folder, name, top, kind, output):
+    """Rank the photographs in FOLDER by similarity to QUERY and save a contact sheet (PNG, PDF or SVG).
 
-    An image of FOLDER itself is left out of its own ranking.
+    If QUERY is in FOLDER, it is left out of its own ranking.
     """
+    _check_choice("maps", kind, [known for known in _kinds() if known != "rollout"])
+    _check_picture(output)
+    run = _run(name)
+    image = _image(query, run.config)
+    index = _index(run, folder)
     from gaaplib.datasets.folder import image_folder
     from gaaplib.explain import lookup
 
-    image, index = _image(query, name), _index(name, folder)
     paths = [image_folder(folder) / path for path in index.gallery.names]
-    asked = next((place for place, path in enumerate(paths) if path.samefile(query)), image)
-    found = index.rank(asked, top)
+    asked = next((number for number, path in enumerate(paths) if path.samefile(query)), image)
+    ranking = index.rank(asked, top)
     click.echo("rank  distance  image")
-    for number, (place, distance, state) in enumerate(zip(*found, strict=True), start=1):
-        click.echo(f"{number:4}  {distance:8.3f}  {_printable(paths[place])}{f'  ({state})' if state else ''}")
-    _save(lookup.ranking_sheet(index, asked, top=top), output)
+    for number, (nearest, distance, state) in enumerate(zip(*ranking, strict=True), start=1):
+        click.echo(f"{number:4}  {distance:8.3f}  {_printable(paths[nearest])}{f'  ({state})' if state else ''}")
+    try:
+        figure = lookup.ranking_sheet(index, asked, kind, top=top)
+    except ValueError as error:
+        raise click.ClickException(str(error)) from error
+    _save(figure, output)
     click.echo(f"sheet: {output}")
 
 
@@ -334,23 +454,48 @@ def rank(query, folder, name, top, output):
 @click.argument("image", type=click.Path(path_type=Path))
 @RUN
 @click.option(
-    "--kind", default="received", show_default=True, help="received, rollout, energy, gradcam, gradcam_match."
+    "--kind", default="received", show_default=True, help="received, rollout, energy, gradcam or gradcam_match."
 )
 @click.option("--position", type=int, nargs=2, help="Row and column that attend, from 0; for the rollout.")
 @click.option("--other", type=click.Path(path_type=Path), help="The image to compare with; for gradcam_match.")
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), default="heatmap.png")
 def heatmap(image, name, kind, position, other, output):
     """Save a heat map of IMAGE: where a run's model looks (PNG, PDF or SVG)."""
-    pixels, others = _image(image, name), _image(other, name)[None] if other else None
+    _check_choice("kind", kind, _kinds())
+    if kind == "rollout" and position is None:
+        raise click.ClickException("kind='rollout' needs position: give --position ROW COLUMN")
+    if kind == "gradcam_match" and other is None:
+        raise click.ClickException("kind='gradcam_match' needs the other image: give --other IMAGE")
+    _check_picture(output)
+    run = _run(name)
+    pixels = _image(image, run.config)
+    others = _image(other, run.config)[None] if other else None
     from gaaplib.explain import heatmaps
     from gaaplib.explain import plots as map_plots
 
     try:
-        found = heatmaps.heatmap(_run(name).model(), pixels[None], kind, position=position, others=others)
+        heat = heatmaps.heatmap(run.model(), pixels[None], kind, position=position, others=others)
     except ValueError as error:
         raise click.ClickException(str(error)) from error
-    _save(map_plots.map_sheet(pixels[None], {kind: found}), output)
-    click.echo(f"heat map, {' x '.join(map(str, found.shape[1:]))} cells: {output}")
+    _save(map_plots.map_sheet(pixels[None], {kind: heat}), output)
+    click.echo(f"heat map, {' x '.join(map(str, heat.shape[1:]))} cells: {output}")
+
+
+def _kinds():
+    return registered_names("gaaplib.explain.heatmaps", "KINDS")
+
+
+def _check_choice(name, value, known):
+    try:
+        if value is not None:
+            check_known(name, value, known)
+    except ValueError as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _check_picture(path):
+    if path.suffix.lower() not in (".png", ".pdf", ".svg"):
+        raise click.ClickException(f"{path}: pictures are saved as .png, .pdf or .svg")
 
 
 def _run(name):
@@ -362,21 +507,23 @@ def _run(name):
         raise click.ClickException(str(error)) from error
 
 
-def _index(name, folder):
-    from gaaplib.explain import lookup
+def _index(run, folder):
+    """The photographs of a folder, which is read before Keras is imported: what is wrong with it is said at once."""
+    from gaaplib.datasets.folder import photographs
 
-    run = _run(name)
     try:
+        photographs(folder)
+        from gaaplib.explain import lookup
+
         return lookup.Index.of_folder(run, folder, progress=sys.stderr.isatty())
     except (OSError, ValueError) as error:
         raise click.ClickException(_printable(error)) from error
 
 
-def _image(path, name):
+def _image(path, config):
     """An image at the size of a run's model."""
     from gaaplib.datasets.images import read_image
 
-    config = _run(name).config
     try:
         return read_image(path, config.height, config.width)
     except ValueError as error:

@@ -3,20 +3,18 @@
 Importing this module does not import Keras, so that a wrong setting is refused at once.
 """
 
-import ast
 import dataclasses
 import difflib
 import hashlib
-import importlib.util
 import json
 import shutil
-import sys
 import types
 import typing
 from dataclasses import dataclass
 from pathlib import Path
 
 from gaaplib.datasets import DATASETS, trained_on
+from gaaplib.project import registered_names
 
 SYNTHETIC = "synthetic"
 
@@ -237,6 +235,12 @@ class RunConfig:
         }
         return cls(**values)
 
+    def changes(self):
+        """The settings that differ from what the profile gives on the same data, with the same backbone: a dict."""
+        same = ("dataset", "data", "variant", "train_dataset", "train_data", "backbone", "precision")
+        usual = type(self)(self.profile, **{name: getattr(self, name) for name in same}).to_dict()
+        return {name: value for name, value in self.to_dict().items() if value != usual[name]}
+
     def baseline(self):
         """The colour histogram on the same images and protocol, which every result stands beside."""
         data = ("dataset", "data", "variant", "train_dataset", "train_data", "scale", "fold", "seed")
@@ -286,22 +290,8 @@ class RunConfig:
 
 
 def choices(name):
-    """The known values of a setting, a tuple, as they are listed in the registry's module.
-
-    A module that is not imported yet is read and not imported, as most of them bring Keras along.
-    """
-    if name not in REGISTRIES:
-        return CHOICES[name]
-    module, registry = REGISTRIES[name]
-    if module in sys.modules:
-        return tuple(getattr(sys.modules[module], registry))
-    source = Path(importlib.util.find_spec(module).origin).read_text(encoding="utf-8")
-    (found,) = (
-        node.value
-        for node in ast.parse(source).body
-        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == registry
-    )
-    return tuple(key.value for key in found.keys)
+    """The known values of a setting, a tuple; those of a registry are read from its module (``registered_names``)."""
+    return registered_names(*REGISTRIES[name]) if name in REGISTRIES else CHOICES[name]
 
 
 def check_known(name, value, known):
@@ -316,9 +306,10 @@ def check_known(name, value, known):
 
 
 def did_you_mean(word, known):
-    """``" (did you mean X?)"`` where a known word is close to this one, else nothing."""
-    near = difflib.get_close_matches(str(word), [str(other) for other in known], n=1, cutoff=0.7)
-    return f" (did you mean {near[0]}?)" if near else ""
+    """``" (did you mean X?)"`` if a known word is close to this one, whatever its case; else nothing."""
+    by_lower = {str(other).lower(): other for other in known}
+    near = difflib.get_close_matches(str(word).lower(), by_lower, n=1, cutoff=0.7)
+    return f" (did you mean {by_lower[near[0]]}?)" if near else ""
 
 
 def _suitable_precision():

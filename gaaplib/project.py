@@ -1,8 +1,11 @@
 """Where the project is, and where its results go."""
 
+import ast
 import os
+import sys
 import warnings
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 
@@ -16,6 +19,24 @@ def project_folder():
         if (folder / "notebooks").is_dir() and (folder / "gaaplib").is_dir():
             return folder
     return here
+
+
+def notebooks_folder():
+    """``notebooks/`` of the project; outside of one, that of the installed package."""
+    return _shipped("notebooks")
+
+
+def tables_folder():
+    """``data/`` with the small tables: of the project, or the working directory's; else of the installed package."""
+    return _shipped("data")
+
+
+def _shipped(name):
+    package = Path(__file__).parent
+    # In the wheel it lies in the package, in a checkout beside it.
+    places = (project_folder() / name, package / name, package.parent / name)
+    wanted = {"notebooks": "02_train.ipynb", "data": "claims.csv"}[name]
+    return next((place for place in places if (place / wanted).is_file()), places[0])
 
 
 def outputs_folder():
@@ -71,3 +92,25 @@ def write_whole(path, content, *, sync=True):
     """Write text (as UTF-8) or bytes with :func:`written_whole`."""
     with written_whole(path, sync=sync) as part:
         part.write_bytes(content if isinstance(content, bytes) else content.encode())
+
+
+def registered_names(module, registry):
+    """The keys of a dict at the foot of a module, as a tuple, such as ``("gaaplib.pooling", "POOLING")``.
+
+    A module that is not imported yet is read and not imported, as most of them bring Keras along.
+    """
+    if module in sys.modules:
+        return tuple(getattr(sys.modules[module], registry))
+    return _keys_in_source(module, registry)
+
+
+@cache
+def _keys_in_source(module, registry):
+    source = Path(__file__).parent.joinpath(*module.split(".")[1:])
+    source = source / "__init__.py" if source.is_dir() else source.with_suffix(".py")
+    (keys,) = (
+        [key.value for key in node.value.keys]
+        for node in ast.parse(source.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == registry
+    )
+    return tuple(keys)

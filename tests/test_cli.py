@@ -1,11 +1,16 @@
+import io
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import nbformat
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from gaaplib.cli import main, parse_parameters
+from gaaplib.cli import _Printed, main, parse_parameters
 from gaaplib.config import RunConfig
 
 CELL = """
@@ -68,7 +73,7 @@ def test_a_text_becomes_a_value_of_the_parameters_type(name, text, value):
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("sed", "3", "no parameter 'sed'; known: profile, epochs, alpha, neck, seed, flag"),
+        ("sed", "3", "no parameter 'sed' .did you mean seed..; known: profile, epochs, alpha, neck, seed, flag"),
         ("seed", "3.5", "seed='3.5': expected int"),
         ("seed", "none", "seed='none': expected int"),
         ("epochs", "many", "epochs='many': expected int or None"),
@@ -122,7 +127,7 @@ def test_a_training_notebook_is_kept_with_its_run(monkeypatch, outputs):
 
     targets = []
     monkeypatch.setattr(papermill, "execute_notebook", lambda source, target, **k: targets.append(target))
-    monkeypatch.setattr("gaaplib.cli._find_notebook", lambda name: __import__("pathlib").Path("notebooks") / name)
+    monkeypatch.setattr("gaaplib.cli._find_notebook", lambda name: Path("notebooks") / name)
     assert run("02_train.ipynb", "-p", "profile", "smoke", "-p", "seed", "3").exit_code == 0
     assert run("10_paper_audit.ipynb").exit_code == 0
     config = RunConfig("smoke", seed=3)
@@ -153,11 +158,138 @@ def test_results_prints_the_table(outputs):
 
     write_run(outputs, [0.25, 0.75], mAP=0.5)
     shown = CliRunner().invoke(main, ["results"]).output
-    assert "synthetic-market1501" in shown
+    assert "*market1501  gaap resnet18 class avg" in shown and "*: measured on synthetic images" in shown
     assert "0.500" in shown
     lines = CliRunner().invoke(main, ["results", "--csv"]).output.splitlines()
     assert len(lines) == 2
-    assert lines[0].startswith("run_id,status,data,")
+    assert lines[0].startswith("alias,run_id,status,data,")
+
+
+def test_results_sorts_and_filters(outputs):
+    from made_runs import write_run
+
+    for seed, mAP in enumerate((0.4, 0.6, 0.5)):
+        write_run(outputs, [0.25, 0.75], mAP=mAP, seed=seed, alpha=0.25 if seed else 0.5)
+
+    def seeds(*arguments):
+        lines = call("results", "--csv", *arguments).output.splitlines()
+        column = lines[0].split(",").index("seed")
+        return [line.split(",")[column] for line in lines[1:]]
+
+    assert seeds("--sort", "mAP") == ["1", "2", "0"]
+    assert seeds("--sort", "seed") == ["0", "1", "2"]
+    assert seeds("--filter", "alpha=0.25", "--sort", "seed") == ["1", "2"]
+    assert seeds("--filter", "alpha=0.25", "--filter", "seed=2") == ["2"]
+    for arguments, words in (
+        (["--sort", "map"], "did you mean mAP?"),
+        (["--filter", "alhpa=0.5"], "did you mean alpha?"),
+        (["--filter", "alpha"], "expected NAME=VALUE"),
+    ):
+        result = call("results", *arguments)
+        assert result.exit_code == 1 and words in result.output
+
+
+LIGHT = (
+    (["results"], 0),
+    (["results", "--sort", "nothing"], 1),
+    (["data"], 0),
+    (["data", "raid", "--root", "nowhere"], 1),
+    (["evaluate", "--query", "q.npz", "--gallery", "g.npz"], 1),
+    (["verify", "--list"], 0),
+    (["verify", "nobody"], 1),
+    (["heatmap", "i.jpg", "--run", "nobody"], 1),
+    (["heatmap", "i.jpg", "--run", "x", "--kind", "gaze"], 1),
+    (["rank", "i.jpg", "folder", "--run", "nobody"], 1),
+    (["embed", "nowhere", "--run", "RUN", "-o", "f.npz"], 1),
+    (["rank", "photos/ben/1.jpg", "nowhere", "--run", "RUN"], 1),
+    (["heatmap", "nobody.jpg", "--run", "RUN"], 1),
+    (["run", "02_trian"], 1),
+    (["run", "02_train", "--help-parameters"], 0),
+    (["run", "02_train", "-p", "backbone", "resnet8"], 1),
+    (["run", "02_train", "-p", "profile", "deno"], 1),
+    (["run", "02_train", "-p", "epochs", "many"], 1),
+    (["reslts"], 2),
+    (["--version"], 0),
+)
+
+
+@pytest.mark.parametrize(("arguments", "code"), LIGHT, ids=lambda value: "-".join(value) if value is list else None)
+def test_what_reads_or_refuses_imports_neither_keras_nor_tensorflow(arguments, code, model, photos):
+    arguments = [str(model.folder) if word == "RUN" else word for word in arguments]
+    script = (
+        "import sys; from click.testing import CliRunner; from gaaplib.cli import main;"
+        f"result = CliRunner().invoke(main, {arguments!r}); print(result.output);"
+        "assert not {'keras', 'tensorflow'} & set(sys.modules); sys.exit(result.exit_code)"
+    )
+    paths = {"PYTHONPATH": str(Path(__file__).parents[1])}
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=photos.parent, env=os.environ | paths, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (code, ""), done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "meant"),
+    [(["reslts"], "results"), (["run", "2_train"], "02_train"), (["data", "market"], "market1501")],
+)
+def test_a_misspelt_name_is_answered_with_the_near_one(arguments, meant):
+    result = call(*arguments)
+    assert result.exit_code != 0
+    assert f"did you mean {meant}?" in result.output
+
+
+def test_parameters_are_listed_with_their_help(notebook):
+    lines = run(notebook, "--help-parameters").output.splitlines()
+    assert lines[1].split() == ["epochs", "int", "None", "epochs"]
+    assert len(lines) == 5
+
+
+def test_notebooks_and_runs_are_completed(outputs):
+    from click.shell_completion import ShellComplete
+    from made_runs import write_run
+
+    made = write_run(outputs, [0.5, 0.5])
+    completion = ShellComplete(main, {}, "gaap", "_GAAP_COMPLETE")
+
+    def offered(*words):
+        return [item.value for item in completion.get_completions(list(words[:-1]), words[-1])]
+
+    assert offered("run", "02") == ["02_train"]
+    assert offered("heatmap", "i.jpg", "--run", "resnet18") == [made.folder.name]
+
+
+class Screen(io.StringIO):
+    def isatty(self):
+        return True
+
+
+@pytest.mark.parametrize(
+    ("stream", "expected"),
+    [
+        (Screen(), "\r\x1b[Kepoch 1/2\r\x1b[Kepoch 2/2\ndone\n"),
+        (io.StringIO(), "epoch 1/2\nepoch 2/2\ndone\n"),
+    ],
+)
+def test_in_a_terminal_epochs_share_a_line(stream, expected):
+    printed = _Printed(stream)
+    for text in ("epoch 1/2\n", "epoch 2/2\n", "done\n"):
+        printed.write(text)
+    assert stream.getvalue() == expected
+
+
+def test_run_prints_nothing_of_the_kernel(notebook, tmp_path, outputs):
+    command = [
+        sys.executable,
+        "-c",
+        "from gaaplib.cli import main; main()",
+        "run",
+        notebook,
+        "-o",
+        tmp_path / "o.ipynb",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+    assert done.stdout == f"small.ipynb -> {tmp_path / 'o.ipynb'}\n"
 
 
 def test_data_lists_the_data_sets():
@@ -183,7 +315,7 @@ def test_data_reports_and_saves_a_sheet(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["markt"], "no data set 'markt'; known: market1501"),
+        (["markt"], "data set='markt' is not known; known: market1501"),
         (["raid", "--root", "nowhere"], "no RAiD in nowhere"),
         (["market1501", "--root", ".", "--variant", "6k"], "6k"),
     ],
@@ -221,7 +353,7 @@ def test_embed_writes_what_evaluate_reads(model, photos, tmp_path):
     target = tmp_path / "new" / "photos.npz"
     result = call("embed", photos, "--run", model.folder.name[-8:], "-o", target)
     assert result.exit_code == 0, result.output
-    assert result.output.splitlines()[-1].startswith("5 images, 512 numbers each, persons known -> ")
+    assert result.output.splitlines()[-1].startswith("5 images, 512-d embeddings, identities known -> ")
     side = embedding_files.read_npz(target)
     assert side.pids.tolist() == [1, 1, 2, 2, 3] and side.camids is None
     with np.load(target, allow_pickle=False) as arrays:
@@ -234,7 +366,7 @@ def test_embed_writes_what_evaluate_reads(model, photos, tmp_path):
 def test_embed_leaves_out_persons_that_are_not_known(model, photos, tmp_path):
     target = tmp_path / "ben.npz"
     result = call("embed", photos / "ben", "--run", model.folder, "-o", target)
-    assert "persons unknown" in result.output
+    assert "identities unknown" in result.output
     with np.load(target, allow_pickle=False) as arrays:
         assert sorted(arrays) == ["embeddings", "names"]
 
@@ -279,7 +411,7 @@ def test_heatmap_saves_a_map(model, photos, tmp_path, more):
         (["heatmap", "text.jpg"], "text.jpg: not a readable image"),
         (["heatmap", "photos/ben/1.jpg", "--kind", "gaze"], "kind='gaze' is not known; known: received"),
         (["heatmap", "photos/ben/1.jpg", "--kind", "rollout"], "needs position"),
-        (["heatmap", "photos/ben/1.jpg", "-o", "map.xyz"], "map.xyz: Format 'xyz' is not supported"),
+        (["heatmap", "photos/ben/1.jpg", "-o", "map.xyz"], "map.xyz: pictures are saved as .png, .pdf or .svg"),
         (["rank", "photos/ben/1.jpg", "empty"], "empty has no images"),
         (["rank", "photos/ben/1.jpg", "nowhere"], "no photographs in nowhere"),
         (["embed", "broken", "-o", "f.npz"], "1 of 1 images cannot be decoded"),
@@ -339,8 +471,6 @@ def test_verify_says_what_agrees_and_fails_where_it_does_not(outputs, tmp_path, 
 
 
 def test_the_runs_that_make_verifies_are_planned_ones():
-    from pathlib import Path
-
     from gaaplib.paper.plan import Plan
 
     text = (Path(__file__).parents[1] / "Makefile").read_text()

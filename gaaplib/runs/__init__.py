@@ -13,6 +13,7 @@ from gaaplib.runs.scores import (
     compare_closed,
     difference,
     interval,
+    ordered,
     table,
 )
 
@@ -36,5 +37,6 @@ __all__ = [
     "finished",
     "interval",
     "load_data",
+    "ordered",
     "table",
 ]

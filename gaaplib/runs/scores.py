@@ -3,19 +3,145 @@
 import numpy as np
 import pandas as pd
 
+from gaaplib.config import SYNTHETIC, RunConfig, check_known
 from gaaplib.evaluation import statistics
 from gaaplib.runs.folder import finished
+from gaaplib.runs.provenance import is_current
 
 RANKS = (1, 5, 10, 20)
 
+COLUMNS = (
+    *("alias", "run_id", "status", "data", "folder", "method", "backbone", "attention", "pooling"),
+    *("profile", "settings", "fold", "seed", "ap", "queries", "closed_mRA", "closed_cmc1"),
+    *("retrieval_cmc1", "retrieval_mAP", "retrieval_mINP", "seconds", "synthetic", "current"),
+)
+"""Columns of :func:`table`."""
 
-def table(outputs=None):
-    """One row a finished run: what it was, and its headline metrics as fractions; NaN where there is none.
+SHORT = {"mRA": "closed_mRA", "rank-1": "retrieval_cmc1", "mAP": "retrieval_mAP"}
+"""What :func:`as_text` calls the scores."""
 
-    Columns name their protocol: ``closed_*`` are softmax scores on unseen images of trained identities,
-    ``retrieval_*`` are unseen identities, with the AP convention in ``ap``.
+
+def table(outputs=None, filters=()):
+    """One row per finished run: what it was, and its headline metrics as fractions; NaN if there is none.
+
+    Columns name their protocol: ``closed_*`` are softmax scores on unseen images of training identities,
+    ``retrieval_*`` rank unseen identities, with the AP convention in ``ap``. ``alias`` is the shortest beginning of the
+    run_id's hash that no other run has, at least three digits; :func:`gaaplib.runs.find` understands it. ``settings``
+    are those that differ from the profile, ``folder`` holds the images, ``current`` tells whether it is up to date.
+
+    Args:
+        outputs: folder with ``runs/``; None: :func:`gaaplib.project.outputs_folder`.
+        filters: texts ``"name=value"`` that all have to fit; a column or any setting of a run, such as ``"alpha=0.5"``.
+
+    Raises:
+        ValueError: a filter without ``=`` or of an unknown name.
     """
-    return pd.DataFrame([_row(run.metrics) for run in finished(outputs)], columns=COLUMNS)
+    wanted = [_parsed_filter(text) for text in filters]
+    found = finished(outputs)
+    aliases = _aliases([run.folder.name for run in found])
+    rows = []
+    for run, alias in zip(found, aliases, strict=True):
+        metrics = run.metrics
+        row = _row(metrics, alias)
+        values = metrics["config"] | row
+        if all(str(values[name]) == value for name, value in wanted):
+            rows.append(row)
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _parsed_filter(text):
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise ValueError(f"filter {text!r}: expected NAME=VALUE, such as backbone=resnet18")
+    check_known("filter", name, dict.fromkeys([*COLUMNS, *RunConfig.__annotations__]))
+    return name, value
+
+
+def _aliases(run_ids):
+    hashes = [run_id.rpartition("_")[2] for run_id in run_ids]
+    return [next(_unique_beginnings(own, hashes), own) for own in hashes]
+
+
+def _unique_beginnings(own, hashes):
+    for length in range(3, len(own) + 1):
+        if sum(other.startswith(own[:length]) for other in hashes) == 1:
+            yield own[:length]
+
+
+def _row(metrics, alias):
+    config = RunConfig(**metrics["config"])
+    closed, retrieval = metrics["closed"] or {}, metrics["retrieval"] or {}
+    settings = {name: value for name, value in config.changes().items() if name not in COLUMNS}
+    return {
+        **{name: value for name, value in config.to_dict().items() if name in COLUMNS},
+        "alias": alias,
+        "run_id": metrics["run_id"],
+        "status": metrics["status"],
+        "data": metrics["data"]["name"],
+        "folder": config.data,
+        "settings": " ".join(f"{name}={value}" for name, value in settings.items()),
+        "queries": retrieval.get("num_valid_queries"),
+        "closed_mRA": closed.get("mRA"),
+        "closed_cmc1": closed.get("cmc1"),
+        "retrieval_cmc1": retrieval.get("cmc1"),
+        "retrieval_mAP": retrieval.get("mAP"),
+        "retrieval_mINP": retrieval.get("mINP"),
+        "seconds": sum(metrics["provenance"]["seconds"].values()),
+        "synthetic": metrics["data"]["synthetic"],
+        "current": is_current(metrics),
+    }
+
+
+def ordered(results, column):
+    """Rows of :func:`table` sorted by a column, or by a key of ``SHORT``: scores from the highest, the rest ascending.
+
+    Raises:
+        ValueError: an unknown column.
+    """
+    check_known("sort", column, [*SHORT, *COLUMNS])
+    column = SHORT.get(column, column)
+    return results.sort_values(column, ascending=column not in SHORT.values(), kind="stable")
+
+
+def as_text(results, width=120):
+    """Rows of :func:`table` for a terminal: long names are cut so that no line exceeds ``width``."""
+    shown = _cells(results)
+    numbers = {"fold", "seed", "queries", *SHORT}
+    widths = {name: max(len(name), *map(len, cells)) for name, cells in shown.items()}
+    while sum(widths.values()) + 2 * (len(widths) - 1) > width:
+        words = [name for name in widths if name not in numbers]
+        # The settings give way first: --csv has them in full.
+        first = [name for name in ("settings", "folder") if widths.get(name, 0) > 15]
+        widths[max(first or words, key=widths.get)] -= 1
+    rows = [list(shown), *zip(*shown.values(), strict=True)]
+    lines = [
+        "  ".join(_fitted(cell, size, name in numbers) for cell, (name, size) in zip(row, widths.items(), strict=True))
+        for row in rows
+    ]
+    lines = [line.rstrip() for line in lines]
+    lines.append("Fractions. mRA: closed protocol, training identities; the others: retrieval of unseen identities.")
+    return "\n".join([*lines, *(["*: measured on synthetic images."] if results.synthetic.any() else [])])
+
+
+def _cells(results):
+    """The columns of :func:`as_text` as texts; those that say nothing are left out."""
+    data = [f"*{row.data.replace(f'{SYNTHETIC}-', '')}" if row.synthetic else row.data for row in results.itertuples()]
+    shown = {"alias": results.alias, "data": data}
+    shown["model"] = results[["method", "backbone", "attention", "pooling"]].agg(" ".join, axis=1)
+    shown["settings"] = results.profile.replace("demo", "").str.cat(results.settings, sep=" ").str.strip()
+    shown |= {"fold": results.fold.astype(str), "seed": results.seed.astype(str)}
+    shown["queries"] = [f"{value:.0f}" if value == value else "-" for value in results.queries.astype(float)]
+    for name, column in SHORT.items():
+        shown[name] = [f"{value:.3f}" if value == value else "-" for value in results[column].astype(float)]
+    shown["folder"] = results.folder.replace(SYNTHETIC, "")
+    notes = results.status.where(results.current, results.status + ", out of date").replace("done", "")
+    shown["note"] = notes.str.removeprefix("done, ")
+    return {name: list(cells) for name, cells in shown.items() if any(cells)}
+
+
+def _fitted(cell, width, right):
+    cell = cell if len(cell) <= width else cell[: width - 1] + "\u2026"
+    return cell.rjust(width) if right else cell.ljust(width)
 
 
 def compare(named):
@@ -134,28 +260,3 @@ CLOSED_MEASURES = {
 
 
 PROTOCOLS = {"retrieval": MEASURES, "closed": CLOSED_MEASURES}
-
-
-COLUMNS = (
-    *("run_id", "status", "data", "method", "backbone", "attention", "pooling", "fold", "seed"),
-    *("profile", "ap", "closed_mRA", "closed_cmc1"),
-    *("retrieval_cmc1", "retrieval_mAP", "retrieval_mINP", "seconds", "synthetic"),
-)
-
-
-def _row(metrics):
-    config = metrics["config"]
-    closed, retrieval = metrics["closed"] or {}, metrics["retrieval"] or {}
-    return {
-        **{name: config[name] for name in COLUMNS if name in config},
-        "run_id": metrics["run_id"],
-        "status": metrics["status"],
-        "data": metrics["data"]["name"],
-        "synthetic": metrics["data"]["synthetic"],
-        "closed_mRA": closed.get("mRA"),
-        "closed_cmc1": closed.get("cmc1"),
-        "retrieval_cmc1": retrieval.get("cmc1"),
-        "retrieval_mAP": retrieval.get("mAP"),
-        "retrieval_mINP": retrieval.get("mINP"),
-        "seconds": sum(metrics["provenance"]["seconds"].values()),
-    }
