@@ -1,7 +1,10 @@
 """pyproject.toml, requirements.lock, environment.yml and the Makefile say the same, and nothing of one machine."""
 
+import os
 import re
+import shutil
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -77,6 +80,39 @@ def test_the_version_is_one():
     assert __version__ == PYPROJECT["project"]["version"]
     assert f"\nversion: {__version__}\n" in citation
     assert f"## {__version__}" in (PROJECT / "CHANGELOG.md").read_text()
+
+
+def test_every_package_is_listed():
+    listed = PYPROJECT["tool"]["setuptools"]["packages"]
+    folders = {path.parent.relative_to(PROJECT) for path in (PROJECT / "gaaplib").rglob("__init__.py")}
+    shipped = PYPROJECT["tool"]["setuptools"]["package-dir"]
+    assert listed == sorted({".".join(folder.parts) for folder in folders} | {*shipped})
+    assert all((PROJECT / folder).is_dir() for folder in shipped.values())
+
+
+def test_the_wheel_works_outside_the_checkout(tmp_path):
+    """Notebooks and tables travel in it: a run by name writes to ./outputs."""
+    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
+    # From a copy, as building leaves folders behind.
+    ignored = shutil.ignore_patterns(".git", ".venv", "outputs", "build", "*.egg-info", "__pycache__")
+    shutil.copytree(PROJECT, tmp_path / "source", ignore=ignored)
+    build = [*pip, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", tmp_path, tmp_path / "source"]
+    subprocess.run(build, check=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    subprocess.run([*pip, "install", "--no-deps", "--target", tmp_path / "installed", wheel], check=True)
+    shutil.rmtree(tmp_path / "source")
+    user = tmp_path / "user"
+    user.mkdir()
+    environment = {name: text for name, text in os.environ.items() if name != "GAAP_OUTPUTS"}
+    environment["PYTHONPATH"] = str(tmp_path / "installed")
+    command = [sys.executable, "-c", "from gaaplib.cli import main; main()"]
+    run = [*command, "run", "02_train", "-p", "profile", "smoke"]
+    done = subprocess.run(run, cwd=user, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert len(list((user / "outputs" / "runs").glob("*/metrics.json"))) == 2
+    audit = "from gaaplib.paper import audit; print(len(audit.read('claims')))"
+    counted = subprocess.run([sys.executable, "-c", audit], cwd=user, env=environment, capture_output=True, text=True)
+    assert int(counted.stdout) > 10, counted.stderr
 
 
 def test_ci_calls_the_readmes_command():

@@ -34,3 +34,33 @@ def test_one_at_a_time_holds_a_lock(tmp_path):
         order.append("first")
     waiting.join(10)
     assert order == ["first", "second"]
+
+
+@pytest.mark.parametrize("content", ["as text: \u00e4\n", b"as bytes"])
+def test_a_file_is_written_whole_or_not_at_all(tmp_path, content):
+    path = tmp_path / "file"
+    project.write_whole(path, content)
+    assert path.read_bytes() == (content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(KeyboardInterrupt), project.written_whole(path) as part:
+        part.write_bytes(b"half")
+        raise KeyboardInterrupt
+    assert path.read_bytes() == (content if isinstance(content, bytes) else content.encode())
+    assert [file.name for file in tmp_path.iterdir()] == ["file"]
+
+
+def test_names_of_a_registry_are_its_keys_imported_or_not():
+    from gaaplib.pooling import POOLING
+
+    assert project.registered_names("gaaplib.pooling", "POOLING") == tuple(POOLING)
+    assert project.registered_names("gaaplib.explain.heatmaps", "KINDS")[0] == "received"
+
+
+def test_notebooks_and_tables_are_the_projects_or_those_of_the_package(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert (project.notebooks_folder() / "02_train.ipynb").is_file()
+    assert (project.tables_folder() / "claims.csv").is_file()
+    for folder, name in (("notebooks", "02_train.ipynb"), ("data", "claims.csv"), ("gaaplib", "attention.py")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / name).touch()
+    assert project.notebooks_folder() == tmp_path / "notebooks"
+    assert project.tables_folder() == tmp_path / "data"

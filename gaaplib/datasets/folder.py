@@ -246,3 +246,33 @@ def _contradictions(lines: list[int], rows: list[tuple[str, str, int, str]]) -> 
         if (split == "all") != (rows[0][3] == "all"):
             problems.append(f"line {line}: split is {split!r}, but {rows[0][3]!r} in line {lines[0]}: give all or none")
     return problems
+
+
+def photographs(folder):
+    """Records of a folder of photographs: who is on them where that is told, else everybody is ``DISTRACTOR``.
+
+    It is told by a subfolder for each person or by ``records.csv``, as :func:`read` reads them. In
+    any other folder all images count, at any depth; links to folders are not followed.
+
+    Raises:
+        FileNotFoundError: no images.
+        ValueError: a table ``records.csv`` that is wrong, a link that leads out of the folder.
+    """
+    root = Path(folder).expanduser()
+    try:
+        return read(root)
+    except (FileNotFoundError, ValueError):
+        if not root.is_dir() or (root / TABLE).exists():
+            raise
+    paths = list(_paths_below(root, root))
+    if not paths:
+        raise FileNotFoundError(f"{root} has no images (found there: {found_in(root)})")
+    return make_records((path, DISTRACTOR, UNKNOWN_CAMERA, "all") for path in paths)
+
+
+def _paths_below(folder, root):
+    """Paths, relative to the root, of the images in a folder at any depth."""
+    yield from ((folder / name).relative_to(root).as_posix() for name in images_in(folder, root))
+    for name in folders_in(folder, root):
+        if not (folder / name).is_symlink():
+            yield from _paths_below(folder / name, root)

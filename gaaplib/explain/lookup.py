@@ -9,9 +9,8 @@ import numpy as np
 
 from gaaplib import metrics, runs
 from gaaplib.datasets import folder as photograph_folder
-from gaaplib.datasets.files import folders_in, found_in, images_in
 from gaaplib.datasets.images import open_store
-from gaaplib.datasets.records import DISTRACTOR, UNKNOWN_CAMERA, known_cameras, make_records
+from gaaplib.datasets.records import DISTRACTOR, known_cameras
 from gaaplib.distances import EmbeddingDistances, pairwise_distances
 from gaaplib.evaluation import verification
 from gaaplib.explain import heatmaps
@@ -129,7 +128,7 @@ class Index:
 
         Args:
             run: whose model to take.
-            folder: as :func:`photographs` reads it.
+            folder: as :func:`gaaplib.datasets.folder.photographs` reads it.
             outputs: folder for the decoded images; None: :func:`gaaplib.project.outputs_folder`.
             progress: show a bar while decoding.
 
@@ -137,7 +136,7 @@ class Index:
             FileNotFoundError: no images.
             ValueError: a table that is wrong, or images that cannot be decoded.
         """
-        records, size = photographs(folder), (run.config.height, run.config.width)
+        records, size = photograph_folder.photographs(folder), (run.config.height, run.config.width)
         cache = Path(outputs or outputs_folder()) / "cache"
         store = open_store(photograph_folder.image_folder(folder), records, *size, cache, progress=progress)
         model = run.model()
@@ -247,28 +246,6 @@ def states(query_pids, gallery_pids, query_camids, gallery_camids):
     return found
 
 
-def photographs(folder):
-    """Records of a folder of photographs: who is on them where that is told, else everybody is ``DISTRACTOR``.
-
-    It is told by a subfolder for each person or by ``records.csv``, as :mod:`gaaplib.datasets.folder` reads them. In
-    any other folder all images count, at any depth; links to folders are not followed.
-
-    Raises:
-        FileNotFoundError: no images.
-        ValueError: a table ``records.csv`` that is wrong, a link that leads out of the folder.
-    """
-    root = Path(folder).expanduser()
-    try:
-        return photograph_folder.read(root)
-    except (FileNotFoundError, ValueError):
-        if not root.is_dir() or (root / photograph_folder.TABLE).exists():
-            raise
-    paths = list(_paths_below(root, root))
-    if not paths:
-        raise FileNotFoundError(f"{root} has no images (found there: {found_in(root)})")
-    return make_records((path, DISTRACTOR, UNKNOWN_CAMERA, "all") for path in paths)
-
-
 def ranking_sheet(index, query, kind=None, *, layer=None, position=None, top=10):
     """A figure of a query and its nearest gallery images, framed by what they are, and their maps beneath.
 
@@ -341,11 +318,3 @@ def _embedded(model, store, table):
     rows = table.row.to_numpy()
     embeddings = fit.embed(model, store, rows)["embedding"]
     return Images(store, rows, table.path.tolist(), table.pid.to_numpy(), table.camid.to_numpy(), embeddings)
-
-
-def _paths_below(folder, root):
-    """Paths, relative to the root, of the images in a folder at any depth."""
-    yield from ((folder / name).relative_to(root).as_posix() for name in images_in(folder, root))
-    for name in folders_in(folder, root):
-        if not (folder / name).is_symlink():
-            yield from _paths_below(folder / name, root)

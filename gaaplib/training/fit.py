@@ -22,7 +22,7 @@ def fit(method, images, train, validation, *, checkpoint=None, verbose=0):
         checkpoint: a :class:`gaaplib.training.checkpoint.Checkpoint`, to go on from where it stands; None: begin, and
             keep nothing. It covers the first round, the only one of supervised methods. Only the method knows what a
             later round's labels came from, so such a round is repeated from the end of the first one.
-        verbose: as in ``keras.Model.fit``.
+        verbose: 0 silent, 1 Keras' bars, 2 one line per epoch with the seconds that are left.
 
     Returns:
         The history, a DataFrame with a row an epoch: losses, accuracies, learning rate, seconds since the start,
@@ -50,14 +50,15 @@ def fit(method, images, train, validation, *, checkpoint=None, verbose=0):
                 start -= logs[-1]["seconds"] if logs else 0
         if not stopped:
             recorder = _Recorder(logs, start, batches)
+            printer = [_EpochLines(logs, begun + round_.epochs)] if verbose == 2 else []
             method.training_model.fit(
                 batches,
                 validation_data=watched,
                 initial_epoch=len(logs),
                 epochs=begun + round_.epochs,
                 # The recorder sees what the schedule did; what is kept has both.
-                callbacks=[keras.callbacks.TerminateOnNaN(), *schedule, recorder, *keeper],
-                verbose=verbose,
+                callbacks=[keras.callbacks.TerminateOnNaN(), *schedule, recorder, *printer, *keeper],
+                verbose=0 if printer else verbose,
                 shuffle=False,
             )
         stopped = False
@@ -207,4 +208,28 @@ class _Recorder(keras.callbacks.Callback):
                 "learning_rate": float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)),
                 "seconds": time.perf_counter() - self.start,
             }
+        )
+
+
+class _EpochLines(keras.callbacks.Callback):
+    """Prints one line per epoch: losses and accuracies, the seconds so far, and those left at this pace."""
+
+    def __init__(self, rows, epochs):
+        super().__init__()
+        self.rows = rows
+        self.last = epochs
+        self.paces = []
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.begun = time.perf_counter()
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.paces.append(time.perf_counter() - self.begun)
+        # The first epoch of a process also compiles.
+        pace = float(np.median(self.paces[1:] or self.paces))
+        row = self.rows[-1]
+        scores = "  ".join(f"{name} {row[name]:.3f}" for name in row if name.endswith(("loss", "accuracy")))
+        left = pace * (self.last - row["epoch"])
+        print(
+            f"epoch {row['epoch']}/{self.last}  {scores}  {row['seconds']:.0f} s, about {left:.0f} s left", flush=True
         )

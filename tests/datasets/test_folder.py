@@ -1,8 +1,9 @@
 """The parser of a user's own photographs, as folders and as a table."""
 
 import pytest
+from made_images import write_photos
 
-from gaaplib.datasets.folder import image_folder, number_persons, read
+from gaaplib.datasets.folder import image_folder, number_persons, photographs, read
 from gaaplib.datasets.records import check_records
 
 PEOPLE = ["10/a.jpg", "2/b.JPG", "2/a.webp", "Ötzi the 1st/\u00fc 1.png"]
@@ -243,3 +244,29 @@ def test_an_empty_table_and_another_encoding_are_named(table):
         read(table("path,pid"))
     with pytest.raises(ValueError, match="records.csv is not UTF-8"):
         read(table("path,pid", "door/1.jpg,Änne", encoding="latin-1"))
+
+
+@pytest.mark.parametrize("names", [("a.jpg", "b.jpg"), ("a.jpg", "trip/b.jpg"), ("2025/may/a.jpg", "2026/b.jpg")])
+def test_other_folders_have_images_of_persons_unknown(tmp_path, names):
+    records = photographs(write_photos(tmp_path, names))
+    assert records.path.tolist() == sorted(names)
+    assert (records.pid == 0).all()
+
+
+def test_a_folder_says_what_is_wrong_with_it(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no photographs in .*nowhere"):
+        photographs(tmp_path / "nowhere")
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(FileNotFoundError, match="has no images .found there: notes.txt"):
+        photographs(tmp_path)
+    (tmp_path / "records.csv").write_text("path,person\n")
+    with pytest.raises(ValueError, match="no column pid"):
+        photographs(tmp_path)
+
+
+def test_a_link_out_of_the_folder_is_not_followed(tmp_path):
+    write_photos(tmp_path / "private", ("secret.jpg",))
+    folder = write_photos(tmp_path / "album", ("a.jpg",))
+    (folder / "b.jpg").symlink_to(tmp_path / "private" / "secret.jpg")
+    with pytest.raises(ValueError, match="symbolic link to .*outside of"):
+        photographs(folder)

@@ -5,7 +5,6 @@ import shutil
 import keras
 import numpy as np
 import pytest
-from made_images import write_photos
 from made_runs import write_run
 
 from gaaplib import runs
@@ -102,32 +101,6 @@ def test_photographs_of_persons_have_states_and_leave_the_query_out(album):
     assert sorted(found.places) == [1, 2, 3, 4]
     assert dict(zip(found.places, found.states, strict=True)) == {1: "match", 2: "wrong", 3: "wrong", 4: "wrong"}
     assert not album.is_synthetic
-
-
-@pytest.mark.parametrize("names", [("a.jpg", "b.jpg"), ("a.jpg", "trip/b.jpg"), ("2025/may/a.jpg", "2026/b.jpg")])
-def test_other_folders_have_images_of_persons_unknown(tmp_path, names):
-    records = lookup.photographs(write_photos(tmp_path, names))
-    assert records.path.tolist() == sorted(names)
-    assert (records.pid == 0).all()
-
-
-def test_a_folder_says_what_is_wrong_with_it(tmp_path):
-    with pytest.raises(FileNotFoundError, match="no photographs in .*nowhere"):
-        lookup.photographs(tmp_path / "nowhere")
-    (tmp_path / "notes.txt").touch()
-    with pytest.raises(FileNotFoundError, match="has no images .found there: notes.txt"):
-        lookup.photographs(tmp_path)
-    (tmp_path / "records.csv").write_text("path,person\n")
-    with pytest.raises(ValueError, match="no column pid"):
-        lookup.photographs(tmp_path)
-
-
-def test_a_link_out_of_the_folder_is_not_followed(tmp_path):
-    write_photos(tmp_path / "private", ("secret.jpg",))
-    folder = write_photos(tmp_path / "album", ("a.jpg",))
-    (folder / "b.jpg").symlink_to(tmp_path / "private" / "secret.jpg")
-    with pytest.raises(ValueError, match="symbolic link to .*outside of"):
-        lookup.photographs(folder)
 
 
 def test_a_model_that_would_run_code_is_not_loaded(tmp_path, photos):

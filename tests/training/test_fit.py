@@ -166,3 +166,12 @@ def test_the_plateau_schedule_goes_on_from_its_state(cut):
             schedule.on_epoch_end(epoch, {"loss": loss})
         assert state.state == whole.state
         assert bool(state.model.stop_training) == bool(whole.model.stop_training)
+
+
+def test_verbose_2_prints_a_line_per_epoch_with_the_seconds_left(capsys):
+    config = RunConfig("smoke", batch_size=8, images_per_identity=2, epochs=2)
+    rows = np.arange(len(LABELS))
+    fit.fit(Tiny(config, 4), images(), (rows, LABELS), (rows, LABELS), verbose=2)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[:2] for line in lines] == [["epoch", "1/2"], ["epoch", "2/2"]]
+    assert "val_loss" in lines[0] and lines[1].endswith("about 0 s left")
