@@ -1,6 +1,7 @@
-"""One contender of `training.py` in a process of its own: it works when told to, and says how long that took.
+"""One contender of `training.py` in its own process: it works on request and prints how long that took.
 
-Contenders take turns, so that what else the machine does meets all of them; while one works the others wait for a line.
+Contenders take turns, so that other load on the machine affects all of them; while one works, the others wait for a
+line on stdin.
 """
 
 import json
@@ -14,20 +15,20 @@ HEIGHT, WIDTH, CLASSES = 128, 64, 751
 
 
 def drawn(count):
-    """Images (count, 128, 64, 3) of noise and their labels: what they show costs nothing more or less."""
+    """Return images (count, 128, 64, 3) of noise and their labels; the content does not affect the timing."""
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (count, HEIGHT, WIDTH, 3), dtype=np.uint8)
     return images, np.arange(count) // 4 % CLASSES
 
 
 def serve(work, keep=None):
-    """Answer each line on stdin, "go" or "end", with a JSON of seconds and of the peak memory in MiB.
+    """Do one turn for each line "go" on stdin, and print seconds and peak memory in MiB as JSON; "end" ends it.
 
     Args:
-        work: function that does one turn's work and returns when it is done.
-        keep: file to which the ``"embedding"`` (images, channels) of what the first turn answers is written.
+        work: function that does the work of one turn.
+        keep: file for the ``"embedding"`` (images, channels) that the first turn returns; None: it is not saved.
     """
-    first = work()  # It traces, compiles and fills caches.
+    first = work()  # The first turn traces, compiles and fills caches.
     if keep:
         np.save(keep, first["embedding"])
     print(json.dumps({"ready": True}), flush=True)

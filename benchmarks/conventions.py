@@ -1,8 +1,8 @@
-"""What each convention of evaluation changes, on one example: `python benchmarks/conventions.py`, as a Markdown table.
+"""The effect of each evaluation convention on one example, as a Markdown table: `python benchmarks/conventions.py`.
 
-Without files the example is drawn, seeded: embeddings of no network, whose lengths differ, with what test sets have
-(junk, distractors, queries without a match in another camera). With ``--query`` and ``--gallery``, files as
-``gaap evaluate`` reads them, it is yours.
+Without files, the example is generated from a fixed seed: random embeddings of different lengths, with what test sets
+contain (junk, distractors, queries without a match in another camera). ``--query`` and ``--gallery`` use your own files
+instead, in the format of ``gaap evaluate``.
 """
 
 import click
@@ -35,7 +35,7 @@ def main(query, gallery):
 
 
 def table(query, gallery):
-    """Rows: convention, queries in the mean, mAP, CMC(1), mINP."""
+    """Return the rows: convention, queries in the mean, mAP, CMC(1), mINP."""
     report = embedding_files.evaluate(query, gallery)
     counts = report["counts"]
     rows = [row("library's defaults", report)]
@@ -51,7 +51,7 @@ def table(query, gallery):
 
 
 def with_junk(query, gallery):
-    """The row with the images of the identity -1 in the gallery, as images of nobody."""
+    """Return the row in which junk (identity -1) stays in the gallery, as images that match no query."""
     scores = metrics.evaluate_embeddings(
         query.embeddings, gallery.embeddings, query.pids, gallery.pids, query.camids, gallery.camids
     )
@@ -59,12 +59,12 @@ def with_junk(query, gallery):
 
 
 def row(name, report):
-    """One row from what :func:`gaaplib.evaluation.embedding_files.evaluate` answers."""
+    """Return one row from a report of :func:`gaaplib.evaluation.embedding_files.evaluate`."""
     return name, report["counts"]["valid_queries"], *(report["scores"][key] for key in ("mAP", "cmc1", "mINP"))
 
 
 def describe(query, gallery):
-    """What the example is."""
+    """Return a sentence on the example."""
     without_cameras = "" if query.camids is not None else ", without cameras"
     return (
         f"{query.source} and {gallery.source}: {len(query.pids)} queries, {len(gallery.pids)} gallery images, "
@@ -73,16 +73,16 @@ def describe(query, gallery):
 
 
 def example(seed=0):
-    """Query and gallery, drawn: each identity in some cameras, one query for each of these."""
+    """Return a generated query and gallery: each identity is in some cameras, with one query per camera."""
     rng = np.random.default_rng(seed)
     centres, views = rng.normal(size=(IDENTITIES, DIM)), 0.5 * rng.normal(size=(CAMERAS, DIM))
     pids, camids = np.repeat(np.arange(1, IDENTITIES + 1), 8), rng.integers(CAMERAS, size=8 * IDENTITIES)
-    # One in ten is seen by one camera only: no query of theirs has a match in another.
+    # One identity in ten is seen by one camera only, so its queries have no match in another camera.
     camids[pids % 10 == 0] = 0
     images = centres[pids - 1] + views[camids] + NOISE * rng.normal(size=(len(pids), DIM))
     first = np.unique(pids * CAMERAS + camids, return_index=True)[1]
     is_query = np.isin(np.arange(len(pids)), first)
-    # Distractors (0) are people of their own; junk (-1) is a bad box around somebody of the gallery.
+    # Distractors (0) are other people; junk (-1) is a bad box around a person of the gallery.
     distractors = rng.normal(size=(200, DIM)) * np.sqrt(1 + NOISE**2)
     junk = images[~is_query][rng.integers(np.sum(~is_query), size=200)] + NOISE * rng.normal(size=(200, DIM))
     others = np.concatenate([distractors, junk])
@@ -93,8 +93,8 @@ def example(seed=0):
     gallery_pids = np.concatenate([pids[~is_query], other_pids])
     gallery_camids = np.concatenate([camids[~is_query], other_camids])
     return (
-        embedding_files.Side("drawn queries", query, pids[is_query], camids[is_query]),
-        embedding_files.Side("drawn gallery", gallery, gallery_pids, gallery_camids),
+        embedding_files.Side("synthetic queries", query, pids[is_query], camids[is_query]),
+        embedding_files.Side("synthetic gallery", gallery, gallery_pids, gallery_camids),
     )
 
 

@@ -1,16 +1,16 @@
-"""Evaluation beside its peers at Market-1501's size, and its time and memory as the gallery grows.
+"""Speed of evaluation compared with its peers at Market-1501's size, and its time and memory as the gallery grows.
 
     python benchmarks/evaluation.py --torchreid PATH --fastreid PATH [--part distances --part embeddings --part gallery]
 
-PATH is a source tree of https://github.com/KaiyangZhou/deep-person-reid or https://github.com/JDAI-CV/fast-reid; an
-installed package is found without. Their Cython evaluators are built in a temporary folder, which takes Cython,
+PATH is a source tree of https://github.com/KaiyangZhou/deep-person-reid or https://github.com/JDAI-CV/fast-reid; for an
+installed package it is not needed. Their Cython evaluators are built in a temporary folder, which requires Cython,
 setuptools and a compiler; nothing else of theirs is imported.
 
-- distances: CMC, mAP and mINP from a matrix of distances, ours and each peer's in turn, and whether they agree.
-- embeddings: the same from embeddings of 2,048 numbers, beside the bare matrix product.
-- gallery: 2,000 queries against galleries of up to 601,581 embeddings of 512 numbers, each in a process of its own. The
-  memory is the peak above the loaded embeddings; where these are mapped from a file, the pages of the file that have
-  been read are part of it.
+- distances: CMC, mAP and mINP from a distance matrix, timed alternately for gaaplib and each peer, and whether they
+  agree.
+- embeddings: the same from 2,048-d embeddings, compared with the matrix product alone.
+- gallery: 2,000 queries against galleries of up to 601,581 embeddings of 512 dimensions, each in its own process.
+  Memory is the peak above the loaded embeddings; if these are mapped from a file, it includes the pages that were read.
 """
 
 import csv
@@ -51,10 +51,10 @@ setup(name="rank_cy", script_args=["-q", "build_ext", "--inplace"], ext_modules=
 @click.option("--fastreid", type=click.Path(exists=True, file_okay=False))
 @click.option("--rounds", default=5, show_default=True)
 def main(chosen, torchreid, fastreid, rounds):
-    """Print the figures and write them to outputs/benchmarks/evaluation.csv."""
+    """Print the results and write them to outputs/benchmarks/evaluation.csv."""
     print(f"load of the machine {os.getloadavg()[0]:.2f}", flush=True)
     rows = []
-    # The gallery first: a new process inherits the peak memory of the one that starts it, which is small as yet.
+    # The gallery first: a new process inherits the peak memory of its parent, which is still small.
     if not chosen or "gallery" in chosen:
         rows += gallery()
     if not chosen or "distances" in chosen:
@@ -66,7 +66,7 @@ def main(chosen, torchreid, fastreid, rounds):
 
 
 def distances(trees, rounds):
-    """Seconds of ours and of each peer, and the peers' over ours in the same round."""
+    """Time gaaplib and each peer, and return rows with their seconds and the ratio to gaaplib in the same round."""
     rng = np.random.default_rng(0)
     query_pids, gallery_pids, query_camids, gallery_camids = labels = market_labels(rng)
     matrix = rng.random((QUERIES, GALLERY), np.float32)
@@ -77,16 +77,16 @@ def distances(trees, rounds):
             evaluate = peer(name, tree, Path(folder) / name)
             if evaluate:
                 codes[name] = lambda evaluate=evaluate: evaluate(matrix, *labels, 50)
-        seconds, answers = in_turn(codes, rounds)
-    for name, (cmc, ap, *_) in ((name, answers[name]) for name in codes if name != "gaaplib"):
-        ours = answers["gaaplib"]
+        seconds, results = in_turn(codes, rounds)
+    for name, (cmc, ap, *_) in ((name, results[name]) for name in codes if name != "gaaplib"):
+        ours = results["gaaplib"]
         differences = np.abs(cmc - ours.cmc).max(), abs(np.mean(ap) - ours.mAP)
         print(f"  {name}: greatest difference of CMC {differences[0]:.1e}, of mAP {differences[1]:.1e}")
     return report("distances", seconds, "gaaplib")
 
 
 def embeddings(rounds):
-    """Seconds from embeddings, and over those of the matrix product in the same round."""
+    """Time evaluation from embeddings, and return rows with the ratio to the matrix product in the same round."""
     rng = np.random.default_rng(0)
     labels = market_labels(rng)
     query, images = (rng.standard_normal((size, 2048), np.float32) for size in (QUERIES, GALLERY))
@@ -99,33 +99,33 @@ def embeddings(rounds):
 
 
 def gallery():
-    """Seconds and memory by size of the gallery; the largest also mapped from a file."""
+    """Return rows of seconds and memory by gallery size; the largest gallery is also mapped from a file."""
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         for size, file in [(size, None) for size in GALLERY_SIZES] + [(GALLERY_SIZES[-1], f"{folder}/gallery.npy")]:
-            # A process for each, started afresh.
+            # A new process for each.
             if file:
                 run_alone(save_gallery, size, file)
             measured = run_alone(measure_gallery, size, file)
             name = "gaaplib, mapped" if file else "gaaplib, in memory"
             rows.append({"part": "gallery", "code": name, "gallery": size, **measured})
             print(
-                f"{name}, gallery of {size}: {measured['seconds']:.2f} s, {measured['cpu_seconds']:.2f} s of processor "
-                f"time or {measured['cpu_seconds'] / size * 1e6:.1f} us an image, {measured['peak_mib']:.0f} MiB above "
-                "the embeddings",
+                f"{name}, gallery of {size}: {measured['seconds']:.2f} s, {measured['cpu_seconds']:.2f} s of CPU time "
+                f"({measured['cpu_seconds'] / size * 1e6:.1f} us per image), {measured['peak_mib']:.0f} MiB above the "
+                "embeddings",
                 flush=True,
             )
     return rows
 
 
 def run_alone(function, *arguments):
-    """What the function answers in a process of its own."""
+    """Return the result of a function that runs in its own process."""
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         return pool.submit(function, *arguments).result()
 
 
 def gallery_embeddings(size):
-    """(size, 512), the same in each process."""
+    """Return embeddings (size, 512), the same in each process."""
     return np.random.default_rng(1).standard_normal((size, 512), np.float32)
 
 
@@ -135,9 +135,10 @@ def save_gallery(size, file):
 
 
 def measure_gallery(size, file):
-    """Time and peak memory (MiB) above the loaded embeddings, of 2,000 queries of 500 identities, 17 images each.
+    """Return time and peak memory (MiB) above the loaded embeddings, for 2,000 queries of 500 identities.
 
-    The processor time of all threads stands beside the time by the clock: other work on the machine disturbs it less.
+    Each identity has 17 gallery images. The CPU time of all threads is included, as other load disturbs it less than
+    wall-clock time.
     """
     rng = np.random.default_rng(0)
     query = rng.standard_normal((2000, 512), np.float32)
@@ -150,7 +151,7 @@ def measure_gallery(size, file):
         rng.integers(6, size=2000),
         rng.integers(6, size=size),
     )
-    # The routines of BLAS have their own memory, which the first product takes.
+    # The first product allocates the memory of the BLAS routines.
     evaluate_embeddings(query[:50], images[:1000], np.zeros(50), np.zeros(1000))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     start, cpu_start = time.perf_counter(), time.process_time()
@@ -163,14 +164,14 @@ def measure_gallery(size, file):
 
 
 def market_labels(rng):
-    """Identities and cameras of queries and gallery as Market-1501 has them, in number."""
+    """Return random identities and cameras of queries and gallery, as many as in Market-1501."""
     people = np.concatenate([rng.integers(1, IDENTITIES + 1, GALLERY - DISTRACTORS), np.zeros(DISTRACTORS, int)])
     query_pids = np.sort(1 + np.arange(QUERIES) % IDENTITIES)
     return query_pids, people, rng.integers(1, CAMERAS + 1, QUERIES), rng.integers(1, CAMERAS + 1, GALLERY)
 
 
 def peer(name, tree, folder):
-    """The peer's Cython evaluator, built from its source tree or installed package; None, and why, without."""
+    """Return the peer's Cython evaluator, built from its source tree or package; else print why and return None."""
     if tree is None:
         package = importlib.util.find_spec(name)
         if package is None:
@@ -179,7 +180,7 @@ def peer(name, tree, folder):
         tree = package.submodule_search_locations[0]
     source = sorted(Path(tree).rglob("rank_cylib/rank_cy.pyx"))
     if not source:
-        print(f"{name} left out: there is no rank_cylib/rank_cy.pyx in {tree}")
+        print(f"{name} left out: rank_cylib/rank_cy.pyx is missing in {tree}")
         return None
     folder.mkdir()
     shutil.copy(source[0], folder)
@@ -187,7 +188,7 @@ def peer(name, tree, folder):
     if built.returncode:
         print(f"{name} left out: its evaluator could not be built ({built.stderr.strip().splitlines()[-1]})")
         return None
-    # Both are called rank_cy: loaded from the file, not by name.
+    # Both peers' modules are called rank_cy, so they are loaded from the file, not by name.
     spec = importlib.util.spec_from_file_location("rank_cy", next(folder.glob("rank_cy*.so")))
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -195,18 +196,18 @@ def peer(name, tree, folder):
 
 
 def in_turn(codes, rounds):
-    """Seconds of each code by round, one after the other within a round, and their last answers."""
-    seconds, answers = {name: [] for name in codes}, {}
+    """Return the seconds of each code per round, timed alternately within a round, and the last results."""
+    seconds, results = {name: [] for name in codes}, {}
     for _ in range(rounds):
         for name, run in codes.items():
             start = time.perf_counter()
-            answers[name] = run()
+            results[name] = run()
             seconds[name].append(time.perf_counter() - start)
-    return seconds, answers
+    return seconds, results
 
 
 def report(part, seconds, base):
-    """Print each code's seconds, and its time over that of ``base`` in the same round; answer them as rows."""
+    """Print and return rows: each code's seconds, and the ratio to those of ``base`` in the same round."""
     rows = []
     for name, values in seconds.items():
         ratios = [value / other for value, other in zip(values, seconds[base], strict=True)]
@@ -223,7 +224,7 @@ def report(part, seconds, base):
 
 
 def write(rows):
-    """The CSV file, a row a measurement, with the machine in each."""
+    """Write the CSV file: one row per measurement, with the machine in each."""
     machine = {
         "processor": processor(),
         "cores": os.cpu_count(),
@@ -243,7 +244,7 @@ def write(rows):
 
 
 def processor():
-    """The processor's name."""
+    """Return the processor's name."""
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]

@@ -1,8 +1,8 @@
-"""What bfloat16 costs in accuracy: the demo with each precision on several seeds, and the difference in mAP.
+"""The effect of bfloat16 on mAP: the demo profile in both precisions with several seeds.
 
-`python benchmarks/precision.py` trains ResNet-18 with the block on drawn images (synthetic), `--seeds` times in float32
-and in bfloat16; runs that are there already are read. Seeds are what repeats: the interval is Student's, over their
-differences. Another is that of :func:`gaaplib.runs.difference` for each seed, over the identities of its queries.
+`python benchmarks/precision.py` trains ResNet-18 with the block on synthetic images, `--seeds` times in float32 and in
+bfloat16; finished runs are reused. The reported interval is Student's t over the differences of the seeds. In addition,
+:func:`gaaplib.runs.difference` gives an interval over identities for each seed.
 """
 
 import click

@@ -1,12 +1,12 @@
-"""K-reciprocal re-ranking beside the authors' dense code, at the size of Market-1501.
+"""K-reciprocal re-ranking compared with the authors' dense code, at the size of Market-1501.
 
     python benchmarks/reranking.py --reference PATH
 
 PATH is a ``re_ranking_ranklist.py`` (from distance matrices) or a ``re_ranking_feature.py`` (from embeddings) of
-https://github.com/zhunzhong07/person-re-ranking. Each measurement has a process of its own, from the same file of
-embeddings to re-ranked distances; its memory is the peak above the loaded embeddings. "Without distances" leaves out
-the time for the distances between embeddings, which for both are one and the same matrix product in blocks (none is
-told where the peer makes its own). The reference needs some 10 GB of memory at full size.
+https://github.com/zhunzhong07/person-re-ranking. Each measurement runs in its own process, from the same file
+of embeddings to re-ranked distances; its memory is the peak above the loaded embeddings. "Without distances" excludes
+the time for the distances between embeddings, which both compute by the same blocked matrix product (it is not reported
+if the reference computes its own). The reference needs about 10 GB of memory at full size.
 """
 
 import csv
@@ -26,7 +26,7 @@ import click
 
 PARAMETERS = {"k1": 20, "k2": 6, "lambda_value": 0.3}
 IDENTITIES, DISTRACTORS = 0.039, 0.145
-"""Of all images: identities among queries and gallery, and gallery images that are of nobody."""
+"""As shares of all images: the number of identities, and the number of distractors in the gallery."""
 
 
 @click.command()
@@ -34,9 +34,9 @@ IDENTITIES, DISTRACTORS = 0.039, 0.145
 @click.option("--queries", default=3368, show_default=True)
 @click.option("--gallery", default=15913, show_default=True)
 @click.option("--dim", default=2048, show_default=True)
-@click.option("--rounds", default=3, show_default=True, help="Of ours; the reference runs once.")
+@click.option("--rounds", default=3, show_default=True, help="Rounds of gaaplib; the reference runs once.")
 def main(reference, queries, gallery, dim, rounds):
-    """Time, memory and agreement of both, printed and written to outputs/benchmarks/reranking.csv."""
+    """Print time, memory and agreement of both, and write them to outputs/benchmarks/reranking.csv."""
     print(f"{queries} + {gallery} images of {dim} dimensions; load of the machine {os.getloadavg()[0]:.2f}", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         measure("embeddings", folder, queries, gallery, dim)
@@ -58,13 +58,13 @@ def main(reference, queries, gallery, dim, rounds):
             print(f"without distances: {theirs['without_distances'] / alone:.1f} times faster, in one round")
         share = max(row["peak_mib"] for row in rows[:-1]) / theirs["peak_mib"]
         print(f"memory above the embeddings: {share:.1%} of the reference's")
-        print(f"greatest difference {agreement['greatest']:.1e}, {agreement['above']:.1e} of distances above 1e-5")
+        print(f"largest difference {agreement['greatest']:.1e}, {agreement['above']:.1e} of distances above 1e-5")
     print(f"load of the machine {os.getloadavg()[0]:.2f}")
     write(rows, queries, gallery, dim)
 
 
 def write(rows, queries, gallery, dim):
-    """The CSV file, a row a measurement."""
+    """Write the CSV file: one row per measurement."""
     from gaaplib.project import outputs_folder
 
     target = outputs_folder() / "benchmarks" / "reranking.csv"
@@ -78,17 +78,17 @@ def write(rows, queries, gallery, dim):
 
 
 def measure(name, folder, *arguments):
-    """What a step answers, in a process of its own; this one stays small: a child's peak begins with its parent's."""
+    """Return the result of a step in its own process; a child inherits its parent's peak, so this one stays small."""
     command = [sys.executable, __file__, "step", name, folder, *map(str, arguments)]
-    answer = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-    return json.loads(answer.splitlines()[-1])
+    output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    return json.loads(output.splitlines()[-1])
 
 
 # -- steps, each in its own process ------------------------------------------------------------------------------------
 
 
 def embeddings(folder, queries, gallery, dim):
-    """Overlapping clusters in 64 of the dimensions' directions, seeded."""
+    """Write embeddings with a fixed seed: overlapping clusters in a 64-d subspace."""
     import numpy as np
 
     queries, gallery, dim = int(queries), int(gallery), int(dim)
@@ -106,14 +106,14 @@ def embeddings(folder, queries, gallery, dim):
 
 
 def ours(folder):
-    """Time and memory of the library."""
+    """Return time and memory of gaaplib."""
     from gaaplib.evaluation import reranking
 
     return measured(folder, lambda query, gallery: (reranking.rerank(query, gallery, **PARAMETERS), None), "ours.npy")
 
 
 def ours_without_distances(folder):
-    """The same with a clock around the distances."""
+    """Return the same, with the time of the distances measured separately."""
     from gaaplib.evaluation import reranking
 
     spent = 0.0
@@ -133,7 +133,7 @@ def ours_without_distances(folder):
 
 
 def theirs(folder, path):
-    """Time and memory of the reference."""
+    """Return time and memory of the reference."""
     import numpy as np
 
     specification = importlib.util.spec_from_file_location("reference", path)
@@ -161,7 +161,7 @@ def theirs(folder, path):
 
 
 def agreement(folder):
-    """How far the two results lie apart."""
+    """Return the largest difference between both results, and the share of differences above 1e-5."""
     import numpy as np
 
     one, two = (np.load(Path(folder) / name, mmap_mode="r") for name in ("ours.npy", "theirs.npy"))
@@ -170,11 +170,11 @@ def agreement(folder):
 
 
 def measured(folder, work, keep=None):
-    """Seconds, seconds without distances, and peak memory above the embeddings of ``work``."""
+    """Return seconds, seconds without distances, and peak memory above the embeddings of ``work``."""
     import numpy as np
 
     query, gallery = (np.load(Path(folder) / f"{side}.npy") for side in ("query", "gallery"))
-    # The library that multiplies matrices makes its threads and buffers first.
+    # Let BLAS create its threads and buffers before the measurement.
     np.ones((500, 500), np.float32) @ np.ones((500, 500), np.float32)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     start = time.perf_counter()
@@ -191,7 +191,7 @@ def measured(folder, work, keep=None):
 
 
 def euclidean(a, b):
-    """Distances by one matrix product."""
+    """Return Euclidean distances, by one matrix product."""
     import numpy as np
 
     squares = a @ b.T

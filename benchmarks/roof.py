@@ -1,8 +1,8 @@
-"""How fast a training step could be: its products at the rate of a large product, its bytes at the memory's rate.
+"""Roofline of a training step: the time its products and its memory traffic take at this machine's peak rates.
 
-`python benchmarks/roof.py --backbone resnet50` counts the operations and the bytes of one step in bfloat16 from the
-layers' shapes, measures what this machine does of each, and a step. Counted as bytes is what a layer's kernels read and
-write when nothing stays in a cache, so that caches may beat the memory's bound; that of the products stands.
+`python benchmarks/roof.py --backbone resnet50` counts the operations and bytes of one step in bfloat16 from the layers'
+shapes, measures the machine's rate of each, and times a real step. Bytes are what the layers' kernels read and write if
+nothing stays in a cache, so caches can beat the memory bound; the bound of the products is hard.
 """
 
 import time
@@ -18,16 +18,16 @@ from gaaplib.paper import costs
 from gaaplib.training import fit
 
 BATCH, CLASSES = 32, 751
-# Times that a map of a layer's outputs is read or written in a step: forward, then backward.
+# How often a map of the size of the layer's output is read or written in a step: forward, then backward.
 PASSES = {
-    "Conv2D": 2 + 5,  # in, out; gradients in from out, of the kernel from both
+    "Conv2D": 2 + 5,  # in, out; the input's gradient from the output's, the kernel's from both
     "BatchNormalization": 3 + 5,  # in twice, out; in and gradient twice, gradient out
-    "Activation": 0 + 3,  # forward it is one kernel with what comes before
+    "Activation": 0 + 3,  # forward it is fused with the layer before
     "Add": 3 + 1,
     "MaxPooling2D": 2 + 3,
     "ZeroPadding2D": 2 + 2,
 }
-# Bytes of a weight: to bfloat16, read by two products, its gradient written and widened, Adam's four arrays.
+# Bytes per weight: cast to bfloat16, read by two products, gradient written and cast to float32, Adam's four arrays.
 WEIGHT_BYTES = 6 + 4 + 2 + 6 + 28
 
 
@@ -41,7 +41,7 @@ def main(backbone):
     method = METHODS["gaap"](RunConfig("demo", backbone=backbone), CLASSES)
     operations, size = count(method)
     products, memory, step = rate_of_products(), rate_of_memory(), seconds_of_step(method)
-    print(f"{backbone}: {operations / 1e9:.0f} GFLOP and {size / 1e9:.2f} GB a step of {BATCH} images")
+    print(f"{backbone}: {operations / 1e9:.0f} GFLOP and {size / 1e9:.2f} GB per step of {BATCH} images")
     print(f"this machine: {products / 1e9:.0f} GFLOP/s in bfloat16, {memory / 1e9:.1f} GB/s")
     for name, seconds in (("products", operations / products), ("memory", size / memory)):
         print(f"bound of the {name}: {1e3 * seconds:.0f} ms, {BATCH / seconds:.0f} images/s")
@@ -49,8 +49,8 @@ def main(backbone):
 
 
 def count(method):
-    """Operations (a product and a sum are two) and bytes of a step."""
-    # Forward, and backward to the inputs and to the kernels.
+    """Return the operations (a product and a sum count as two) and bytes of a step."""
+    # Three products each: forward, and backward to the inputs and to the kernels.
     operations, size = 2 * 3 * BATCH * costs.multiply_adds(method.model), 0
     for layer in method.training_model._flatten_layers():
         if isinstance(layer, keras.Model) or not hasattr(layer, "_inbound_nodes") or not layer._inbound_nodes:
@@ -63,7 +63,7 @@ def count(method):
 
 
 def fastest(work, times=7):
-    """Seconds of the fastest of some repetitions."""
+    """Return the seconds of the fastest of some repetitions."""
     work()
     seconds = []
     for _ in range(times):
@@ -74,19 +74,19 @@ def fastest(work, times=7):
 
 
 def rate_of_products(side=2048):
-    """Operations a second of a large product in bfloat16."""
+    """Return the operations per second of a large matrix product in bfloat16."""
     matrix = keras.ops.cast(keras.random.normal((side, side)), "bfloat16")
     return 2 * side**3 / fastest(lambda: float(keras.ops.matmul(matrix, matrix)[0, 0]))
 
 
 def rate_of_memory(values=2**26):
-    """Bytes a second of the sum of two long arrays, each three times as large as the caches."""
+    """Return the bytes per second of the sum of two long arrays, each three times as large as the caches."""
     one, two = keras.ops.ones(values), keras.ops.ones(values)
     return 3 * 4 * values / fastest(lambda: float(keras.ops.add(one, two)[0]))
 
 
 def seconds_of_step(method):
-    """Of one training step on a batch that lies ready."""
+    """Return the seconds of one training step on a batch in memory."""
     rng = np.random.default_rng(0)
     fit._compile(method, 100)
     labels = np.arange(BATCH, dtype="int32") // 4

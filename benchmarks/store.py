@@ -1,11 +1,10 @@
-"""How fast images are decoded into a store, and random batches come out of it, and in how much memory.
+"""Speed and memory of the image store: decoding images into it, and reading random batches from it.
 
-`python benchmarks/store.py` writes 2,000 different JPEG files of 128 x 64, Market-1501's size, and links each under as
-many names as make 100,000, decodes them, verifies the store, and reads random batches of 64 from the warm store,
-without and with the paper's augmentations, which draw and resample every image anew. Nothing of it stays. `--kind png`
-has files of 256 x 128 in PNG, as RPIfield's boxes are, in which decoding weighs more than Python does. The peak has the
-pages of the mapped store, too, which the system takes back when it needs them. Processor seconds for each second by the
-clock say how many cores a step keeps busy.
+`python benchmarks/store.py` writes 2,000 different JPEG files of 128 x 64, Market-1501's size, and hard-links them to
+100,000 names. It decodes them, verifies the store, and reads random batches of 64 from the warm store, without and with
+the paper's augmentations, which resample every image. All files are removed at the end. `--kind png` uses PNG files of
+256 x 128, like RPIfield's boxes, for which decoding dominates. The peak memory includes the pages of the mapped store,
+which the system can reclaim. CPU seconds per second of wall-clock time show how many cores a step keeps busy.
 """
 
 import os
@@ -33,7 +32,7 @@ BATCH = 64
 @click.option("--batches", type=click.IntRange(1), default=1000, show_default=True)
 @click.option("--kind", type=click.Choice(["jpg", "png"]), default="jpg", show_default=True)
 def main(images, batches, kind):
-    """Print images a second of each step, the cores at work, and the peak of the resident memory after it."""
+    """Print images per second of each step, the cores in use, and the peak resident memory after it."""
     outputs_folder().mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=outputs_folder()) as folder:
         root, cache = Path(folder) / "images", Path(folder) / "cache"
@@ -49,7 +48,7 @@ def main(images, batches, kind):
 
 
 def _write(root, images, kind):
-    """Names of files with the detail of a photograph: smooth shapes under a little noise."""
+    """Write image files with the detail of a photograph (smooth shapes and a little noise), and return their names."""
     root.mkdir()
     height, width = (HEIGHT, WIDTH) if kind == "jpg" else (2 * HEIGHT, 2 * WIDTH)
     for number in range(DISTINCT):
@@ -74,7 +73,7 @@ def _read(store, count, augmentation, step):
         sampler="shuffled",
         augmentation=augmentation,
     )
-    # Warm: every page was touched before the clock starts.
+    # Warm up: touch every page before the timing starts.
     for first in range(0, len(rows), 1000):
         store.images[first : first + 1000].max()
     start = _clocks()
@@ -84,7 +83,7 @@ def _read(store, count, augmentation, step):
 
 
 def _clocks():
-    """Seconds by the clock, and of the processor: of all threads, and of processes that have ended."""
+    """Return wall-clock seconds, and CPU seconds of all threads and of processes that have ended."""
     return np.array([time.perf_counter(), sum(os.times()[:4])])
 
 
@@ -93,7 +92,7 @@ def _print_rate(step, images, start):
     rate, peak = images / seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(
         f"{step}: {images} images in {seconds:.1f} s, {rate:.0f} images/s, "
-        f"{busy / seconds:.2f} processor seconds a second, peak {peak:.0f} MiB",
+        f"{busy / seconds:.2f} CPU seconds per second, peak {peak:.0f} MiB",
         flush=True,
     )
 

@@ -1,8 +1,8 @@
-"""How fast synthetic pedestrians are drawn, files included, by one process.
+"""Speed of generating synthetic pedestrians in one process, with and without writing the files.
 
-`python benchmarks/synthetic.py` repeats a small Market-1501, with the time without files next to it, and draws a small
-twin of each data set once; `python benchmarks/synthetic.py --scale 1 market1501` draws that twin at full size. There is
-no peer to draw beside.
+`python benchmarks/synthetic.py` generates a small Market-1501 several times, with and without files, and a small twin
+of each data set once; `python benchmarks/synthetic.py --scale 1 market1501` generates that twin at full size. There is
+no peer to compare with.
 """
 
 import statistics
@@ -22,7 +22,7 @@ ROUNDS = 3
 @click.option("--scale", type=click.FloatRange(0, 1, min_open=True), default=0.005, show_default=True)
 @click.argument("names", nargs=-1, type=click.Choice(list(synthetic.SPECS)))
 def main(scale, names):
-    """Print images, seconds and images a second of the twins NAMES; of all, and of repeated rounds, without."""
+    """Print images, seconds and images per second of the twins NAMES; without NAMES, of all, and of repeated rounds."""
     outputs_folder().mkdir(parents=True, exist_ok=True)
     if not names:
         _print_rounds()
@@ -32,10 +32,10 @@ def main(scale, names):
 
 
 def _print_rounds():
-    """Print the median and the spread of images a second of Market-1501."""
+    """Print the median and the range of images per second for Market-1501."""
     spec = synthetic.spec_for("market1501", 0.03)
     items = synthetic.plan(spec, seed=0)
-    # The scenes of the cameras are made once a process; that is not what is timed.
+    # The scenes of the cameras are generated once per process; that is not timed.
     for camid in range(1, spec.cameras + 1):
         synthetic.draw(spec, 0, items[0].pid, camid, 0)
     rates = {"with files": [], "drawing alone": []}

@@ -1,14 +1,14 @@
-"""Training steps and embeddings a second, beside PyTorch in the same run.
+"""Speed of training and of embedding, compared with PyTorch in the same run.
 
-    python benchmarks/training.py                                            # ours alone
+    python benchmarks/training.py                                            # gaaplib alone
     python benchmarks/training.py --torch-python DIR/bin/python --backbone resnet50
 
-Each contender is a process of its own, with all cores, and they take turns: a round is one epoch of each (or the
-embeddings of all images), so that what else the machine does meets all of them. Images are noise of 128 x 64 in batches
-of 32, the block of Eq. 4-5 is "class", augmentation and its threads or processes are included. Printed are images a
-second, the median over rounds with the lowest and the highest; how many times as fast as each other contender the first
-one is, round by round; and the process' peak memory. Beside embeddings stands their cosine to ours in float32, of the
-same weights, those of the start. PyTorch is the interpreter of --torch-python, with what gaaplib needs to draw batches.
+Each contender is a process that may use all cores. They take turns: a round is one epoch of each (or the embeddings of
+all images), so other load on the machine affects all of them. Images are noise of 128 x 64 in batches of 32, the block
+of Eq. 4-5 is "class", and augmentation with its threads or processes is included. The table has images per second
+(median, lowest and highest of the rounds), the ratio of the first contender to each other one within a round, and the
+peak memory of the process. For embeddings it also has their cosine similarity to gaaplib's in float32, with the same
+initial weights. --torch-python is an interpreter with PyTorch and the packages that gaaplib needs to form batches.
 """
 
 import json
@@ -31,7 +31,7 @@ FAST_TORCH = {"channels_last": True, "bfloat16": True, "fused": True}
 TORCHREID = {"channels_last": False, "bfloat16": False, "fused": False}
 BF16, FP32 = {"precision": "mixed_bfloat16"}, {"precision": "float32"}
 
-# Name: which program, and its settings.
+# Name: the program and its settings.
 CONTENDERS = {
     "training": {
         OURS: ("keras", BF16),
@@ -41,9 +41,9 @@ CONTENDERS = {
         "PyTorch float32": ("torch", FAST_TORCH | {"bfloat16": False}),
         "Keras bfloat16": ("keras", BF16 | {"stock": STOCK}),
     },
-    # What each replacement gains over Keras' own, one after the other, and what the input pipeline costs.
+    # The gain of each layer that replaces Keras' own, one after the other, and the cost of the input pipeline.
     "steps": {
-        "gaaplib bfloat16, a batch that lies ready": ("keras", BF16 | {"work": "bare"}),
+        "gaaplib bfloat16, a batch in memory": ("keras", BF16 | {"work": "bare"}),
         "with the input pipeline: gaaplib bfloat16": ("keras", BF16),
         "without the products: Keras' Conv2D": ("keras", BF16 | {"stock": STOCK[:1]}),
         "and Keras' BatchNormalization": ("keras", BF16 | {"stock": STOCK[:2]}),
@@ -68,11 +68,11 @@ CONTENDERS = {
 @click.option("--backbone", default="resnet18", show_default=True)
 @click.option("--attention", default="class", show_default=True)
 @click.option("--rounds", type=click.IntRange(2), default=5, show_default=True)
-@click.option("--images", type=click.IntRange(64), default=640, show_default=True, help="Of an epoch.")
-@click.option("--only", multiple=True, help="A contender; again for another.  [default: all of the work]")
-@click.option("--torch-python", type=click.Path(exists=True), help="An interpreter that has PyTorch.")
+@click.option("--images", type=click.IntRange(64), default=640, show_default=True, help="Images per epoch.")
+@click.option("--only", multiple=True, help="A contender; can be repeated.  [default: all of the work]")
+@click.option("--torch-python", type=click.Path(exists=True), help="A Python interpreter with PyTorch.")
 def main(work, backbone, attention, rounds, images, only, torch_python):
-    """Print the table and write it, and its plot, to outputs/benchmarks."""
+    """Print the table, and write all turns and a plot to outputs/benchmarks."""
     common = {"backbone": backbone, "attention": attention, "images": images, "batch_size": 32}
     common["work"] = "embedding" if work == "embedding" else "training"
     with tempfile.TemporaryDirectory() as folder:
@@ -93,7 +93,7 @@ def main(work, backbone, attention, rounds, images, only, torch_python):
 
 
 def started(contenders, only, common, torch_python, folder):
-    """``{name: process}`` of those that can run here; of embeddings, the folder gets those of each of ours."""
+    """Start the contenders that can run here, and return ``{name: process}``; gaaplib's embeddings go to the folder."""
     unknown = set(only) - set(contenders)
     if unknown:
         raise click.UsageError(f"--only {sorted(unknown)[0]!r} is not known; known: {', '.join(contenders)}")
@@ -112,7 +112,7 @@ def started(contenders, only, common, torch_python, folder):
 
 
 def start(python, program, settings):
-    """A contender that has done its first turn, in which it traces and compiles."""
+    """Start a contender and wait for its first turn, in which it traces and compiles."""
     command = [python, str(FOLDER / f"training_{program}.py"), json.dumps(settings)]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     answered(process)
@@ -120,22 +120,22 @@ def start(python, program, settings):
 
 
 def turn(process):
-    """Seconds and peak memory of a contender's next turn."""
+    """Return seconds and peak memory of a contender's next turn."""
     process.stdin.write("go\n")
     process.stdin.flush()
     return answered(process)
 
 
 def answered(process):
-    """The next line that is an answer; others are what libraries print."""
+    """Return the next JSON line of a contender; other lines are printed by libraries."""
     for line in process.stdout:
         if line.startswith("{"):
             return json.loads(line)
-    raise click.ClickException(f"a contender ended with {process.wait()}; its own message stands above")
+    raise click.ClickException(f"a contender ended with {process.wait()}; its own message is above")
 
 
 def summary(turns):
-    """A row a contender: images a second, how many times as fast the first one is, and peak memory."""
+    """Return one row per contender: images per second, how many times faster the first one is, and peak memory."""
     rates = turns.pivot(index="round", columns="contender", values="rate")
     names = list(turns.contender.unique())
     ratios = rates[[names[0]]].to_numpy() / rates
@@ -151,7 +151,7 @@ def summary(turns):
 
 
 def likeness(embeddings):
-    """A row a contender: cosine of its embeddings (images, channels) to those in float32, image by image."""
+    """Return one row per contender: cosine similarity of its embeddings (images, channels) to those in float32."""
     if EXACT not in embeddings:
         return pd.DataFrame()
     units = {name: found / np.linalg.norm(found, axis=1, keepdims=True) for name, found in embeddings.items()}
@@ -169,11 +169,11 @@ def likeness(embeddings):
 
 
 def save(turns, table, name):
-    """The CSV of all turns, and a plot: a bar a contender, a dot a round."""
+    """Write the CSV of all turns, and a plot with one bar per contender and one dot per round."""
     import matplotlib.pyplot as plt
     import seaborn as sns
 
-    from gaaplib import plots  # noqa: F401  The look of all figures is set there.
+    from gaaplib import plots  # noqa: F401  It sets the style of all figures.
 
     target = outputs_folder() / "benchmarks" / f"training-{name}"
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -181,7 +181,7 @@ def save(turns, table, name):
     figure, axis = plt.subplots(figsize=(7, 0.55 * len(table) + 1.1), layout="constrained")
     sns.barplot(turns, x="rate", y="contender", estimator="median", errorbar=None, color="0.8", ax=axis)
     sns.stripplot(turns, x="rate", y="contender", hue="contender", legend=False, size=5, jitter=False, ax=axis)
-    axis.set(xlabel="images a second", ylabel="", title=name.replace("-", ", "))
+    axis.set(xlabel="images per second", ylabel="", title=name.replace("-", ", "))
     figure.savefig(target.with_suffix(".png"))
     print(target.with_suffix(".csv"))
 

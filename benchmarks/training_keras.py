@@ -1,4 +1,4 @@
-"""Ours, as a contender of `training.py`: `python training_keras.py '{"backbone": "resnet18", ...}'`."""
+"""gaaplib as a contender of `training.py`: `python training_keras.py '{"backbone": "resnet18", ...}'`."""
 
 import json
 import os
@@ -18,7 +18,7 @@ from gaaplib.training import fit
 
 def main(settings):
     """Build the model of the settings and serve its training epochs, its batches or its embeddings."""
-    for name in settings.get("stock", ()):  # Which of our replacements to take back.
+    for name in settings.get("stock", ()):  # Use Keras' own layer instead of our replacement.
         setattr(layers, name, getattr(keras.optimizers if name == "Adam" else keras.layers, name))
     keras.config.set_dtype_policy(settings["precision"])
     keras.utils.set_random_seed(0)
@@ -36,7 +36,7 @@ def _training(method, images, labels, settings):
 
 
 def _bare(method, images, labels, settings):
-    """Training steps on one batch that lies ready: the difference to `_training` is what the input pipeline costs."""
+    """Training steps on one batch in memory: the difference from `_training` is the cost of the input pipeline."""
     batches = fit._training_batches(method, images, np.arange(len(images)), labels, 0)
     fit._compile(method, len(batches))
     inputs, targets = batches[0]

@@ -1,9 +1,9 @@
-"""The peer of `training.py` in PyTorch: ResNet or VGG, the block of Eq. 4-5, Eq. 6, and the training step.
+"""The PyTorch contender of `training.py`: ResNet or VGG, the block of Eq. 4-5, Eq. 6, and the training step.
 
-Written with the same care as ours: projections as matrix products, one softmax over the partners' mean, the map
-flattened without a copy where its memory allows. Settings are those that PyTorch's guides recommend for a processor
-(channels last, bfloat16 by autocast, fused Adam, perhaps torch.compile), or those of torchreid: float32, channels
-first, Adam as it comes. Batches are drawn by two processes with our augmentation.
+It is an equivalent, equally optimised implementation: projections as matrix products, one softmax over the mean with
+the partner, and the map flattened without a copy if its memory layout allows. Settings are those that PyTorch's guides
+recommend for a CPU (channels last, bfloat16 by autocast, fused Adam, optionally torch.compile), or those of torchreid:
+float32, channels first, default Adam. Two processes form the batches with our augmentation.
 """
 
 import json
@@ -24,13 +24,13 @@ MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 
 
 def conv_bn(inputs, filters, size, stride=1, relu=True):
-    """Convolution, batch normalisation and perhaps a ReLU, which overwrites its input."""
+    """Return a convolution, batch normalisation and optionally an in-place ReLU."""
     layers = [nn.Conv2d(inputs, filters, size, stride, size // 2, bias=False), nn.BatchNorm2d(filters)]
     return nn.Sequential(*layers, *([nn.ReLU(inplace=True)] if relu else []))
 
 
 class Block(nn.Module):
-    """A residual block of torchvision's form: the middle 3 x 3 convolution strides."""
+    """A residual block as in torchvision: the middle 3 x 3 convolution has the stride."""
 
     def __init__(self, inputs, filters, stride, bottleneck):
         super().__init__()
@@ -51,7 +51,7 @@ class Block(nn.Module):
 
 
 def backbone(name):
-    """The network up to its last map, and the channels of that."""
+    """Return the network up to its last feature map, and the number of channels of that map."""
     if name in VGG:
         stages, inputs = [], 3
         for filters, count in zip((64, 128, 256, 512, 512), VGG[name], strict=True):
@@ -64,14 +64,14 @@ def backbone(name):
     stages, inputs = [conv_bn(3, 64, 7, 2), nn.MaxPool2d(3, 2, 1)], 64
     for stage, count in enumerate({**BASIC, **BOTTLENECK}[name]):
         filters = 64 * 2**stage
-        for place in range(count):
-            stages.append(Block(inputs, filters, 2 if stage and not place else 1, bottleneck))
+        for index in range(count):
+            stages.append(Block(inputs, filters, 2 if stage and not index else 1, bottleneck))
             inputs = 4 * filters if bottleneck else filters
     return nn.Sequential(*stages), inputs
 
 
 class Gaap(nn.Module):
-    """Backbone, attention (None: "none"; else "class", Eq. 4-5), average pooling (Eq. 6) and classifier."""
+    """Backbone, attention ("none", or "class" of Eq. 4-5), average pooling (Eq. 6) and classifier."""
 
     def __init__(self, name, classes, attention, alpha=0.5):
         super().__init__()
@@ -88,8 +88,8 @@ class Gaap(nn.Module):
         self.register_buffer("std", torch.tensor(STD).view(1, 3, 1, 1))
 
     def embed(self, images, partners=None):
-        """(batch, height, width, 3) uint8 to (batch, channels)."""
-        # A view with channels first, whose memory has them last: a copy is made where the model wants one.
+        """Return embeddings (batch, channels) of images (batch, height, width, 3), uint8."""
+        # A channels-first view of channels-last memory, copied only if the model needs that.
         x = (images.permute(0, 3, 1, 2).float() - self.mean) / self.std
         if not getattr(self, "channels_last", False):
             x = x.contiguous()
@@ -108,7 +108,7 @@ class Gaap(nn.Module):
 
 
 class Images(torch.utils.data.Dataset):
-    """Augmented images, a whole batch an item, each with its partners."""
+    """Augmented images with their partners; each item is a whole batch."""
 
     def __init__(self, images, labels, batch_size):
         self.images, self.labels, self.batch_size = images, labels, batch_size
@@ -121,14 +121,14 @@ class Images(torch.utils.data.Dataset):
     def __getitem__(self, index):
         rng, positions = np.random.default_rng([0, index]), self.batches[index]
         images = np.stack([self.augmentation(image, rng) for image in self.images[positions]])
-        # Four images of an identity stand side by side: each one's partner is the next.
+        # The four images of an identity are adjacent: each one's partner is the next.
         partners = np.arange(len(positions)).reshape(-1, 4)
         partners = np.roll(partners, -1, axis=1).ravel()
         return torch.from_numpy(images), torch.from_numpy(self.labels[positions]), torch.from_numpy(partners)
 
 
 def training(settings, model, run, images, labels):
-    """A turn's work: one epoch."""
+    """Return the function of one turn: one training epoch."""
     optimizer = torch.optim.Adam(model.parameters(), 1e-3, fused=settings["fused"])
     loader = torch.utils.data.DataLoader(
         Images(images, labels, settings["batch_size"]), batch_size=None, num_workers=2, persistent_workers=True
@@ -147,7 +147,7 @@ def training(settings, model, run, images, labels):
 
 
 def embedding(settings, model, run, images, labels):
-    """A turn's work: the embeddings of all images."""
+    """Return the function of one turn: the embeddings of all images."""
     model.eval()
 
     def epoch():

@@ -417,37 +417,61 @@ def embed(folder, name, output):
 
 
 @main.command()
-@click.argument("query", type=click.Path(path_type=Path))
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("query", required=False)
+@click.argument("folder", type=click.Path(path_type=Path), required=False)
 @RUN
 @click.option("--top", type=click.IntRange(1, 50), default=10, show_default=True, help="How many images.")
 @click.option("--maps", "kind", help="Heat maps beneath the images: received, energy, gradcam or gradcam_match.")
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), default="ranking.png")
 def rank(query, folder, name, top, kind, output):
-    """Rank the photographs in FOLDER by similarity to QUERY and save a contact sheet (PNG, PDF or SVG).
+    """Rank the photographs in FOLDER by similarity to the image QUERY and save a contact sheet (PNG, PDF or SVG).
 
-    If QUERY is in FOLDER, it is left out of its own ranking.
+    If QUERY is in FOLDER, it is left out of its own ranking. Without FOLDER, the run's own gallery is ranked. QUERY is
+    then an image, or the number of one of the run's queries, 0 being the best ranked (by default the middle one).
     """
     _check_choice("maps", kind, [known for known in _kinds() if known != "rollout"])
     _check_picture(output)
     run = _run(name)
-    image = _image(query, run.config)
-    index = _index(run, folder)
-    from gaaplib.datasets.folder import image_folder
-    from gaaplib.explain import lookup
-
-    paths = [image_folder(folder) / path for path in index.gallery.names]
-    asked = next((number for number, path in enumerate(paths) if path.samefile(query)), image)
+    own = folder is None and (query is None or query.isdecimal())
+    image = None if own else _image(query, run.config)
+    index = _own_index(run) if folder is None else _index(run, folder)
+    paths = _gallery_paths(index, folder)
+    if own:
+        asked = _own_query(index, query)
+    else:
+        same = (number for number, path in enumerate(paths) if folder is not None and path.samefile(query))
+        asked = next(same, image)
     ranking = index.rank(asked, top)
     click.echo("rank  distance  image")
     for number, (nearest, distance, state) in enumerate(zip(*ranking, strict=True), start=1):
         click.echo(f"{number:4}  {distance:8.3f}  {_printable(paths[nearest])}{f'  ({state})' if state else ''}")
+    _save(_sheet(index, asked, kind, top), output)
+    click.echo(f"sheet: {output}")
+
+
+def _sheet(index, asked, kind, top):
+    from gaaplib.explain import lookup
+
     try:
-        figure = lookup.ranking_sheet(index, asked, kind, top=top)
+        return lookup.ranking_sheet(index, asked, kind, top=top)
     except ValueError as error:
         raise click.ClickException(str(error)) from error
-    _save(figure, output)
-    click.echo(f"sheet: {output}")
+
+
+def _gallery_paths(index, folder):
+    from gaaplib.datasets.folder import image_folder
+
+    root = Path() if folder is None else image_folder(folder)
+    return [root / path for path in index.gallery.names]
+
+
+def _own_query(index, query):
+    """A place in the run's queries: the number counts from the best ranked one."""
+    order = index.order
+    number = len(order) // 2 if query is None else int(query)
+    if number >= len(order):
+        raise click.ClickException(f"query {number}: the run has {len(order)} queries, 0 to {len(order) - 1}")
+    return order[number]
 
 
 @main.command()
@@ -518,6 +542,15 @@ def _index(run, folder):
         return lookup.Index.of_folder(run, folder, progress=sys.stderr.isatty())
     except (OSError, ValueError) as error:
         raise click.ClickException(_printable(error)) from error
+
+
+def _own_index(run):
+    from gaaplib.explain import lookup
+
+    try:
+        return lookup.Index.of_run(run)
+    except (OSError, ValueError) as error:
+        raise click.ClickException(str(error)) from error
 
 
 def _image(path, config):

@@ -1,4 +1,4 @@
-"""Run folders with made-up scores, for tests of what reads runs."""
+"""Run folders with made-up scores, for tests of code that reads runs."""
 
 import numpy as np
 
@@ -57,7 +57,7 @@ def scored(outputs, ap=AP, **changes):
 
 
 def hits(share, count=60):
-    """First hits of which this share is 1, the same queries in each call."""
+    """First hits of which this share is 1, for the same queries in each call."""
     return np.where(np.arange(count) < share * count, 1, 5)
 
 
@@ -79,7 +79,7 @@ CHANCE = {"mRA": 0.1, "mAP": 0.2, "cmc1": 0.1, "cmc5": 0.3, "mINP": 0.1}
 
 
 def leave(config, outputs, right=0.5, status="done"):
-    """A finished run: of 20 identities with two images, and two queries, each, the first ones are right."""
+    """A finished run of 20 identities with two images and two queries each; the first ``right`` of them are correct."""
     run = runs.begin(config, outputs)
     pid = np.repeat(np.arange(20), 2)
     hit = pid < 20 * right

@@ -1,7 +1,7 @@
-"""In the place of `gaap run`, in a blink: the graph's tests are about the graph. It keeps a list of what it was asked.
+"""A fast stand-in for `gaap run` in the graph's tests; it records its calls in the file `asked`.
 
-Environment: STAND_IN_FAILS, STAND_IN_KILLED and STAND_IN_WAITS are parts of the output's path; at such a path it fails
-as a notebook does, is killed, or waits until there is a file `go` in the outputs.
+The environment variables STAND_IN_FAILS, STAND_IN_KILLED and STAND_IN_WAITS are parts of an output path: for such a
+path it fails as a notebook does, is killed, or waits until the file `go` exists in the outputs.
 """
 
 import json
@@ -15,7 +15,7 @@ from gaaplib.runs.provenance import RESULTS
 
 
 def main():
-    """Write the notebook, and the run that it would have made."""
+    """Write the notebook and the run that `gaap run` would have made."""
     output = Path(sys.argv[sys.argv.index("--output") + 1])
     outputs = Path(os.environ["GAAP_OUTPUTS"])
     with open(outputs / "asked", "a") as asked:

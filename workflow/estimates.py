@@ -1,4 +1,4 @@
-"""What runs will cost: hours, from training steps that are timed on this machine, once for each kind of model."""
+"""Estimates of the time that runs take, from training steps timed on this machine once per kind of model."""
 
 import json
 import math
@@ -20,18 +20,18 @@ from gaaplib.project import outputs_folder, write_whole
 from gaaplib.runs import provenance
 from gaaplib.training import fit
 
-# What the seconds of a step depend on; the number of identities, the pooling and the sampler hardly matter.
+# The fields that decide the time of a step; number of identities, pooling and sampler hardly matter.
 KIND = ("method", "backbone", "attention", "attention_at", "last_stride", "neck")
 KIND += ("height", "width", "batch_size", "precision")
 STEPS, IDENTITIES = 3, 200
-# Of a notebook's own: kernel, imports, the histogram beside the run, figures. For where no run has told yet.
+# Seconds of a run's notebook (kernel, imports, histogram baseline, figures), used until a run has finished.
 OVERHEAD = 30.0
 
 
 def seconds(config, times):
-    """Seconds of a run, from :func:`step_times`: all epochs, validation, and embedding what is scored.
+    """Return the seconds of a run, from :func:`step_times`: all epochs, validation, and embedding the scored images.
 
-    Early stopping makes it less. What is left out: drawing and decoding images, the ranking, and :func:`overhead`.
+    Early stopping makes a run shorter. Generating and decoding images, ranking, and :func:`overhead` are not included.
     """
     step, image, begin = times.get(kind(config), (0.0, 0.0, 0.0))
     counts = images(config.dataset, config.data, config.variant, config.scale)
@@ -44,13 +44,13 @@ def seconds(config, times):
 
 
 def kind(config):
-    """The configuration's settings that decide how long a step takes, in words."""
+    """Return the settings of a configuration that decide how long a step takes, as text."""
     return " ".join(f"{name}={getattr(config, name)}" for name in KIND)
 
 
 @cache
 def images(dataset, data, variant=None, scale=1.0):
-    """Images in each role: counted in the user's copy (fold 0), and about as many as a twin has, without drawing it."""
+    """Return the number of images in each role: counted in the user's copy (fold 0), estimated for a synthetic twin."""
     if data == SYNTHETIC:
         return _images_of_twin(synthetic.spec_for(dataset, scale))
     found = DATASETS[dataset].read(Path(data).expanduser(), **({"variant": variant} if variant else {}))
@@ -59,7 +59,7 @@ def images(dataset, data, variant=None, scale=1.0):
 
 
 def _images_of_twin(spec):
-    """An official split as it is, else a fifth of the identities unseen; of the others 15 % validate and 15 % test."""
+    """The official split if there is one, else a fifth of identities unseen; val and test get 15 % each of the rest."""
     counts, trained = spec.counts, spec.train_images
     if "all" in counts:
         trained = round(trained * (1 - 1 / runs.FOLDS))
@@ -71,28 +71,28 @@ def _images_of_twin(spec):
 
 
 def overhead(outputs=None):
-    """Seconds that a run's notebook takes beside the run, and of how many finished runs that is the median.
+    """Return the seconds that a run's notebook adds to the run, as the median of finished runs, and their number.
 
-    Where there are none it is ``OVERHEAD``, of 0 runs.
+    Without finished runs it returns ``(OVERHEAD, 0)``.
     """
     found = []
     for run in runs.finished(outputs):
         notebook = run.folder / "notebook.ipynb"
         if notebook.exists():
-            told = json.loads(notebook.read_text())["metadata"].get("papermill", {}).get("duration")
+            duration = json.loads(notebook.read_text())["metadata"].get("papermill", {}).get("duration")
             spent = sum(run.metrics["provenance"]["seconds"].values())
-            # Less than the run itself: the notebook found it finished.
-            found += [told - spent] if told and told > spent else []
+            # A shorter duration than the run's: the notebook reused a finished run.
+            found += [duration - spent] if duration and duration > spent else []
     return (median(found) if found else OVERHEAD), len(found)
 
 
 def step_times(configs, outputs=None, progress=False):
-    """Time what these configurations need and what has not been timed on this machine, by this code.
+    """Time the steps that these configurations need and that this code has not yet been timed for on this machine.
 
     Returns:
-        ``{kind: (seconds a training step, seconds an image embedded, seconds to begin)}``: the last are those that
-        the first epoch takes longer, to compile. They are kept in ``<outputs>/cache/step_times.json``; a damaged
-        file is measured anew.
+        ``{kind: (seconds per training step, seconds per embedded image, seconds to start)}``; the last is how much
+        longer the first epoch takes, because it compiles. Times are kept in ``<outputs>/cache/step_times.json``; a
+        damaged file is ignored and measured again.
     """
     file = Path(outputs or outputs_folder()) / "cache" / "step_times.json"
     machine = _machine()
@@ -114,7 +114,7 @@ def _machine():
 
 
 def _kept(file):
-    """``{machine: {kind: [seconds, seconds, seconds]}}`` from the file; nothing where it is not that."""
+    """``{machine: {kind: [seconds, seconds, seconds]}}`` from the file; empty if the file is missing or damaged."""
     try:
         kept = json.loads(file.read_text())
         measured = [each for times in kept.values() for each in times.values()]
@@ -124,8 +124,8 @@ def _kept(file):
 
 
 def _timed(config):
-    """Seconds a step of the second epoch, an image the second time, and what the first epoch takes longer."""
-    # Whatever the profile starts from: a loss that is not finite would end the measurement.
+    """Seconds per step of the second epoch and per image of the second pass, and the extra time of the first epoch."""
+    # Settings that keep the loss finite whatever the profile is: a loss that is not would end the measurement.
     calm = {"epochs": 2, "initializer": "he", "learning_rate": 1e-6, "schedule": "constant", "warmup_epochs": 0}
     config = RunConfig(**config.to_dict() | calm)
     policy = keras.config.dtype_policy()

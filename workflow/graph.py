@@ -1,8 +1,8 @@
-"""The graph of all runs: what `make plan`, `make tables` and `make reproduce` call.
+"""Plan and make all runs: the script behind `make plan`, `make tables` and `make reproduce`.
 
-`python workflow/graph.py plan profile=demo backbones=resnet18,vgg16` prints the runs and the hours that they take, and
-leaves what there is to make in outputs/cache/plan.json, for Snakemake; `tables` in place of `plan` makes the runs,
-then the notebooks that read them, and lists what failed. `names` prints the last plan's runs, histograms included.
+`python workflow/graph.py plan profile=demo backbones=resnet18,vgg16` prints the number of runs and the hours they take,
+and writes the graph for Snakemake to outputs/cache/plan.json. `tables` instead of `plan` makes the runs, then the
+notebooks that read them, and lists failures. `names` prints the runs of the last plan, histogram baselines included.
 """
 
 import argparse
@@ -17,17 +17,17 @@ from pathlib import Path
 FOLDER = Path(__file__).parent
 NOTEBOOKS = FOLDER.parent / "notebooks"
 SNAKEMAKE = Path(sys.executable).with_name("snakemake")
-# Settings that are no fields of gaaplib.paper.plan.Plan.
+# Settings that are not fields of gaaplib.paper.plan.Plan.
 OTHERS = ("gpus", "gaap")
 
 
 def main():
-    """Answer the exit code: 0 where every run is there."""
+    """Run the command line and return its exit code: 0 if every run is finished."""
     arguments = parsed()
     from gaaplib.project import outputs_folder
 
     outputs = outputs_folder().resolve()
-    # Snakemake works in this folder, and keeps there what it knows of it.
+    # Snakemake works in this folder and keeps its state there.
     os.environ["GAAP_OUTPUTS"] = str(outputs)
     if arguments.what == "names":
         runs = json.loads((outputs / "cache" / "plan.json").read_text())["runs"]
@@ -38,7 +38,7 @@ def main():
     except (OSError, TypeError, ValueError) as error:
         sys.exit(str(error))
     text = json.dumps(graph, indent=1)
-    # The jobs of a cluster read it hours later: another graph has another file.
+    # A cluster's jobs read the file hours later, so each graph has its own file.
     name = "plan" if arguments.what == "plan" else f"graph-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
     file = outputs / "cache" / f"{name}.json"
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -47,14 +47,14 @@ def main():
 
 
 def made(graph, file, arguments, outputs):
-    """Make the runs, then the notebooks; answer the exit code."""
+    """Make the runs, then the notebooks, and return the exit code."""
     command = [SNAKEMAKE, "--snakefile", FOLDER / "Snakefile", "--directory", outputs, "--configfile", file]
     command += ["--workflow-profile", FOLDER / "profiles" / arguments.on]
     command += ["--jobs", arguments.jobs] if arguments.jobs else []
-    # What fails is listed in the end.
+    # Failures are listed at the end.
     subprocess.run([*command, "--", *graph["parts"]])
     subprocess.run([*command, "--allowed-rules", "notebooks", "notebook", "--", "notebooks"])
-    # Snakemake leaves an empty file where a log was, and was moved away.
+    # Snakemake leaves an empty file in place of a log that was moved away.
     for empty in [path for path in (outputs / "notebooks" / "failed").rglob("*.ipynb") if not path.stat().st_size]:
         empty.unlink()
     asked = {run_id for run_ids in graph["parts"].values() for run_id in run_ids}
@@ -62,17 +62,17 @@ def made(graph, file, arguments, outputs):
 
 
 def parsed():
-    """The command line; settings, NAME=VALUE, become a dict."""
+    """Return the parsed command line, with the NAME=VALUE settings as a dict."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("what", choices=("plan", "tables", "reproduce", "names"))
     parser.add_argument("--on", default="local", help="a folder of workflow/profiles: local, slurm or your own")
-    parser.add_argument("--jobs", help="how many runs at once; by default as the profile says")
-    parser.add_argument("--parts", default="", help="of the plan: matrix, methods, ... (all, if none is named)")
+    parser.add_argument("--jobs", help="how many runs at once (default: as in the profile)")
+    parser.add_argument("--parts", default="", help="parts of the plan: matrix, methods, ... (default: all)")
     parser.add_argument("settings", nargs="*", metavar="NAME=VALUE", help="a field of gaaplib.paper.plan.Plan, or gpus")
     arguments = parser.parse_intermixed_args()
     odd = [word for word in arguments.settings if "=" not in word]
     if odd:
-        parser.error(f"{odd[0]!r} is no NAME=VALUE")
+        parser.error(f"expected NAME=VALUE, not {odd[0]!r}")
     if not (FOLDER / "profiles" / arguments.on).is_dir():
         known = ", ".join(sorted(folder.name for folder in (FOLDER / "profiles").iterdir()))
         parser.error(f"no profile {arguments.on!r}; known: {known}")
@@ -83,7 +83,7 @@ def parsed():
 
 
 def planned(arguments, outputs):
-    """Print what is to be done and what it takes; answer all that Snakemake has to know."""
+    """Print the runs and the hours they take, and return the graph for Snakemake."""
     import estimates
 
     from gaaplib.paper import plan
@@ -98,10 +98,10 @@ def planned(arguments, outputs):
     extra, measured = estimates.overhead(outputs)
     seconds = {config.run_id: estimates.seconds(config, times) + extra for config in waiting}
     print_table(parts, done, stale, seconds)
-    origin = f"the median of {measured} finished runs" if measured else "a guess, as no run has finished here"
-    print("Hours on this machine, one run after another, from training steps timed on it. Each run's notebook adds")
-    print(f"{extra:.0f} s ({origin}). Drawing and decoding images, and the other notebooks, come on top;")
-    print("training that stops early takes less.", *left_out, sep="\n", flush=True)
+    origin = f"the median of {measured} finished runs" if measured else "a guess, because no run has finished here yet"
+    print("Hours on this machine, one run after another, estimated from timed training steps. Each run's notebook adds")
+    print(f"{extra:.0f} s ({origin}). Generating and decoding images and the other notebooks are not included;")
+    print("early stopping makes training shorter.", *left_out, sep="\n", flush=True)
     return {
         "runs": described(everything, seconds),
         "parts": {part: list(run_ids) for part, run_ids in parts.items()},
@@ -111,19 +111,19 @@ def planned(arguments, outputs):
 
 
 def chosen(words):
-    """The plan that the settings describe, of the data sets that are there, and a sentence on each of the others."""
+    """Return the plan that the settings describe, without missing data sets, and a sentence on each of those."""
     from gaaplib.paper import plan
 
     known = [field.name for field in fields(plan.Plan)]
     unknown = sorted(words.keys() - {*known, *OTHERS})
     if unknown:
-        raise ValueError(f"no setting {unknown[0]!r}; known: {', '.join(known)}, gpus")
+        raise ValueError(f"unknown setting {unknown[0]!r}; known: {', '.join(known)}, gpus")
     given = {name: value for name, value in words.items() if name in known}
     return plan.Plan.parse(**given | {"data": plan.whole(given.get("data", plan.SYNTHETIC))}).usable()
 
 
 def described(runs, seconds):
-    """What the Snakefile says of them."""
+    """Return the runs in the form that the Snakefile reads."""
     from gaaplib.paper import plan
 
     return {
@@ -138,7 +138,7 @@ def described(runs, seconds):
 
 
 def of_tables(settings, outputs):
-    """``{notebook: parameters}``: those that read runs get all data sets, the others look at one."""
+    """Return ``{notebook: parameters}``: notebooks that read runs get all data sets, the others one."""
     import papermill
 
     from gaaplib.datasets import trained_on
@@ -154,14 +154,14 @@ def of_tables(settings, outputs):
     for path in sorted(NOTEBOOKS.glob("*.ipynb")):
         known = papermill.inspect_notebook(str(path))
         values = every if "runs_folder" in known else one
-        # That one is each run's own.
+        # Each run executes 02_train itself.
         if path.stem != "02_train":
             found[path.stem] = {name: value for name, value in values.items() if name in known}
     return found
 
 
 def small(settings):
-    """One data set, two models, and a look at the images, for Snakemake."""
+    """Return the graph of `make reproduce`: one data set, two models, and the notebook that shows the images."""
     from gaaplib.paper import plan
 
     runs = plan.reproduced(**settings)
@@ -175,30 +175,30 @@ def small(settings):
 
 
 def print_table(parts, done, stale, seconds):
-    """A row a part of the plan; a run counts where it comes first, and is stale where other code made it."""
+    """Print one row per part of the plan; each run counts in the first part that has it; stale runs are out of date."""
     rows = [*parts.items(), ("all", [run_id for part in parts.values() for run_id in part])]
     print(f"{'part':12}{'runs':>8}{'done':>8}{'stale':>8}{'to do':>8}{'hours':>10}")
     for part, run_ids in rows:
         hours = sum(seconds.get(run_id, 0) for run_id in run_ids) / 3600
-        there, other = len(done & set(run_ids)), len(stale & set(run_ids))
-        print(f"{part:12}{len(run_ids):8}{there:8}{other:8}{len(run_ids) - there:8}{hours:10.2f}")
+        finished, old = len(done & set(run_ids)), len(stale & set(run_ids))
+        print(f"{part:12}{len(run_ids):8}{finished:8}{old:8}{len(run_ids) - finished:8}{hours:10.2f}")
 
 
 def failures(runs, notebooks, outputs):
-    """Print the runs and the notebooks that are not there, with the places of their tracebacks; answer those."""
-    told = {run_id: outputs / "runs" / run_id / "notebook.ipynb" for run_id in runs}
-    failed = [notebook for run_id, notebook in told.items() if not is_there(outputs, run_id) or errors(notebook)]
-    places = [place for place in notebooks if not (outputs / "notebooks" / f"{place}.ipynb").exists()]
-    failed += [outputs / "notebooks" / "failed" / f"{place}.ipynb" for place in places]
+    """Print the runs and notebooks that are missing, with the files of their tracebacks, and return those files."""
+    logs = {run_id: outputs / "runs" / run_id / "notebook.ipynb" for run_id in runs}
+    failed = [notebook for run_id, notebook in logs.items() if not is_there(outputs, run_id) or errors(notebook)]
+    missing = [name for name in notebooks if not (outputs / "notebooks" / f"{name}.ipynb").exists()]
+    failed += [outputs / "notebooks" / "failed" / f"{name}.ipynb" for name in missing]
     for notebook in failed:
         name = notebook.parent.name if notebook.stem == "notebook" else notebook.stem
         print(f"FAILED  {name}\n        {reason(notebook)}\n        {notebook}")
-    print(f"{len(failed)} failed: the same command tries them again" if failed else f"all {len(runs)} runs are there")
+    print(f"{len(failed)} failed; repeat the command to retry" if failed else f"all {len(runs)} runs are finished")
     return failed
 
 
 def is_there(outputs, run_id):
-    """Whether a run is finished and up to date; one whose source failed is still out of date."""
+    """Return whether a run is finished and up to date; a run whose source failed stays out of date."""
     from gaaplib.runs.provenance import is_current
 
     file = outputs / "runs" / run_id / "metrics.json"
@@ -206,24 +206,22 @@ def is_there(outputs, run_id):
 
 
 def reason(notebook):
-    """Why it failed, in a line."""
+    """Return the reason of a failure in one line."""
     done = notebook.with_name("metrics.json").exists()
     if found := errors(notebook):
-        after = "; the run itself is done: without its metrics.json it is made again" if done else ""
+        after = "; the run itself is finished: delete its metrics.json to make it again" if done else ""
         return f"{found[0]['ename']}: {found[0]['evalue']}{after}"
     if done:
-        return "it is out of date, and the run that it takes its model from failed"
-    return (
-        "interrupted: its notebook has no traceback" if notebook.exists() else "it never began: see the messages above"
-    )
+        return "it is out of date, and the run that trains its model failed"
+    return "interrupted: its notebook has no traceback" if notebook.exists() else "not started: see the messages above"
 
 
 def errors(notebook):
-    """The errors in an executed notebook."""
+    """Return the error outputs of an executed notebook."""
     try:
         cells = json.loads(notebook.read_text())["cells"]
     except (OSError, ValueError):
-        return []  # Snakemake makes an empty file of a log that is not written; a full disk may leave half of it.
+        return []  # Snakemake creates an empty file if a log is not written; a full disk may leave half a file.
     return [output for cell in cells for output in cell.get("outputs", []) if output["output_type"] == "error"]
 
 
@@ -231,4 +229,4 @@ if __name__ == "__main__":
     try:
         sys.exit(main())
     except KeyboardInterrupt:
-        sys.exit("interrupted: the same command goes on")
+        sys.exit("interrupted: repeat the command to resume")

@@ -1,1 +1,1 @@
-"""The study of the paper: its runs, tables, figures and claims."""
+"""The reproduction of the GAAP paper: planned runs, tables, figures and claims."""

@@ -1,8 +1,8 @@
-"""What one change of a setting gains: cell by cell beside the paper, and step by step over seeds.
+"""The effect of changing one setting: per cell next to the paper's number, and per step and seed.
 
-The steps through the readings of Eq. 4 take the block apart: ``uniform`` less ``none`` is its extra linear layer,
-``self`` less ``uniform`` is attention, ``class`` less ``self`` is the term of another image. What needs no run, as it
-follows from the equations, is shown on random maps.
+The steps through the readings of Eq. 4 take the block apart: ``uniform`` minus ``none`` is its extra linear layer,
+``self`` minus ``uniform`` is attention, ``class`` minus ``self`` is the term of another image. Identities that follow
+from the equations need no run; :func:`provable` checks them on random maps.
 """
 
 import math
@@ -16,16 +16,16 @@ from gaaplib.evaluation import statistics
 from gaaplib.paper import tables, wording
 
 READINGS = (("uniform", "none"), ("self", "uniform"), ("class", "self"))
-"""The steps from no attention to the paper's: what is looked at, and what it is compared with."""
+"""The steps from no attention to the paper's: pairs of an attention and the one it is compared with."""
 
 MEAN, TOO_FEW = "mean of seeds", "too few runs"
 
 PRINTED = {("closed", "mRA"): "mRA", ("closed", "CMC(1)"): "CMC"}
-"""What the paper's tables call our measures."""
+"""The paper's name for our protocol and measure."""
 
 
 def on_off(study):
-    """Table II's runs: each cell without attention and with it, the ablated backbone's on all five folds.
+    """Return Table II's runs: each cell without and with attention, for the ablated backbone on all five folds.
 
     Args:
         study: a :class:`gaaplib.paper.plan.Plan`.
@@ -35,16 +35,16 @@ def on_off(study):
 
 
 def by_cell(configs, field, value, against, protocol, title, outputs=None, paper=None):
-    """The gains of fold 0 and seed 0 by backbone and data set, as the paper's tables have them.
+    """Return the gains of fold 0 and seed 0 by backbone and data set, the layout of the paper's tables.
 
     Args:
-        configs, field, value, against, protocol, title, outputs: as of :func:`gaaplib.paper.tables.gains`.
-        paper: the printed differences, as ``audit.gain(...).cells``; None: none are printed.
+        configs, field, value, against, protocol, title, outputs: as for :func:`gaaplib.paper.tables.gains`.
+        paper: the paper's differences, as ``audit.gain(...).cells``; None: the paper has none.
 
     Returns:
-        These rows of :func:`gaaplib.paper.tables.gains` by ``backbone`` and ``dataset``, with the columns ``base``, the
-        score that is compared with; ``without`` and ``with``, both scores in words; ``runs``, the mean difference over
-        all folds and seeds in words; and ``paper``, a fraction, NaN where the paper prints no such measure.
+        Rows of :func:`gaaplib.paper.tables.gains` with the index ``backbone`` and ``dataset`` and more columns:
+        ``base``, the score of ``against``; ``without`` and ``with``, both scores as text; ``runs``, the mean difference
+        over all folds and seeds as text; ``paper``, the paper's difference as a fraction, NaN if it prints none.
     """
     gained = tables.gains(configs, field, value, against, protocol, title, outputs)
     found = tables.scores(configs, protocol, title, outputs).set_index("run_id")
@@ -61,7 +61,7 @@ def by_cell(configs, field, value, against, protocol, title, outputs=None, paper
 
 
 def claimed(cells, size):
-    """A sentence on how far a claimed gain is reached, in both ways in which a percentage can be read.
+    """Return a sentence on how many cells reach a claimed gain, read as percentage points and as a relative gain.
 
     Args:
         cells: DataFrame of :func:`by_cell`.
@@ -69,37 +69,38 @@ def claimed(cells, size):
     """
     paired = cells[cells.difference.notna()]
     if paired.empty:
-        return f"none of {len(cells)} cells has both runs: nothing is measured beside {size:+.0%}"
+        return f"none of {len(cells)} cells has both runs, so the claimed {size:+.0%} cannot be checked"
     points, relative = (paired.difference >= size).sum(), (paired.difference >= size * paired.base).sum()
     mean = paired.difference.mean()
     return wording.filled(
         f"{mean:+.3f} on average over {len(paired)} of {len(cells)} cells ({mean / paired.base.mean():+.1%} of their "
-        f"mean); a gain of {size:.0%} is reached in {points} of them as points, in {relative} relative to the score"
+        f"mean score); {points} of them reach a gain of {size:.0%} in percentage points, {relative} relative to the "
+        "score"
     )
 
 
 def steps(configs, field, levels, protocol, title, outputs=None):
-    """Several pairs of values of one field, run by run.
+    """Return the gains of several pairs of values of one field, run by run.
 
     Args:
-        configs, field, protocol, title, outputs: as of :func:`gaaplib.paper.tables.gains`.
+        configs, field, protocol, title, outputs: as for :func:`gaaplib.paper.tables.gains`.
         levels: ``((value, against), ...)``, such as ``READINGS``.
 
     Returns:
-        The rows of :func:`gaaplib.paper.tables.gains` by ``step``, ``sampler`` and ``seed``.
+        The rows of :func:`gaaplib.paper.tables.gains` with the index ``step``, ``sampler`` and ``seed``.
     """
     parts = []
     for value, against in levels:
         gained = tables.gains(configs, field, value, against, protocol, title, outputs)
         seeds = [f"seed {seed}" for seed in gained.seed]
         parts.append(gained.assign(step=f"{value} \u2212 {against}", seed=seeds))
-    order = {name: place for place, name in enumerate(dict.fromkeys(config.sampler for config in configs))}
+    order = {name: index for index, name in enumerate(dict.fromkeys(config.sampler for config in configs))}
     parts = [part.sort_values("sampler", key=lambda names: names.map(order), kind="stable") for part in parts]
     return pd.concat(parts).set_index(["step", "sampler", "seed"])
 
 
 def with_means(found):
-    """Rows of :func:`steps`, each group of seeds followed by its mean, with Student's t interval over the seeds."""
+    """Return the rows of :func:`steps`, each group of seeds followed by its mean with Student's t interval."""
     parts = []
     for (step, sampler), rows in found.groupby(["step", "sampler"], sort=False):
         row, values = {"difference": math.nan, "verdict": TOO_FEW}, rows.difference.dropna()
@@ -113,40 +114,40 @@ def with_means(found):
 
 
 def in_words(found):
-    """A sentence a step and sampler on rows of :func:`steps`: seed by seed, and over several seeds."""
-    said = []
+    """Return one sentence per step and sampler on rows of :func:`steps`: over its seeds, and on their mean."""
+    sentences = []
     for (step, sampler), rows in with_means(found).groupby(["step", "sampler"], sort=False):
         mean = rows.loc[(step, sampler, MEAN)]
         words = wording.tally(rows.iloc[:-1], f"{step}, {sampler}")
         if mean.verdict != TOO_FEW:
-            words += f"; over seeds {mean.difference:+.3f} [{mean.low:+.3f}, {mean.high:+.3f}]: {mean.verdict}"
-        said.append(words)
-    return said
+            words += f"; mean over seeds {mean.difference:+.3f} [{mean.low:+.3f}, {mean.high:+.3f}]: {mean.verdict}"
+        sentences.append(words)
+    return sentences
 
 
 def partnered(found):
-    """A sentence a sampler on the share of training images that had another of their identity in the batch.
+    """Return one sentence per sampler on the share of training images with a partner (same identity) in the batch.
 
     Args:
         found: DataFrame of :func:`gaaplib.paper.tables.scores`.
     """
-    said = []
+    sentences = []
     for sampler, shares in found.groupby("sampler", sort=False).partnered:
         known = shares.dropna()
-        words = f"{known.mean():.0%} of the images had a partner in the batch (mean of {len(known)} runs)"
-        said.append(f"{sampler}: {words if len(known) else 'no run yet'}")
-    return said
+        words = f"{known.mean():.0%} of the training images had a partner in the batch (mean of {len(known)} runs)"
+        sentences.append(f"{sampler}: {words if len(known) else 'no run yet'}")
+    return sentences
 
 
 def over_seeds(found):
-    """The mean over seeds of each attention and sampler, in words.
+    """Return the mean over seeds of each attention and sampler, as text.
 
     Args:
         found: DataFrame of :func:`gaaplib.paper.tables.scores`.
 
     Returns:
-        A DataFrame of words by ``attention``, a column a sampler: mean and standard deviation over the runs, and their
-        number; or why there is no score.
+        A DataFrame with the index ``attention`` and one column per sampler: mean, standard deviation and number of the
+        runs; or the reason why there is no score.
     """
     groups = found.groupby(["attention", "sampler"], sort=False)
     cells = {key: _mean_in_words(rows.value, rows.status, chance=rows.at_chance.eq(True).any()) for key, rows in groups}
@@ -163,7 +164,7 @@ def _mean_in_words(values, why, sign="", chance=False):
 
 
 def shown(found):
-    """Differences with their intervals and verdicts, in words, beside what else the rows have for a reader.
+    """Return differences with intervals and verdicts as text, next to both scores and the paper's difference if known.
 
     Args:
         found: DataFrame of :func:`by_cell`, :func:`steps` or :func:`with_means`.
@@ -179,10 +180,11 @@ def shown(found):
 
 
 def provable(seed=0):
-    """What follows from Eq. 4 to 6 without training, tried on random maps and random weights.
+    """Check on random maps and weights what follows from Eq. 4 to 6 without training; the last statement is false.
 
     Returns:
-        A Series by statement: the largest difference between its two sides, in words, as a share of the largest value.
+        A Series with the statements as its index: the largest difference between both sides, as a share of the largest
+        value, as text.
     """
     rng = np.random.default_rng(seed)
     maps, partners = rng.normal(size=(4, 4, 2, 64)).astype("float32"), np.array([1, 0, 3, 2])
@@ -200,11 +202,11 @@ def provable(seed=0):
     pooled = features.mean(axis=1) + np.einsum("bn,bnc->bc", weights, features) @ kernels[2] @ kernels[3]
     block = convert_to_numpy(mixed(maps, partners=partners))
     sides = {
-        "class with \u03b1 = 1 is self": (alone(maps, partners=partners), own(maps)),
-        "class without a partner, as at inference, is self": (mixed(maps), own(maps)),
-        "channel with \u03b1 = 0.5 is self with its query divided by \u221a2": (channel(maps), colder(maps)),
-        "the average-pooled block is mean(F) + W_a W_v \u03a3 w_n F_n": (block.mean(axis=(1, 2)), pooled),
-        "class with \u03b1 = 0.5 and a partner is self": (block, own(maps)),
+        "class with \u03b1 = 1 equals self": (alone(maps, partners=partners), own(maps)),
+        "class without a partner, as at inference, equals self": (mixed(maps), own(maps)),
+        "channel with \u03b1 = 0.5 equals self with its query divided by \u221a2": (channel(maps), colder(maps)),
+        "the average-pooled block equals mean(F) + W_a W_v \u03a3 w_n F_n": (block.mean(axis=(1, 2)), pooled),
+        "class with \u03b1 = 0.5 and a partner equals self": (block, own(maps)),
     }
     return pd.Series({name: _apart(*both) for name, both in sides.items()}, name="largest difference")
 
@@ -212,4 +214,4 @@ def provable(seed=0):
 def _apart(one, other):
     one, other = convert_to_numpy(one), convert_to_numpy(other)
     share = np.abs(one - other).max() / np.abs(other).max()
-    return "below 1e-5" if share < 1e-5 else f"{share:.2f}: it is not"
+    return "below 1e-5" if share < 1e-5 else f"{share:.2f}: not equal"

@@ -1,4 +1,4 @@
-"""Figs. 1-3 of the paper, drawn from built models: every name and every shape is read from the layers."""
+"""Figs. 1-3 of the paper, plotted from built models: every name and shape is read from the layers."""
 
 import re
 from itertools import groupby
@@ -11,31 +11,31 @@ _FILLS = {"data": "0.95", "layer": (*COLOURS["gaap"], 0.15), "attention": (*COLO
 
 
 def network(model):
-    """The whole network from image to scores (Fig. 1): a box a part, with its class, its parameters and what it gives.
+    """Plot the whole network from image to scores (Fig. 1): one box per part, with class, parameters and output shape.
 
     Args:
-        model: a Keras model whose parts stand in a row, such as that of a method in ``METHODS``.
+        model: a Keras model whose parts follow each other in one line, such as the model of a method in ``METHODS``.
     """
     parts = [layer for layer in model.layers if type(layer).__name__ != "Identity"]
     figure, axis = _canvas(1.75 * len(parts) - 0.3, 1.55)
-    for place, layer in enumerate(parts):
+    for index, layer in enumerate(parts):
         kind, count = type(layer).__name__, layer.count_params()
         fill = {"InputLayer": "data"}.get(kind, "attention" if layer.name == "attention" else "layer")
-        said = [] if kind == "Functional" else _spaced(kind)
+        names = [] if kind == "Functional" else _spaced(kind)
         size = f"{count / 1e6:.2f} M" if count > 1e5 else f"{count:,}"
-        lines = [layer.name, *said, f"{size} parameters" if count else "no parameters"]
-        _box(axis, 1.75 * place, 0.5, 1.45, 1.0, lines, fill)
-        axis.text(1.75 * place + 0.725, 0.25, _shape(layer.output.shape), ha="center", va="center", fontsize=9)
-        if place:
-            _arrow(axis, (1.75 * place - 0.3, 1.0), (1.75 * place, 1.0))
+        lines = [layer.name, *names, f"{size} parameters" if count else "no parameters"]
+        _box(axis, 1.75 * index, 0.5, 1.45, 1.0, lines, fill)
+        axis.text(1.75 * index + 0.725, 0.25, _shape(layer.output.shape), ha="center", va="center", fontsize=9)
+        if index:
+            _arrow(axis, (1.75 * index - 0.3, 1.0), (1.75 * index, 1.0))
     return figure
 
 
 def block(attention):
-    """The block of Eq. 4 and 5 (Fig. 2): its four 1 x 1 convolutions, the softmax matrix, and the residual.
+    """Plot the block of Eq. 4 and 5 (Fig. 2): its four 1 x 1 convolutions, the softmax matrix, and the residual.
 
     Args:
-        attention: a built :class:`gaaplib.attention.CrossFeatureAttention` that stands in a model.
+        attention: a built :class:`gaaplib.attention.CrossFeatureAttention` that is a layer of a model.
     """
     height, width, channels = attention.output.shape[1:]
     positions = height * width
@@ -72,7 +72,7 @@ def block(attention):
 
 
 def stages(backbone):
-    """The stages of a backbone (Fig. 3): their blocks of convolutions, and the map that each gives.
+    """Plot the stages of a backbone (Fig. 3): their blocks of convolutions and the shape of each feature map.
 
     Args:
         backbone: a built model of ``BACKBONES``.
@@ -82,18 +82,18 @@ def stages(backbone):
     figure, axis = _canvas(1.42 * (len(grouped) + 1) - 0.25, 2.1)
     _box(axis, 0, 0.5, 1.17, 1.5, ["images"], "data")
     axis.text(0.585, 0.25, _shape(backbone.input.shape), ha="center", va="center", fontsize=9)
-    # The pooling between stages belongs to what comes before it in a VGG, and to no stage of a ResNet.
+    # In a VGG, the pooling between stages belongs to the stage before it; in a ResNet it belongs to no stage.
     given = dict(zip(list(grouped)[-len(backbone.output) :], backbone.output.values(), strict=True))
-    for place, (stage, layers) in enumerate(grouped.items(), start=1):
-        _box(axis, 1.42 * place, 0.5, 1.17, 1.5, [stage, *_kernels(layers)], "layer")
+    for index, (stage, layers) in enumerate(grouped.items(), start=1):
+        _box(axis, 1.42 * index, 0.5, 1.17, 1.5, [stage, *_kernels(layers)], "layer")
         last = given[stage] if stage in given else layers[-1].output
-        axis.text(1.42 * place + 0.585, 0.25, _shape(last.shape), ha="center", va="center", fontsize=9)
-        _arrow(axis, (1.42 * place - 0.25, 1.25), (1.42 * place, 1.25))
+        axis.text(1.42 * index + 0.585, 0.25, _shape(last.shape), ha="center", va="center", fontsize=9)
+        _arrow(axis, (1.42 * index - 0.25, 1.25), (1.42 * index, 1.25))
     return figure
 
 
 def _kernels(layers):
-    """A line a convolution of a block, and how many such blocks; the shortcut's convolution is left out."""
+    """Return one line per convolution of a block, and the number of such blocks; shortcut convolutions are left out."""
     blocks = {}
     for layer in layers:
         if not layer.name.endswith("_0_conv"):
@@ -108,7 +108,7 @@ def _kernels(layers):
 
 
 def _canvas(width, height):
-    """An axis without frame in inches, so that text of one size fits boxes of one size."""
+    """Return a figure and a frameless axis whose unit is an inch, so that text fits its box at every figure size."""
     figure, axis = plt.subplots(figsize=(width + 0.1, height + 0.1), layout="constrained")
     axis.set(xlim=(-0.05, width + 0.05), ylim=(0, height + 0.1))
     axis.axis("off")
@@ -127,11 +127,11 @@ def _arrow(axis, start, end):
 
 
 def _shape(shape):
-    """One image's shape: ``4 × 2 × 512``."""
+    """Return the shape of one image as text: ``4 × 2 × 512``."""
     return " × ".join(map(str, shape[1:]))
 
 
 def _spaced(name):
-    """A class's name in lines of at most two words."""
+    """Return a class name in lines of at most two words."""
     words = re.findall("[A-Z][a-z0-9]*", name)
     return [" ".join(words[start : start + 2]) for start in range(0, len(words), 2)]

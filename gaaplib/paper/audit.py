@@ -1,8 +1,8 @@
-"""The published tables, and checks on them.
+"""The paper's printed tables, and arithmetic checks on them.
 
-A cell has three decimals and is compared as an integer of thousandths, so that no check has a tolerance. A check
-takes tables and answers what it found in them; none knows what it should find. The tables are the CSV files in
-``data/``; ``data/README.md`` has their columns.
+A cell has three decimals and is compared as an integer number of thousandths, so no check needs a tolerance. A check
+takes tables and returns what it finds; no expected result is coded in it. The tables are the CSV files in ``data/``;
+``data/README.md`` describes their columns.
 """
 
 import itertools
@@ -14,25 +14,25 @@ from fractions import Fraction
 import numpy as np
 import pandas as pd
 
-from gaaplib.project import project_folder
+from gaaplib.project import tables_folder
 
 KEYS = ("backbone", "dataset", "metric", "folds")
-"""What tells the cells of one half of Tables I to III apart."""
+"""The columns that identify a cell within one half of Tables I to III."""
 
 VGG16 = (2, 2, 3, 3, 3)
 """Convolutions in each block of VGG-16 (Simonyan and Zisserman 2015, Table 1, D)."""
 
 
 def read(name):
-    """A table of ``data/`` as a DataFrame; what is missing is NaN.
+    """Return a table of ``data/`` as a DataFrame; missing values are NaN.
 
     Args:
-        name: of the file, without ``.csv``, such as ``"paper_table_4"``.
+        name: file name without ``.csv``, such as ``"paper_table_4"``.
 
     Raises:
-        FileNotFoundError: there is no such table; the message lists those there are.
+        FileNotFoundError: the table does not exist; the message lists the tables of the folder.
     """
-    folder = project_folder() / "data"
+    folder = tables_folder()
     path = folder / f"{name}.csv"
     if not path.exists():
         known = ", ".join(sorted(file.stem for file in folder.glob("*.csv"))) or "none"
@@ -41,10 +41,14 @@ def read(name):
 
 
 def thousandths(values):
-    """Values of three decimals as whole numbers: 0.124 is 124.
+    """Return values of three decimals as integers: 0.124 is 124.
 
     Raises:
-        ValueError: a value is missing or has more decimals.
+        ValueError: a value is missing or has more than three decimals.
+
+    Example:
+        >>> thousandths([0.124, 0.9]).tolist()
+        [124, 900]
     """
     scaled = 1000 * np.asarray(values, float)
     whole = np.round(scaled)
@@ -55,37 +59,38 @@ def thousandths(values):
 
 
 def cells(tables, **where):
-    """Cells of Tables I to III in thousandths, as a Series by backbone, data set, metric and folds.
+    """Return cells of Tables I to III in thousandths: a Series with the index backbone, data set, metric and folds.
 
     Args:
         tables: the table ``paper_tables_1_2_3``.
         where: values of its columns, such as ``table="II", attention="none"``.
 
     Raises:
-        ValueError: no cell, or two cells with the same keys.
+        ValueError: no cell matches, or two cells have the same keys.
     """
     for column, value in where.items():
         tables = tables[tables[column] == value]
     found = pd.Series(thousandths(tables.value), pd.MultiIndex.from_frame(tables[list(KEYS)]))
     if found.empty or found.index.has_duplicates:
-        raise ValueError(f"{where}: {len(found)} cells, {found.index.duplicated().sum()} of them twice; narrow it down")
+        twice = found.index.duplicated().sum()
+        raise ValueError(f"{where}: {len(found)} cells, {twice} of them twice; expected some cells, each of them once")
     return found
 
 
 def methods_by_column(table_4):
-    """Table IV in thousandths: a row a method, columns (data set, metric), both in the order of the table."""
+    """Return Table IV in thousandths: one row per method, columns (data set, metric), in the order of the table."""
     values = pd.Series(thousandths(table_4.value), pd.MultiIndex.from_frame(table_4[["method", "dataset", "metric"]]))
     return values.unstack(["dataset", "metric"], sort=False)
 
 
 def differences(one, two):
-    """``two - one``, cell by cell, in the order of ``one``.
+    """Return ``two - one``, cell by cell, in the order of ``one``.
 
     Raises:
         ValueError: they do not have the same cells.
     """
     if len(one) != len(two) or set(one.index) != set(two.index):
-        raise ValueError(f"{len(one)} and {len(two)} cells that are not of the same rows and columns")
+        raise ValueError(f"{len(one)} and {len(two)} cells; expected the same rows and columns in both")
     return two.reindex(one.index) - one
 
 
@@ -94,9 +99,9 @@ class Agreement:
     """How many cells of two columns differ by the same amount.
 
     Attributes:
-        difference: the most frequent one, in thousandths.
-        count: cells that differ by it.
-        of: all cells.
+        difference: the most frequent difference, in thousandths.
+        count: number of cells that differ by it.
+        of: number of all cells.
         by_chance: the most cells with one common difference in ``pairings`` random pairings of the same values.
         pairings: number of random pairings.
     """
@@ -113,7 +118,14 @@ class Agreement:
 
 
 def agreement(one, two, *, pairings=1000, seed=0):
-    """The most frequent difference ``two - one``, and how frequent one is when values are paired at random."""
+    """Return an :class:`Agreement`: the most frequent difference ``two - one``, and how frequent one is by chance.
+
+    Example:
+        >>> one = pd.Series([500, 600, 700])
+        >>> found = agreement(one, one + 124, pairings=10)
+        >>> found.difference, found.count, found.of
+        (124, 3, 3)
+    """
     found = differences(one, two)
     difference, count = _most_frequent(found.to_numpy())
     rng = np.random.default_rng(seed)
@@ -123,21 +135,21 @@ def agreement(one, two, *, pairings=1000, seed=0):
 
 
 def _most_frequent(values):
-    """Value and count; of equally frequent ones the smallest."""
+    """The most frequent value and its count; of equally frequent values the smallest."""
     distinct, counts = np.unique(values, return_counts=True)
-    place = counts.argmax()
-    return int(distinct[place]), int(counts[place])
+    index = counts.argmax()
+    return int(distinct[index]), int(counts[index])
 
 
 def shapes(found):
-    """Rows that are equal up to a constant have one shape.
+    """Return the shape of each row; rows that are equal up to a constant have the same shape.
 
     Args:
         found: Series of :func:`cells`.
 
     Returns:
-        A DataFrame with a row a backbone and data set: ``shape``, a letter in the order of appearance, and
-        ``constant``, in thousandths, by which the row is above the first row of its shape.
+        A DataFrame with one row per backbone and data set: ``shape``, a letter in order of appearance, and
+        ``constant``, in thousandths: the row minus the first row of its shape.
     """
     wide = found.unstack(["metric", "folds"], sort=False)
     first, names, rows = {}, {}, []
@@ -149,14 +161,14 @@ def shapes(found):
 
 
 def shapes_by_chance(found, *, simulations=10_000, seed=0):
-    """How many distinct shapes independent measurements of the same precision would have.
+    """Return how many distinct shapes independent measurements of the same precision would have.
 
     Each simulated cell is its row's mean plus its column's effect plus an independent normal deviation, rounded to
-    thousandths. The deviation is that of the cells themselves around rows and columns,
+    thousandths. Its standard deviation is that of the cells around their row and column means,
     ``sd = sqrt(sum(residual ** 2) / ((rows - 1) (columns - 1)))``.
 
     Returns:
-        (simulations,) counts.
+        An array (simulations,) of counts.
     """
     wide = found.unstack(["metric", "folds"], sort=False).to_numpy(float)
     expected = wide.mean(axis=1, keepdims=True) + wide.mean(axis=0) - wide.mean()
@@ -165,19 +177,19 @@ def shapes_by_chance(found, *, simulations=10_000, seed=0):
     rng = np.random.default_rng(seed)
     counts = np.empty(simulations, int)
     for number in range(simulations):
-        drawn = np.rint(expected + rng.normal(0, deviation, wide.shape)).astype(int)
-        counts[number] = len({tuple(row) for row in drawn - drawn[:, :1]})
+        simulated = np.rint(expected + rng.normal(0, deviation, wide.shape)).astype(int)
+        counts[number] = len({tuple(row) for row in simulated - simulated[:, :1]})
     return counts
 
 
 def column_agreements(wide, *, pairings=200, seed=0):
-    """:func:`agreement` of every two columns.
+    """Return :func:`agreement` for every pair of columns.
 
     Args:
         wide: table of :func:`methods_by_column`.
 
     Returns:
-        A DataFrame, the most frequent first: ``one``, ``two``, ``difference`` in thousandths, ``count``, ``of`` and
+        A DataFrame, highest ``count`` first: ``one``, ``two``, ``difference`` in thousandths, ``count``, ``of`` and
         ``by_chance``.
     """
     rows = []
@@ -189,17 +201,17 @@ def column_agreements(wide, *, pairings=200, seed=0):
 
 
 def equal_cells(one, two):
-    """In how many rows each column of ``one`` equals each column of ``two``: a DataFrame of counts."""
+    """Return in how many rows each column of ``one`` equals each column of ``two``: a DataFrame of counts."""
     two = two.loc[one.index]
     counts = {b: [(one[a] == two[b]).sum() for a in one] for b in two}
     return pd.DataFrame(counts, index=one.columns)
 
 
 def means(found):
-    """Every mean of cells that agree in some of the keys: cells, rows, columns and the whole table.
+    """Return the mean of every group of cells that share some keys: single cells, rows, columns and the whole table.
 
     Returns:
-        A DataFrame with ``of`` (which cells, in words), ``cells`` (how many) and ``mean`` (an exact fraction).
+        A DataFrame with ``of`` (which cells, as text), ``cells`` (how many) and ``mean`` (an exact fraction).
     """
     rows = []
     for size in range(len(KEYS) + 1):
@@ -212,10 +224,10 @@ def means(found):
 
 
 def rounding_to(stated, candidates):
-    """The rows of :func:`means` that round to a stated figure.
+    """Return the rows of :func:`means` that round to a stated number.
 
     Args:
-        stated: the figure as a fraction of 1, such as 0.912; its decimals are those that it is printed with.
+        stated: the number as a fraction of 1, such as 0.912, with as many decimals as it is printed with.
         candidates: DataFrame of :func:`means`.
     """
     half = Fraction(1, 2 * 10 ** len(str(stated).partition(".")[2]))
@@ -224,13 +236,14 @@ def rounding_to(stated, candidates):
 
 
 def leaders(found, among):
-    """Who has the highest cell, for every combination of the other keys.
+    """Return which value of a key has the highest cell, for every combination of the other keys.
 
     Args:
+        found: Series of :func:`cells`.
         among: the key to compare, such as ``"backbone"``.
 
     Returns:
-        A Series of names; of several that are equal, all, joined with ``" = "``.
+        A Series of names; if several are equal, all of them, joined with ``" = "``.
     """
     others = [key for key in KEYS if key != among]
     groups = found.groupby(others, sort=False)
@@ -238,7 +251,7 @@ def leaders(found, among):
 
 
 def standing(wide, name):
-    """Who is above and who is equal to a method, in each column of Table IV: a DataFrame with a row a column."""
+    """Return how many methods are above, equal to and below one, in a DataFrame with one row per column of Table IV."""
     own, others = wide.loc[name], wide.drop(index=name)
     return pd.DataFrame(
         {
@@ -254,18 +267,18 @@ def standing(wide, name):
 
 @dataclass(frozen=True)
 class Gain:
-    """Differences of cells, in thousandths, and the cells that they start from."""
+    """Differences of cells, in thousandths, and the cells that they are compared with."""
 
     cells: pd.Series
     base: pd.Series
 
     @property
     def mean(self):
-        """Of the differences, as a fraction of 1."""
+        """The mean of the differences, as a fraction of 1."""
         return float(self.cells.mean()) / 1000
 
     def between(self, low, high=math.inf):
-        """How many differences are from ``low`` to ``high``, as fractions of 1."""
+        """Return how many differences are from ``low`` to ``high``, given as fractions of 1."""
         return int(((self.cells >= 1000 * low - 1e-6) & (self.cells <= 1000 * high + 1e-6)).sum())
 
     def __str__(self):
@@ -275,15 +288,25 @@ class Gain:
 
 
 def gain(one, two):
-    """What ``two`` is above ``one``, cell by cell."""
+    """Return the :class:`Gain` of ``two`` over ``one``, cell by cell.
+
+    Example:
+        >>> print(gain(pd.Series([500, 600]), pd.Series([600, 650])))
+        +0.075 on average over 2 cells (+13.6% of their mean), from 0.050 to 0.100
+    """
     return Gain(differences(one, two), one)
 
 
 def unpadded(height, width, blocks=VGG16):
-    """The size of the map through 3 x 3 convolutions without padding, and a 2 x 2 pooling after each block.
+    """Return the feature map's size after each 3 x 3 convolution without padding and each 2 x 2 pooling.
+
+    Args:
+        height, width: size of the image, in pixels.
+        blocks: number of convolutions in each block; a pooling follows each block.
 
     Returns:
-        A DataFrame with a row a layer; it ends where a side is no longer positive.
+        A DataFrame with one row per layer: ``layer``, ``height``, ``width``. It ends at the first side that is not
+        positive.
     """
     rows = [("image", height, width)]
     for block, convolutions in enumerate(blocks, start=1):
@@ -296,13 +319,13 @@ def unpadded(height, width, blocks=VGG16):
 
 
 def shared_references(table_4):
-    """Methods of Table IV that cite one and the same reference: ``{reference: [methods]}``."""
+    """Return the methods of Table IV that cite the same reference: ``{reference: [methods]}``."""
     cited = table_4.drop_duplicates("method").groupby("reference").method.apply(list)
     return {reference: names for reference, names in cited.items() if len(names) > 1}
 
 
 def in_the_cells(claims, tables, table_4):
-    """What the paper's own cells say of its claims: ``{claim: sentence}``, where they say something.
+    """Return what the paper's own cells show about its claims: ``{claim: sentence}``, for claims that cells can test.
 
     Args:
         claims, tables, table_4: the tables ``claims``, ``paper_tables_1_2_3`` and ``paper_table_4``.
@@ -319,7 +342,7 @@ def in_the_cells(claims, tables, table_4):
     gains = attention.cells.groupby("backbone", sort=False).mean() / 1000
     wide = methods_by_column(table_4)
     own, earlier = wide.loc["GAAP"], wide.drop(index="GAAP")
-    above = f"in Table IV {(own.mean() - earlier.mean().mean()) / 1000:+.3f} to the others' mean"
+    above = f"in Table IV {(own.mean() - earlier.mean().mean()) / 1000:+.3f} compared with the others' mean"
     reaching = attention.between(figure["attention adds 30 %"])
     inside = average.between(middle - margin, middle + margin)
     alike = equal_cells(own.unstack("metric"), deepest.unstack(["metric", "folds"])).loc["CMC"]
@@ -327,11 +350,12 @@ def in_the_cells(claims, tables, table_4):
         "attention helps": f"{attention}; {attention.between(0.001)} of {len(block)} above 0",
         "attention adds 30 %": f"{attention}; {reaching} of {len(block)} reach it",
         "average beats maximum": f"{average}; {average.between(0.001)} of {len(block)} above 0",
-        "average adds 10 ± 2 %": f"{average}; {inside} of {len(block)} are inside",
+        "average adds 10 ± 2 %": f"{average}; {inside} of {len(block)} are within the range",
         "deeper is better": f"ResNet-50 has the highest cell in {first.sum()} of {len(first)} columns",
         "ResNet-50 averages 91.2 %": _means_in_words(figure["ResNet-50 averages 91.2 %"], block),
-        "ResNet-50 is 10 % ahead": f"{ahead[0]:+.3f} to the others' mean in 5-fold mRA, {ahead[1]:+.3f} in all columns",
-        "RPIfield is the best": f"for {best.sum()} of {len(best)} backbones, in most of the four columns",
+        "ResNet-50 is 10 % ahead": f"{ahead[0]:+.3f} compared with the others' mean in 5-fold mRA, "
+        f"{ahead[1]:+.3f} in all columns",
+        "RPIfield is the best": f"highest in most of the four columns for {best.sum()} of {len(best)} backbones",
         "VGG gains nothing": "mean gain: " + ", ".join(f"{name} {value:+.3f}" for name, value in gains.items()),
         "it beats earlier methods": f"above all others in {(own > earlier.max()).sum()} of {len(own)} columns",
         "it beats AGW": f"above AGW in {(own > wide.loc['AGW']).sum()} of {len(own)} columns",

@@ -1,7 +1,7 @@
-"""The paper's claims, one by one, beside what was measured: pairs of runs that differ in what a claim is about.
+"""The paper's claims tested one by one, with pairs of runs that differ only in the factor a claim is about.
 
-The claims are rows of ``data/claims.csv``. What was measured on drawn images, or on a copy of a data set that is
-not the published one, stands beside a claim and never decides it.
+The claims are rows of ``data/claims.csv``. Results on synthetic images, or on a copy of a data set that does not match
+the published one, are shown next to a claim but never decide it.
 """
 
 import math
@@ -15,26 +15,32 @@ from gaaplib.evaluation.statistics import UNCLEAR
 from gaaplib.paper import costs
 
 DATA_FIELDS = ("dataset", "data", "variant", "train_dataset", "train_data", "scale", "fold", "seed", "ap")
-"""What two runs share at least, to be scored on the same queries in the same way."""
+"""Fields that two runs have to share to be scored on the same queries in the same way."""
 
 DECISIVE = ("market1501", "raid", "partial_ilids", "rpifield", "parameters")
-"""The data that the claims are about: the paper's data sets, and what is counted without any."""
+"""The data that decide a claim: the paper's data sets, and parameter counts, which need no data."""
 
 SUPPORTED, CONTRADICTED = "supported", "contradicted"
 NOT_TESTED = "not tested here"
 
 
 def verdict(low, high, test="sign", figure=None, tolerance=0.0):
-    """What an interval of a difference says of a claim.
+    """Return the verdict on a claim from the interval of a difference.
 
     Args:
         low, high: ends of the interval.
         test: ``"sign"``: the claim is that the difference is above 0. ``"size"``: that it is ``figure``.
-        figure, tolerance: the claim's size; an interval that reaches ``figure`` plus or minus ``tolerance`` agrees.
+        figure, tolerance: the claimed size; an interval that reaches ``figure`` plus or minus ``tolerance`` agrees.
 
     Returns:
-        ``"supported"``; ``"contradicted"``; or ``"no clear difference"``, where the interval holds 0 as well as what is
-        claimed, or has no width to judge by (NaN).
+        ``"supported"``; ``"contradicted"``; or ``"no clear difference"`` if the interval contains 0 as well as the
+        claimed size, or is unknown (NaN).
+
+    Example:
+        >>> verdict(0.01, 0.05), verdict(-0.05, -0.01), verdict(-0.01, 0.05)
+        ('supported', 'contradicted', 'no clear difference')
+        >>> verdict(0.1, 0.2, test="size", figure=0.3)
+        'contradicted'
     """
     if math.isnan(low) or math.isnan(high):
         return UNCLEAR
@@ -49,21 +55,25 @@ def verdict(low, high, test="sign", figure=None, tolerance=0.0):
 
 
 def queries_needed(low, high, queries, effect):
-    """Queries for an interval whose half-width is the effect, all else equal.
+    """Return the number of queries at which the interval's half-width would equal the effect, all else equal.
 
     The half-width of a mean falls with the square root of the number of values, so
-    ``n = queries (half-width / effect) ** 2``. Taken from the interval seen, it has the spread of the differences and
-    the likeness of an identity's queries in it.
+    ``n = queries (half-width / effect) ** 2``. The observed half-width already reflects the spread of the differences
+    and the correlation between queries of one identity.
 
     Returns:
-        An integer; None where the effect is 0 or the interval has no width.
+        An integer; None if the effect is 0 or the interval has no width.
+
+    Example:
+        >>> queries_needed(-0.1, 0.1, queries=100, effect=0.05)
+        400
     """
     half = (high - low) / 2
     return math.ceil(queries * (half / effect) ** 2) if effect and half > 0 else None
 
 
 def matches(config, terms):
-    """Whether a configuration fits terms such as ``"method=gaap backbone=resnet18|resnet34 train_dataset!=None"``."""
+    """Return whether a configuration dict fits terms such as ``"method=gaap backbone=resnet18|resnet34 fold!=1"``."""
     for term in terms.split():
         field, values = term.split("!=" if "!=" in term else "=")
         if (str(config[field]) in values.split("|")) == ("!=" in term):
@@ -72,17 +82,17 @@ def matches(config, terms):
 
 
 def evidence(claims, found):
-    """Every pair of runs that tests a claim: a paired difference on the same queries, or of the seconds of training.
+    """Return every pair of runs that tests a claim: a paired difference on the same queries, or in training seconds.
 
     Two runs are a pair if they fit ``run`` and ``against`` and are equal in all but ``may_differ`` ("*": equal in
     data, split and scoring). Times are compared on one kind of machine only, and need several pairs for an interval.
 
     Args:
         claims: the table ``claims``.
-        found: runs, as :func:`gaaplib.runs.finished` gives them.
+        found: runs, as returned by :func:`gaaplib.runs.finished`.
 
     Returns:
-        A DataFrame: ``claim``, ``data``, ``as_published`` (no drawn image, and the published counts), ``run``,
+        A DataFrame: ``claim``, ``data``, ``as_published`` (photographs only, with the published counts), ``run``,
         ``against``, ``difference``, ``low``, ``high``, ``queries``.
     """
     scored = [(run, metrics) for run in found if (metrics := run.metrics)["retrieval"] is not None]
@@ -102,7 +112,7 @@ EVIDENCE = ["claim", "data", "as_published", "run", "against", "difference", "lo
 
 
 def _in_common(claim, metrics):
-    """What the two runs of a pair share."""
+    """The values that both runs of a pair share, as a key."""
     config, origin = metrics["config"], metrics["provenance"]
     free = {"profile", *str(claim.may_differ).split()}
     fields = DATA_FIELDS if claim.may_differ == "*" else [field for field in config if field not in free]
@@ -118,12 +128,12 @@ def _paired(claim, run, other):
 
 
 def _is_as_published(data):
-    """Whether neither training nor test was on drawn images, and the test's counts are the published ones."""
+    """Whether training and test used photographs only, and the test set's counts are the published ones."""
     return not data["synthetic"] and data["as_published"]
 
 
 def _seconds(claim, pairs):
-    """One row a data set: the seconds saved, on average over folds and seeds."""
+    """One row per data set: the seconds saved, on average over folds and seeds."""
     by_data = {}
     for run, other in pairs:
         saved = [each.metrics["provenance"]["seconds"].get("training", math.nan) for each in (other, run)]
@@ -136,10 +146,10 @@ def _seconds(claim, pairs):
 
 
 def counted(claims):
-    """Evidence that needs no data, as rows of :func:`evidence`: the parameters that ``run`` saves against ``against``.
+    """Return evidence that needs no data, as rows of :func:`evidence`: the parameters of ``against`` minus ``run``.
 
     Args:
-        claims: the table ``claims``; those whose measure is ``parameters`` name one configuration on each side.
+        claims: the table ``claims``; claims whose measure is ``parameters`` name one configuration on each side.
     """
     rows = []
     for claim in claims[claims.measure == "parameters"].itertuples():
@@ -150,16 +160,17 @@ def counted(claims):
 
 
 def judged(claims, found, printed):
-    """The claims, one a row, with what was measured, the verdict and the queries that would settle it.
+    """Return one row per claim: what was measured, the verdict, and the number of queries needed to decide it.
 
-    What decides is measured on photographs of the paper's data sets, or counted without data. Pairs on drawn images,
-    on other data sets or on copies that are not the published ones have a column of their own. With several pairs, all
-    have to agree.
+    Only results on photographs of the paper's data sets, or counts that need no data, decide a claim. Pairs on
+    synthetic images, on other data sets, or on copies that do not match the published counts have their own column.
+    If there are several pairs, all have to agree.
 
     Args:
         claims: the table ``claims``.
         found: DataFrame in the form of :func:`evidence`.
-        printed: what the paper's own cells say, ``{claim: sentence}``, as of :func:`in_the_cells`.
+        printed: sentences on the paper's own cells, ``{claim: sentence}``, as returned by
+            :func:`gaaplib.paper.audit.in_the_cells`.
     """
     rows = []
     for claim in claims.itertuples():
@@ -174,7 +185,7 @@ def judged(claims, found, printed):
                 "measured": _in_words(real),
                 "test": TESTS[claim.test],
                 "verdict": _decided(claim, real),
-                "queries to settle it": _settling(claim, real),
+                "queries needed": _settling(claim, real),
                 "synthetic or other data": _in_words(aside),
             }
         )
@@ -184,20 +195,20 @@ def judged(claims, found, printed):
 def _decided(claim, rows):
     if rows.empty or claim.test not in ("sign", "size"):
         return NOT_TESTED
-    said = {verdict(row.low, row.high, claim.test, claim.figure, claim.tolerance) for row in rows.itertuples()}
-    return said.pop() if len(said) == 1 else UNCLEAR
+    verdicts = {verdict(row.low, row.high, claim.test, claim.figure, claim.tolerance) for row in rows.itertuples()}
+    return verdicts.pop() if len(verdicts) == 1 else UNCLEAR
 
 
 TESTS = {
     "sign": "paired difference above 0",
     "size": "paired difference reaches the figure",
     "cells": "arithmetic on the cells",
-    "shown": "shown, no figure to test",
+    "shown": "shown only, no figure to test",
 }
 
 
 def _in_words(rows):
-    """What the pairs on each data set gave: the difference and its interval, or of several pairs their range."""
+    """Per data set, the difference of its pair with its interval, or the range of several pairs, as text."""
     each = []
     for data, pairs in rows.groupby("data", sort=False):
         low, high = pairs.difference.min(), pairs.difference.max()
@@ -213,7 +224,7 @@ def _signed(value):
 
 
 def _settling(claim, rows):
-    """For the pair with the widest interval: the largest number of queries."""
+    """The largest number of queries that a pair needs, as text."""
     effects = [row.difference if pd.isna(claim.figure) else claim.figure for row in rows.itertuples()]
     counts = [
         queries_needed(row.low, row.high, row.queries, effect)

@@ -1,8 +1,8 @@
-"""What a model costs when it is used: parameters, multiply-adds, and the time that it takes on this machine.
+"""The cost of a model at inference: parameters, multiply-adds, and the time per image on this machine.
 
-A multiply-add is one product and its sum, the unit of the tables of He et al. (CVPR 2016) and of torchvision;
-counted as two operations (FLOPs) the same model has twice as many. Counted are convolutions, dense layers and the
-products of attention; what is done value by value (normalisation, activation, softmax, pooling, biases) is left out.
+A multiply-add is one product and one sum, the unit of the tables of He et al. (CVPR 2016) and of torchvision; in FLOPs
+the number is twice as large. Convolutions, dense layers and the products of attention are counted. Elementwise
+operations (normalisation, activation, softmax, pooling, biases) are not.
 """
 
 import math
@@ -18,27 +18,27 @@ from gaaplib.methods import METHODS
 from gaaplib.network import layers
 
 UNUSED = "classifier"
-"""Retrieval does not use it, and its size is that of the data set."""
+"""The layer that is not counted: retrieval does not use it, and its size depends on the data set."""
 
 
 def model(config):
-    """The model of a configuration as it is used, with weights as they start.
+    """Return the inference model of a configuration, with initial weights.
 
     Args:
-        config: a RunConfig.
+        config: a :class:`gaaplib.config.RunConfig`.
     """
     return METHODS[config.method](config, num_classes=2).model
 
 
 def by_part(model):
-    """Parameters and multiply-adds of a model for inference, by part.
+    """Return parameters and multiply-adds at inference, by part of the model.
 
     Args:
-        model: from images of one size to a dict of outputs, as of :func:`model`.
+        model: a model for images of one size, as returned by :func:`model`.
 
     Returns:
-        A DataFrame with an index of parts (``backbone``, ``attention``, ...; those that have neither, and the
-        classifier, are left out) and the columns ``parameters`` and ``multiply_adds`` of one image.
+        A DataFrame with the columns ``parameters`` and ``multiply_adds`` (per image) and one row per part:
+        ``backbone``, ``attention``, ...; the classifier and parts that have neither are left out.
     """
     parts = [layer for layer in model.layers if layer.name != UNUSED]
     counts = [(layer.count_params(), multiply_adds(layer)) for layer in parts]
@@ -47,57 +47,64 @@ def by_part(model):
 
 
 def multiply_adds(layer):
-    """Multiply-adds of a layer for one image, from the shapes that it was built with; a model's are its layers' sum.
+    """Return the multiply-adds of a layer per image, from the shapes it was built with; for a model, its layers' sum.
 
     Raises:
-        ValueError: a shape is open, or a layer has a matrix of weights and is none of those that are counted.
+        ValueError: a size is None, or a layer has a weight matrix but is of a kind that is not counted.
+
+    Example:
+        >>> dense = keras.layers.Dense(10)
+        >>> outputs = dense(keras.Input((64,)))
+        >>> multiply_adds(dense)
+        640
     """
     if isinstance(layer, keras.Model):
         return sum(multiply_adds(part) for part in layer.layers)
     if isinstance(layer, AttentionBlock):
         return _of_attention(layer)
     if isinstance(layer, keras.layers.Conv2D | keras.layers.Dense):
-        # The whole kernel at each position.
+        # Each output position uses the whole kernel.
         return _values(layer.output.shape[:-1]) * math.prod(layer.kernel.shape)
     if any(len(weight.shape) > 1 for weight in layer.trainable_weights):
-        raise ValueError(f"layer {layer.name!r} is a {type(layer).__name__}, whose products are not counted here")
+        kind = type(layer).__name__
+        raise ValueError(f"layer {layer.name!r} is a {kind}, whose products are not counted; use Conv2D or Dense")
     return 0
 
 
 def _of_attention(block):
-    """The block's projections at each of the N positions, and at inference ``Q K^T`` and ``A V`` (Eq. 4)."""
+    """The multiply-adds of a block at inference: projections at each of N positions, ``Q K^T`` and ``A V`` (Eq. 4)."""
     positions = _values(block.output.shape[:3])
     projections = [layer for layer in block._flatten_layers() if isinstance(layer, keras.layers.Dense)]
     sizes = {layer.name: math.prod(layer.kernel.shape) for layer in projections}
     if isinstance(block, UniformAttention):
-        # Its mean is the same at all positions, and is projected once.
+        # The mean is the same at all positions, so it is projected once.
         return positions * sizes["value"] + sizes["output"]
     products = positions**2 * (block.query.units + block.value.units) if projections else 0
     return positions * sum(sizes.values()) + products
 
 
 def _values(shape):
-    """Number of values of one image in a map (batch, ...)."""
+    """The number of values per image in a map (batch, ...)."""
     if None in shape[1:]:
-        raise ValueError(f"the shape {tuple(shape[1:])} is open: build the model for images of one size")
+        raise ValueError(f"the shape {tuple(shape[1:])} has an open size: build the model for images of one size")
     return math.prod(shape[1:])
 
 
 def latency(model, batch_sizes=(1, 8), repeats=3):
-    """Milliseconds an image takes on this machine in batches of some sizes: the median of repetitions.
+    """Return the latency in milliseconds per image on this machine, for each batch size: the median of repetitions.
 
-    The model runs as it does when images are embedded: whole batches that lie ready in memory.
+    The model runs as it does when it embeds images, on whole batches that are already in memory.
 
     Args:
-        model: as of :func:`model`.
-        batch_sizes: images a batch.
-        repeats: of each, after one that is not counted, as it compiles.
+        model: a model as returned by :func:`model`.
+        batch_sizes: numbers of images per batch.
+        repeats: number of timed repetitions, after one that is not counted because it compiles.
 
     Returns:
         A Series with an index of batch sizes.
     """
     if layers.on_tensorflow():
-        # As in a run, where deterministic operations rule XLA out; on a processor it would be several times slower.
+        # As in a run: its deterministic operations exclude XLA, which would be several times slower on a CPU.
         model.jit_compile = False
     rng = np.random.default_rng(0)
     found = {}
@@ -105,7 +112,7 @@ def latency(model, batch_sizes=(1, 8), repeats=3):
         images = rng.integers(0, 256, (size, *model.input_shape[1:]), dtype=np.uint8)
         seconds = [_seconds(model, images) for _ in range(repeats + 1)][1:]
         found[size] = 1e3 * statistics.median(seconds) / size
-    return pd.Series(found, name="ms an image")
+    return pd.Series(found, name="ms per image")
 
 
 def _seconds(model, images):

@@ -1,14 +1,14 @@
-"""How planned runs learnt: accuracy and loss over epochs and seconds, and how soon an accuracy was reached."""
+"""Learning curves of planned runs: accuracy and loss per epoch and second, and when an accuracy was reached."""
 
 import pandas as pd
 
 from gaaplib.paper import plan, wording
 
 LOSSES = {"gaap": ("loss", "cross-entropy"), "triplet": ("pooled_loss", "batch-hard triplet loss")}
-"""What the network of a method learns from: the column of its history, and a name. A probe's own loss is none of it."""
+"""The loss that trains a method's network: its column in the history, and its name. A probe's own loss is not part."""
 
 LEVELS = (0.1, 0.25, 0.5, 0.75)
-"""Validation accuracies that are waited for."""
+"""The validation accuracies whose first epoch is looked up."""
 
 SETTING = (
     *("name", "dataset", "method", "attention", "run_id"),
@@ -18,17 +18,17 @@ CURVES = ("epoch", "seconds", "accuracy", "val_accuracy", "loss", "val_loss")
 
 
 def curves(configs, outputs=None):
-    """One row an epoch of each planned run; a run that is not there, or has no epoch, has one row without numbers.
+    """Return one row per epoch of each planned run; a run that is missing or has no epoch has one row of NaN.
 
     Args:
-        configs: of the runs, such as ``Plan().methods()``.
+        configs: configurations of the runs, such as ``Plan().methods()``.
         outputs: folder with ``runs/``; None: :func:`gaaplib.project.outputs_folder`.
 
     Returns:
-        A DataFrame: ``name`` of the run in words, ``dataset``, ``method``, ``attention``, ``run_id``, ``synthetic``,
-        ``as_published`` as of :func:`gaaplib.paper.tables.scores`, ``status`` (done, diverged, not run), ``chance`` of
-        an accuracy, ``loss_name``; ``epoch``, ``seconds`` since the start, ``accuracy`` and ``val_accuracy`` (share of
-        images), ``loss`` and ``val_loss``: what the network learns from.
+        A DataFrame: ``name`` of the run as text, ``dataset``, ``method``, ``attention``, ``run_id``, ``synthetic`` and
+        ``as_published`` as in :func:`gaaplib.paper.tables.scores`, ``status`` (done, diverged, not run), ``chance``
+        (the accuracy of guessing), ``loss_name``; ``epoch``, ``seconds`` since the start, ``accuracy`` and
+        ``val_accuracy`` (share of images), ``loss`` and ``val_loss``: the loss that trains the network.
     """
     finished = plan.done(configs, outputs)
     rows = [row for config in configs for row in _rows(config, finished.get(config.run_id))]
@@ -36,7 +36,7 @@ def curves(configs, outputs=None):
 
 
 def name(config):
-    """What a run is called in these figures: its method, and whether with attention."""
+    """Return a run's name in figures and sentences: its method, and whether it has attention."""
     return f"{config.method} {'without' if config.attention == 'none' else 'with'} attention"
 
 
@@ -55,7 +55,7 @@ def _rows(config, run):
     identities = metrics["counts"].get("train", {}).get("identities")
     setting |= {"status": metrics["status"], "chance": identities and 1 / identities}
     setting["as_published"] = metrics["data"]["as_published"]
-    # Of several outputs each has its own accuracy and loss.
+    # A model with several outputs has one accuracy and loss per output.
     prefix = "logits_" if "logits_accuracy" in history else ""
     columns = ["epoch", "seconds", f"{prefix}accuracy", f"val_{prefix}accuracy", loss, f"val_{loss}"]
     epochs = history.reindex(columns=columns).set_axis(list(CURVES), axis=1)
@@ -63,21 +63,26 @@ def _rows(config, run):
 
 
 def reached(found, levels=LEVELS):
-    """When each run first reached each of some validation accuracies.
+    """Return when each run first reached each of some validation accuracies.
 
     Args:
         found: DataFrame of :func:`curves`.
-        levels: as fractions.
+        levels: validation accuracies, as fractions.
 
     Returns:
-        A DataFrame, a row a run and level: ``name``, ``level``, ``status``, ``epoch`` and ``seconds`` (NaN where it was
-        not reached), and both in ``words``.
+        A DataFrame with one row per run and level: ``name``, ``level``, ``status``, ``epoch`` and ``seconds`` (NaN if
+        not reached), and both as text in ``words``.
+
+    Example:
+        >>> curve = pd.DataFrame({"epoch": [1, 2], "seconds": [9.0, 15.0], "val_accuracy": [0.2, 0.5]})
+        >>> reached(curve.assign(name="gaap", status="done"), levels=(0.5, 0.75)).words.to_list()
+        ['epoch 2, 15 s', 'not reached']
     """
     rows = []
     for level in levels:
         for called, run in found.groupby("name", sort=False):
-            there, status = run[run.val_accuracy >= level], run.status.iloc[0]
-            first = there.iloc[0] if len(there) else None
+            above, status = run[run.val_accuracy >= level], run.status.iloc[0]
+            first = above.iloc[0] if len(above) else None
             missed = "not reached" if status == "done" else status
             words = missed if first is None else f"epoch {first.epoch:.0f}, {first.seconds:.0f} s"
             when = (None, None) if first is None else (first.epoch, first.seconds)
@@ -87,7 +92,7 @@ def reached(found, levels=LEVELS):
 
 
 def in_order(soon):
-    """A sentence a level on who reached it, the fewest seconds first, and who did not.
+    """Return one sentence per level: which runs reached it, fastest first, and which did not.
 
     Args:
         soon: DataFrame of :func:`reached`.
@@ -95,23 +100,23 @@ def in_order(soon):
     sentences = []
     for level, runs in soon.groupby("level"):
         ordered = runs.dropna(subset="epoch").sort_values("seconds", kind="stable")
-        said = [f"first {ordered.name.iloc[0]} ({ordered.words.iloc[0]})" if len(ordered) else "no run"]
-        said[0] += f", then {', '.join(ordered.name[1:])}" if len(ordered) > 1 else ""
+        parts = [f"first {ordered.name.iloc[0]} ({ordered.words.iloc[0]})" if len(ordered) else "reached by no run"]
+        parts[0] += f", then {', '.join(ordered.name[1:])}" if len(ordered) > 1 else ""
         for words, others in runs[runs.epoch.isna()].groupby("words", sort=False):
-            said.append(f"{words}: {', '.join(others.name)}")
-        sentences.append(wording.filled(f"validation accuracy {level:g}: {'; '.join(said)}"))
+            parts.append(f"{words}: {', '.join(others.name)}")
+        sentences.append(wording.filled(f"validation accuracy {level:g}: {'; '.join(parts)}"))
     return sentences
 
 
 def summary(found):
-    """What the epochs of each run came to, in words.
+    """Return a summary of each run's epochs, as text.
 
     Args:
         found: DataFrame of :func:`curves`.
 
     Returns:
-        A DataFrame by ``name``: epochs, seconds in all and of an epoch (median, range), the best validation accuracy
-        with its epoch, and the last accuracy on training images; only ``status`` where there are none.
+        A DataFrame with one row per run: number of epochs, seconds in total and per epoch (median, range), the best
+        validation accuracy with its epoch, and the last accuracy on training images; only ``status`` if it has none.
     """
     rows = {}
     for called, run in found.groupby("name", sort=False):
@@ -119,7 +124,7 @@ def summary(found):
         if len(run):
             each = run.seconds.diff().fillna(run.seconds)
             row |= {"epochs": f"{len(run)}", "seconds": f"{run.seconds.iloc[-1]:.0f}"}
-            row["seconds an epoch"] = f"{each.median():.1f} ({each.min():.1f} to {each.max():.1f})"
+            row["seconds per epoch"] = f"{each.median():.1f} ({each.min():.1f} to {each.max():.1f})"
             row["training accuracy, last"] = f"{run.accuracy.iloc[-1]:.3f}"
         if run.val_accuracy.notna().any():
             best = run.loc[run.val_accuracy.idxmax()]
@@ -129,23 +134,23 @@ def summary(found):
 
 
 def machines(configs, outputs=None):
-    """A sentence on the processors that the seconds are of.
+    """Return a sentence on the machines that the seconds were measured on.
 
     Args:
-        configs, outputs: as of :func:`curves`.
+        configs, outputs: as for :func:`curves`.
     """
     origins = [run.metrics["provenance"] for run in plan.done(configs, outputs).values()]
     named = [f"{it['processor']}, {it['cores']} cores, {', '.join(it['devices'])}" for it in origins]
     counts = pd.Series(named, dtype=object).value_counts(sort=False)
-    said = "; ".join(f"{count} of {len(configs)} runs on {machine}" for machine, count in counts.items())
-    return f"seconds measured in {said}" if said else "no run is there: no seconds were measured"
+    words = "; ".join(f"{count} of {len(configs)} runs on {machine}" for machine, count in counts.items())
+    return f"seconds measured in {words}" if words else "no run is finished, so no seconds were measured"
 
 
 def caption(found):
-    """What has to stand at the curves: what an accuracy is, on which images.
+    """Return the caption of the curves: what accuracy means, and the kind of images.
 
     Args:
         found: DataFrame of :func:`curves`.
     """
-    measure = "accuracy: share of images whose identity, one that was trained on, has the highest score"
+    measure = "accuracy: share of images whose own identity scores highest among the training identities"
     return f"{measure}; on {wording.images(found)}"

@@ -1,4 +1,4 @@
-"""The runs behind the paper's tables and figures: what the graph makes and notebooks read."""
+"""The planned runs behind the paper's tables and figures: the workflow makes them, the notebooks read them."""
 
 import re
 from dataclasses import dataclass, replace
@@ -32,17 +32,26 @@ SEEDS = (0, 1, 2)
 
 @dataclass(frozen=True)
 class Plan:
-    """Which runs there are to be. Its parts are lists of configurations, as :class:`RunConfig` takes them.
+    """The planned runs. Each part is a method that returns a list of :class:`gaaplib.config.RunConfig`.
 
     Attributes:
-        profile: of each run.
-        data: folder with a folder for each data set, named as in ``DATASETS``; or "synthetic" to draw their twins.
+        profile: profile of each run.
+        data: folder with one folder per data set, named as in ``DATASETS``; or "synthetic" to generate their twins.
         backbones, datasets: rows and columns of the matrix.
-        folds: of the matrix; None: all five in ``paper``, the first one elsewhere. The ablated backbone has all five.
-        seeds: of the readings of Eq. 4.
-        ablated: the backbone of the ablations, on the first of the data sets.
-        precision: of each run; None: what suits this machine. It is settled here, as the machine that runs them may
-            be another one.
+        folds: folds of the matrix; None: all five for the profile ``paper``, else the first. The ablated backbone
+            always has all five.
+        seeds: seeds of the readings of Eq. 4.
+        ablated: backbone of the ablations, which use the first of the data sets.
+        precision: precision of each run; None: the best for this machine. It is decided here because the runs may be
+            made on another machine.
+
+    Example:
+        >>> study = Plan("demo", backbones=("resnet18",), datasets=("raid",), precision="float32")
+        >>> for config in study.matrix():
+        ...     print(config.dataset, config.backbone, config.attention, config.pooling)
+        raid resnet18 none avg
+        raid resnet18 class avg
+        raid resnet18 class max
     """
 
     profile: str = "demo"
@@ -65,12 +74,16 @@ class Plan:
 
     @classmethod
     def parse(cls, **words):
-        """A plan from words, as a command line has them: lists with commas or spaces, "" for the default.
+        """Return a plan from strings, as given on a command line: lists with commas or spaces, "" for the default.
 
-        What is a list already stays one.
+        Values that already are lists or tuples are used as they are.
 
         Raises:
-            ValueError: a fold or a seed that is no whole number.
+            ValueError: a fold or a seed is not a whole number.
+
+        Example:
+            >>> Plan.parse(profile="demo", folds="0, 2", seeds="1").folds
+            (0, 2)
         """
         given = {name: word for name, word in words.items() if str(word).strip()}
         for name in {"backbones", "datasets", "folds", "seeds"} & given.keys():
@@ -86,26 +99,28 @@ class Plan:
         return cls(**given)
 
     def usable(self):
-        """This plan without the data sets whose folders are missing, and a sentence on each of these.
+        """Return this plan without the data sets whose folders are missing, and a sentence on each of those.
 
         Raises:
-            ValueError: none is left.
+            ValueError: no data set is left.
         """
         missing = {name: [folder for folder in self._folders(name) if not folder.exists()] for name in self.datasets}
         missing = {name: folders for name, folders in missing.items() if folders}
-        said = [f"{name} is left out: there is no {' and no '.join(map(str, it))}" for name, it in missing.items()]
+        sentences = [
+            f"{name} is left out: missing folder {', '.join(map(str, folders))}" for name, folders in missing.items()
+        ]
         left = tuple(name for name in self.datasets if name not in missing)
         if not left:
-            raise ValueError("\n".join(["no data set is there", *said]))
-        return replace(self, datasets=left), said
+            raise ValueError("\n".join(["no data set is available", *sentences]))
+        return replace(self, datasets=left), sentences
 
     def _folders(self, dataset):
-        """What a data set's runs read; Partial-iLIDS has three."""
+        """The folders that the runs on a data set read; Partial-iLIDS needs three."""
         names = dict.fromkeys((dataset, trained_on(dataset), closed_on(dataset)))
         return [] if self.data == SYNTHETIC else [Path(self._folder(name)) for name in names if name]
 
     def config(self, dataset, **changes):
-        """One configuration; Partial-iLIDS is scored by the model that is trained on Market-1501."""
+        """Return one configuration; for Partial-iLIDS, the one that scores a model trained on Market-1501."""
         if trained_on(dataset):
             changes = {"train_dataset": trained_on(dataset), **changes}
         folders = {"data": self._folder(dataset), "train_data": self._folder(changes.get("train_dataset"))}
@@ -115,11 +130,11 @@ class Plan:
         return dataset and (SYNTHETIC if self.data == SYNTHETIC else whole(Path(self.data) / dataset))
 
     def cell(self, dataset, **changes):
-        """The runs behind one cell of the paper's tables: Partial-iLIDS takes its closed protocol from i-LIDS."""
+        """Return the runs behind one cell of the paper's tables; Partial-iLIDS has its closed protocol from i-LIDS."""
         return [self.config(name, **changes) for name in dict.fromkeys((dataset, closed_on(dataset)))]
 
     def matrix(self, folds=None, backbones=None):
-        """Tables I to III: each backbone on each data set, without attention, with it, and with maximum pooling."""
+        """Return the runs of Tables I to III: without attention, with it, and with it and maximum pooling."""
         return [
             run
             for fold in folds or self.folds
@@ -130,14 +145,14 @@ class Plan:
         ]
 
     def all_folds(self):
-        """The ablated backbone's part of the matrix on all five folds."""
+        """Return the ablated backbone's part of the matrix on all five folds."""
         return self.matrix(FOLDS, (self.ablated,))
 
     def _ablation(self, **changes):
         return self.config(self.datasets[0], backbone=self.ablated, **changes)
 
     def readings(self):
-        """The readings of Eq. 4 and their controls, under shuffled and under P x K batches, with each seed."""
+        """Return the readings of Eq. 4 and their controls, with shuffled and with P x K batches, for each seed."""
         return [
             self._ablation(attention=attention, sampler=sampler, seed=seed)
             for seed in self.seeds
@@ -146,15 +161,15 @@ class Plan:
         ]
 
     def alphas(self):
-        """The share of an image's own term in Eq. 4."""
+        """Return the runs over alpha, the weight of an image's own term in Eq. 4."""
         return [self._ablation(attention="class", alpha=alpha, sampler="identity_balanced") for alpha in ALPHAS]
 
     def places(self):
-        """Attention within the backbone or after it."""
+        """Return the runs with attention inside the backbone and after it."""
         return [self._ablation(attention="class", attention_at=place) for place in PLACES]
 
     def poolings(self):
-        """Average, maximum and GeM, with attention and without, over positions and over the class."""
+        """Return the runs with average, maximum and GeM pooling: with and without attention, and over the class."""
         over_positions = [
             self._ablation(attention=attention, pooling=pooling)
             for attention in ("none", "class")
@@ -164,9 +179,9 @@ class Plan:
         return over_positions + over_class
 
     def methods(self):
-        """GAAP beside metric learning with the triplet loss, each without attention and with it.
+        """Return the runs of GAAP and of metric learning with the triplet loss, each without attention and with it.
 
-        The triplet loss needs P x K batches, whatever the profile has.
+        The triplet loss always uses P x K batches, whatever the profile's sampler is.
         """
         triplet = {"method": "triplet", "sampler": "identity_balanced"}
         return [
@@ -176,28 +191,28 @@ class Plan:
         ]
 
     def crossings(self):
-        """Train on each data set, test on each: the ablated backbone, without attention and with it.
+        """Return the runs that train on each data set and test on each, without and with attention.
 
-        Partial-iLIDS has nothing to train on.
+        Partial-iLIDS has no training set.
         """
-        found = []
+        configs = []
         for attention in ("none", "class"):
             for source in self.datasets:
                 for target in self.datasets:
                     if not trained_on(source):
                         other = {} if source == target else {"train_dataset": source}
-                        found.append(self.config(target, backbone=self.ablated, attention=attention, **other))
-        return found
+                        configs.append(self.config(target, backbone=self.ablated, attention=attention, **other))
+        return configs
 
     def everything(self):
-        """All runs, each once, by ``run_id``, in the order in which they are worth having; sources come before."""
+        """Return all runs once each, ``{run_id: config}``: most important first, sources before runs that need them."""
         return {run_id: run for runs_of_part in self.parts().values() for run_id, run in runs_of_part.items()}
 
     def parts(self, names=()):
-        """Some of the parts, or all: ``{part: {run_id: config}}``, each run where it comes first.
+        """Return the named parts, or all, as ``{part: {run_id: config}}``; each run is in the first part that has it.
 
         Raises:
-            ValueError: an unknown part; it lists the known ones.
+            ValueError: a part is unknown; the message lists the known ones.
         """
         unknown = [name for name in names if name not in PARTS]
         if unknown:
@@ -211,15 +226,21 @@ class Plan:
 
 
 PARTS = ("matrix", "all_folds", "methods", "crossings", "poolings", "readings", "alphas", "places")
-"""The lists of runs that a :class:`Plan` is made of, in the order in which they are worth having."""
+"""The parts of a :class:`Plan`, most important first."""
 
 
 def reproduced(profile, dataset, data=SYNTHETIC, train_data=None, ilids_data=None):
-    """The runs of ``make reproduce``: ResNet-18 without attention and with it, on one data set.
+    """Return the runs of ``make reproduce``: ResNet-18 without attention and with it, on one data set.
 
     Args:
-        data, train_data, ilids_data: folders, or "synthetic"; the last two are for Partial-iLIDS: that of Market-1501,
-            which it is trained on, and that of i-LIDS, for the closed protocol.
+        profile: profile of each run.
+        dataset: a name in ``DATASETS``.
+        data: folder of the data set, or "synthetic".
+        train_data: only for Partial-iLIDS: folder of Market-1501, the training set; or "synthetic".
+        ilids_data: only for Partial-iLIDS: folder of i-LIDS MCTS, for the closed protocol; or "synthetic".
+
+    Returns:
+        ``{run_id: config}``, sources before the runs that need them.
     """
     asked = [{"dataset": dataset, "data": whole(data), "train_data": whole(train_data)}]
     if closed_on(dataset) != dataset and ilids_data:
@@ -229,27 +250,27 @@ def reproduced(profile, dataset, data=SYNTHETIC, train_data=None, ilids_data=Non
 
 
 def whole(folder):
-    """A folder's path as ``gaap run`` passes it on, since it is a part of the run's name; "synthetic" stays."""
+    """Return a folder's absolute path, as ``gaap run`` passes it on (the path is part of the run's name)."""
     return folder if folder in (None, "", SYNTHETIC) else str(Path(folder).expanduser().resolve())
 
 
 def arguments(config):
-    """``{name: value}`` for ``02_train``: what has to be said for it to make this run.
+    """Return the parameters of ``02_train``, ``{name: value}``, that make this run.
 
     Raises:
-        ValueError: they would make another run.
+        ValueError: no parameters make this run.
     """
-    said = {"profile": config.profile, "precision": config.precision}
+    given = {"profile": config.profile, "precision": config.precision}
     usual = RunConfig(config.profile, precision=config.precision, backbone=config.backbone).to_dict()
-    said |= {"backbone": config.backbone}
-    said |= {name: value for name, value in config.to_dict().items() if value != usual[name]}
+    given |= {"backbone": config.backbone}
+    given |= {name: value for name, value in config.to_dict().items() if value != usual[name]}
     for name in ("scale", "train_data", "train_dataset"):
-        without = {key: value for key, value in said.items() if key != name}
-        if name in said and _run_id(without) == config.run_id:
-            said = without
-    if _run_id(said) != config.run_id:
-        raise ValueError(f"{config.run_id} cannot be said by parameters")
-    return said
+        without = {key: value for key, value in given.items() if key != name}
+        if name in given and _run_id(without) == config.run_id:
+            given = without
+    if _run_id(given) != config.run_id:
+        raise ValueError(f"no parameters of 02_train make the run {config.run_id}")
+    return given
 
 
 def _run_id(changes):
@@ -260,50 +281,47 @@ def _run_id(changes):
 
 
 def done(configs, outputs=None):
-    """The finished ones of these runs: ``{run_id: Run}``."""
+    """Return those of these runs that are finished, ``{run_id: Run}``."""
     folder = Path(outputs or outputs_folder()) / "runs"
     found = {config.run_id: runs.Run(folder / config.run_id) for config in configs}
     return {run_id: run for run_id, run in found.items() if run.is_done()}
 
 
 def stale(configs, outputs=None):
-    """The finished ones whose results are out of date: ``{run_id: Run}``."""
+    """Return those of these runs that are finished but out of date, ``{run_id: Run}``."""
     return {run_id: run for run_id, run in done(configs, outputs).items() if not is_current(run.metrics)}
 
 
 def missing(configs, outputs=None):
-    """Those of these configurations whose runs are not finished."""
-    there = done(configs, outputs)
-    return [config for config in configs if config.run_id not in there]
+    """Return those of these configurations whose runs are not finished."""
+    finished = done(configs, outputs)
+    return [config for config in configs if config.run_id not in finished]
 
 
 def complete(configs, *, train=False, outputs=None):
-    """Make the planned runs that are not there, if told to; else say which they are.
+    """Return a sentence on how many planned runs are finished, and list missing ones; train these first if asked to.
 
     Args:
-        configs: of the runs.
-        train: whether to train them here, one after the other; runs that are there stay.
+        configs: configurations of the planned runs.
+        train: whether to train the missing runs here, one after the other; finished runs are reused.
         outputs: folder with ``runs/``; None: :func:`gaaplib.project.outputs_folder`.
-
-    Returns:
-        A sentence.
     """
     wanted = {config.run_id: config for config in configs}.values()
     if train:
         for config in tqdm(missing(wanted, outputs), desc="runs", unit="run"):
             experiment.run(config, outputs=outputs)
-    return absent(wanted, outputs) or f"All {len(wanted)} runs are there."
+    return absent(wanted, outputs) or f"All {len(wanted)} runs are finished."
 
 
 def absent(configs, outputs=None):
-    """A sentence on the planned runs that are not there, and how to make them; None where all are."""
+    """Return a sentence on the missing runs and how to make them; None if all are finished."""
     wanted = {config.run_id: config for config in configs}.values()
-    lacking = missing(wanted, outputs)
-    if not lacking:
+    left = missing(wanted, outputs)
+    if not left:
         return None
-    named = "\n".join(f"  {config.run_id}" for config in lacking[:5])
-    more = f"\n  and {len(lacking) - 5} more" if len(lacking) > 5 else ""
+    named = "\n".join(f"  {config.run_id}" for config in left[:5])
+    more = f"\n  and {len(left) - 5} more" if len(left) > 5 else ""
     return (
-        f"{len(lacking)} of {len(wanted)} runs are not there; `make tables` makes them, or this notebook with "
+        f"{len(left)} of {len(wanted)} runs are missing; `make tables` makes them, or run this notebook with "
         f"train = True:\n{named}{more}"
     )

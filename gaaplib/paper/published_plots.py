@@ -1,4 +1,4 @@
-"""Figures of published results: what the paper's tables are made of, and Table IV beside other figures."""
+"""Figures of published results: patterns in the paper's tables, and Table IV next to the methods' own numbers."""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -11,11 +11,12 @@ WAY_COLOURS = {PRINTED: PALETTE[7], OWN: PALETTE[0], HERE: PALETTE[2], DRAWN: PA
 
 
 def offsets(tables, *, title=None, synthetic=False):
-    """Differences of tables as heat maps, on one scale of colours: a constant difference is one colour.
+    """Plot differences of tables as heat maps with one colour scale, so a constant difference is one colour.
 
     Args:
         tables: ``{name: DataFrame of differences}``, the same rows in each.
-        title: of the figure.
+        title: title of the figure.
+        synthetic: whether the numbers are from synthetic images.
     """
     first = next(iter(tables.values()))
     long = any(len(line) > 12 for table in tables.values() for name in table for line in str(name).split("\n"))
@@ -43,18 +44,19 @@ def offsets(tables, *, title=None, synthetic=False):
 
 
 def row_shapes(rows, shapes, *, synthetic=False):
-    """The rows of a table as lines, a panel a shape: rows that are equal up to a constant are parallel.
+    """Plot the rows of a table as lines, one panel per shape: rows that are equal up to a constant are parallel.
 
     Args:
-        rows: DataFrame, a row a line, a column a point.
+        rows: DataFrame; each row is a line, each column a point.
         shapes: the shape of each row, in the same order.
+        synthetic: whether the numbers are from synthetic images.
     """
     names = list(dict.fromkeys(shapes))
     figure, axes = plt.subplots(1, len(names), figsize=(1.9 * len(names), 3.2), sharey=True, layout="constrained")
     for axis, name in zip(np.atleast_1d(axes), names, strict=True):
         chosen = rows[np.asarray(shapes) == name]
-        for place, (_, row) in enumerate(chosen.iterrows()):
-            axis.plot(range(len(row)), row, "o-", ms=4, color=f"C{place}")
+        for number, (_, row) in enumerate(chosen.iterrows()):
+            axis.plot(range(len(row)), row, "o-", ms=4, color=f"C{number}")
         axis.set(title=f"shape {name}: {len(chosen)}", xticks=range(rows.shape[1]), xlim=(-0.3, rows.shape[1] - 0.7))
         axis.set_xticklabels(rows.columns, rotation=90, fontsize=9)
     np.atleast_1d(axes)[0].set_ylabel("as printed")
@@ -63,28 +65,29 @@ def row_shapes(rows, shapes, *, synthetic=False):
 
 
 def figures_by_method(table, *, xlabel, synthetic=False):
-    """A bar a figure, grouped by method, with interval and protocol beside it.
+    """Plot one bar per reported number, grouped by method, labelled with interval and protocol.
 
     Args:
         table: DataFrame of :func:`gaaplib.paper.sota.three_ways`.
-        xlabel: name and unit of the figures.
+        xlabel: name and unit of the numbers.
+        synthetic: whether the numbers are from synthetic images.
     """
     figure, axis = plt.subplots(figsize=(9, 0.6 + 0.24 * len(table)), layout="constrained")
-    place, ticks = 0.0, {}
+    y, ticks = 0.0, {}
     for method, group in table.groupby("method", sort=False):
-        ticks[method] = place + (len(group) - 1) / 2
+        ticks[method] = y + (len(group) - 1) / 2
         for row in group.itertuples():
             end = row.value
-            axis.barh(place, end, height=0.85, color=WAY_COLOURS[row.way], label=row.way)
+            axis.barh(y, end, height=0.85, color=WAY_COLOURS[row.way], label=row.way)
             if np.isfinite(row.low):
-                axis.plot([row.low, row.high], [place, place], color="0.15", lw=1.5)
+                axis.plot([row.low, row.high], [y, y], color="0.15", lw=1.5)
                 end = row.high
-            axis.text(end + 0.01, place, f"{row.value:.3f}  {row.protocol}", va="center", fontsize=8)
-            place += 1
-        place += 0.5
-    # Room for the words beside the bars.
+            axis.text(end + 0.01, y, f"{row.value:.3f}  {row.protocol}", va="center", fontsize=8)
+            y += 1
+        y += 0.5
+    # Room for the labels next to the bars.
     right = 1.15 + 0.0165 * table.protocol.str.len().max()
-    axis.set(xlabel=xlabel, xlim=(0, right), ylim=(place - 0.5, -1), xticks=np.arange(0, 1.01, 0.2))
+    axis.set(xlabel=xlabel, xlim=(0, right), ylim=(y - 0.5, -1), xticks=np.arange(0, 1.01, 0.2))
     axis.set_yticks(list(ticks.values()), list(ticks), fontsize=9)
     axis.grid(False, axis="y")
     handles, labels = axis.get_legend_handles_labels()
@@ -95,21 +98,22 @@ def figures_by_method(table, *, xlabel, synthetic=False):
 
 
 def one_against_other(points, *, synthetic=False):
-    """Two figures of each method against each other; on the diagonal they are equal.
+    """Plot two numbers of each method against each other; on the diagonal they are equal.
 
     Args:
         points: DataFrame with an index of methods and two columns, whose names label the axes.
+        synthetic: whether the numbers are from synthetic images.
     """
     figure, axis = plt.subplots(figsize=(6, 5.4), layout="constrained")
     low, high = points.min(axis=None) - 0.03, points.max(axis=None) + 0.03
     axis.plot([low, high], [low, high], "--", color=COLOURS["chance"], label="equal")
     axis.scatter(points.iloc[:, 0], points.iloc[:, 1], color=PALETTE[0])
-    # Names stand in a column beside the points, near their height but never on each other.
-    margin, step, place = points.iloc[:, 0].max() + 0.03, (high - low) / 18, high
+    # Names are in a column next to the points, near their height but without overlap.
+    margin, step, level = points.iloc[:, 0].max() + 0.03, (high - low) / 18, high
     for name, (x, y) in points.sort_values(points.columns[1], ascending=False).iterrows():
-        place = min(y, place - step)
-        axis.plot([x, margin], [y, place], color="0.7", lw=0.7, zorder=0)
-        axis.text(margin + 0.005, place, name, va="center", fontsize=9)
+        level = min(y, level - step)
+        axis.plot([x, margin], [y, level], color="0.7", lw=0.7, zorder=0)
+        axis.text(margin + 0.005, level, name, va="center", fontsize=9)
     axis.set(xlabel=points.columns[0], ylabel=points.columns[1], xlim=(low, high), ylim=(low, high))
     axis.legend(loc="lower right")
     mark_synthetic(axis, synthetic, corner="upper left")
@@ -117,18 +121,18 @@ def one_against_other(points, *, synthetic=False):
 
 
 def rank_changes(points, *, synthetic=False):
-    """Each method's place in two orders, 1 the highest, joined by a line.
+    """Plot each method's rank by two numbers, 1 is the highest, joined by a line.
 
     Args:
-        points: as for :func:`one_against_other`.
+        points, synthetic: as for :func:`one_against_other`.
     """
     ranks = points.rank(ascending=False, method="first").astype(int)
     figure, axis = plt.subplots(figsize=(5.5, 0.6 + 0.3 * len(ranks)), layout="constrained")
-    for place, (name, (left, right)) in enumerate(ranks.iterrows()):
-        axis.plot([0, 1], [left, right], "o-", color=PALETTE[place % len(PALETTE)])
+    for index, (name, (left, right)) in enumerate(ranks.iterrows()):
+        axis.plot([0, 1], [left, right], "o-", color=PALETTE[index % len(PALETTE)])
         for x, rank, value, side in (
-            (0, left, points.iloc[place, 0], "right"),
-            (1, right, points.iloc[place, 1], "left"),
+            (0, left, points.iloc[index, 0], "right"),
+            (1, right, points.iloc[index, 1], "left"),
         ):
             words = f"{name}  {value:.3f}" if x == 0 else f"{value:.3f}  {name}"
             axis.text(x + (0.04 if x else -0.04), rank, words, ha=side, va="center", fontsize=9)
@@ -140,30 +144,32 @@ def rank_changes(points, *, synthetic=False):
 
 
 def critical_difference(ranks, pairs, *, alpha=0.05, synthetic=False):
-    """Mean ranks of methods on a line; a bar joins neighbours of which no two differ (Demšar, JMLR 2006, Fig. 1).
+    """Plot mean ranks of methods on a line; a bar joins neighbours of which no two differ (Demšar, JMLR 2006, Fig. 1).
 
     Args:
         ranks: Series of mean ranks by method, 1 the best, ascending.
         pairs: DataFrame of ``one``, ``two`` and ``p``.
-        alpha: level below which a pair differs.
+        alpha: significance level; a pair with ``p`` below it differs.
+        synthetic: whether the ranks are from synthetic images.
     """
     names = list(ranks.index)
     differ = {frozenset((row.one, row.two)) for row in pairs.itertuples() if row.p < alpha}
     figure, axis = plt.subplots(figsize=(7, 0.9 + 0.32 * len(names)), layout="constrained")
-    for place, name in enumerate(names):
-        axis.plot([ranks[name]] * 2, [0, -1 - place], color="0.6", lw=1)
+    for index, name in enumerate(names):
+        axis.plot([ranks[name]] * 2, [0, -1 - index], color="0.6", lw=1)
         axis.plot(ranks[name], 0, "o", color=PALETTE[0])
-        axis.text(ranks[name] + 0.05, -1 - place, f"{name} ({ranks[name]:.2f})", va="center", fontsize=9)
+        axis.text(ranks[name] + 0.05, -1 - index, f"{name} ({ranks[name]:.2f})", va="center", fontsize=9)
     for number, (start, end) in enumerate(_cliques(names, differ)):
         axis.plot([ranks.iloc[start], ranks.iloc[end]], [0.5 + 0.35 * number] * 2, color=PALETTE[3], lw=4)
-    axis.set(xlabel=f"mean rank (bars: no difference at {alpha:g})", yticks=[], xlim=(0.8, len(names) + 1.2))
+    label = f"mean rank (bars join methods that do not differ at level {alpha:g})"
+    axis.set(xlabel=label, yticks=[], xlim=(0.8, len(names) + 1.2))
     axis.grid(False, axis="y")
     mark_synthetic(axis, synthetic, corner="lower right")
     return figure
 
 
 def _cliques(names, differ):
-    """Longest stretches (first, last) of at least two neighbours of which no two differ."""
+    """The longest groups (first index, last index) of at least two neighbours of which no two differ."""
     found = []
     for start in range(len(names)):
         end = start

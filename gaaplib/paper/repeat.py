@@ -1,9 +1,9 @@
-"""Repeat committed runs, and say value by value whether they come out as they are written down.
+"""Repeat committed runs and report, value by value, whether the results match.
 
-A value is ``equal`` where it is the same to the last bit. Elsewhere it ``agrees`` if it is as near as
-:func:`tolerances` asks, as another processor rounds differently and training carries that on; else it is
-``different``. Identities, counts, fingerprints and what chance gives do not depend on rounding, and have to be equal.
-Commit, versions, machine and seconds are ``shown`` and not judged.
+A value is ``equal`` if it is bit-identical. Otherwise it ``agrees`` if the difference is within :func:`tolerances`,
+because another processor rounds differently and training amplifies that; else it is ``different``. Identities, counts,
+fingerprints and chance levels do not depend on rounding and have to be equal. Commit, versions, machine and seconds are
+``shown`` but not judged.
 """
 
 import hashlib
@@ -16,50 +16,51 @@ from gaaplib import experiment, runs
 EQUAL, AGREES, DIFFERENT, SHOWN = "equal", "agrees", "different", "shown"
 
 CHANCE = 1e-9
-"""Chance is a sum in float64, whose last bits depend on the order of its terms."""
+"""The tolerance of chance levels: sums in float64, whose last bits depend on the order of their terms."""
 
 LOSS, ACCURACY = 0.05, 0.1
-"""How far the loss of the last epoch may be off, as a share of it, and its accuracy, as a fraction.
+"""The tolerances of the last epoch: of its loss, relative to the loss, and of its accuracy, as a fraction.
 
-Earlier epochs are shown and not judged: the rounding of a first step grows while the learning rate is high, and
-shrinks again as that falls. With oneDNN held to the instructions of an older processor (``ONEDNN_MAX_CPU_ISA=AVX2``),
-a demo run of ResNet-18 had another validation loss by 11 % in epoch 2 of 5, and by 0.2 % in the last.
+Earlier epochs are shown but not judged: rounding differences of the first step grow while the learning rate is high and
+shrink again as it falls. With oneDNN restricted to the instructions of an older processor
+(``ONEDNN_MAX_CPU_ISA=AVX2``), the validation loss of a demo run of ResNet-18 differed by 11 % in epoch 2 of 5, and by
+0.2 % in the last.
 """
 
 ORIGIN = ("results", "commit", "backend", "versions", "processor", "cores", "devices_used")
-"""What of a run's provenance is named where two runs differ in it."""
+"""The parts of a run's provenance that are listed if two runs differ in them."""
 
 COLUMNS = ("run", "value", "committed", "repeated", "tolerance", "verdict")
 
 
 def repeat(committed, outputs):
-    """Make a run again from its configuration, in another folder, and compare.
+    """Repeat a run from its configuration in another folder, and return the comparison.
 
     Args:
-        committed: a :class:`gaaplib.runs.Run`; of its files, ``model.keras`` is not needed.
-        outputs: folder for the repeated run, without a finished one of this name: that would be taken as it is.
+        committed: a :class:`gaaplib.runs.Run`; its ``model.keras`` is not needed.
+        outputs: folder for the repeated run; it must not contain a finished run of this name, which would be reused.
 
     Returns:
-        As :func:`compare`.
+        A DataFrame as returned by :func:`compare`.
 
     Raises:
-        ValueError: the configuration of the committed run is another one today.
+        ValueError: the committed configuration has another ``run_id`` with today's code.
     """
     config = committed.config
     if config.run_id != committed.folder.name:
         raise ValueError(
-            f"{committed.folder / 'config.json'} describes {config.run_id} today: a parameter was added or its default "
-            "changed since; make the reference runs again"
+            f"{committed.folder / 'config.json'} describes the run {config.run_id} today: a parameter was added or a "
+            "default changed since; make the reference runs again"
         )
     return compare(committed, experiment.run(config, outputs=outputs))
 
 
 def compare(committed, repeated):
-    """Two runs of one configuration beside each other.
+    """Return the comparison of two runs of one configuration.
 
     Returns:
-        A DataFrame, a row a value: ``run``, ``value``, ``committed``, ``repeated``, ``tolerance`` (0: has to be equal;
-        NaN: not judged) and ``verdict``.
+        A DataFrame with one row per value: ``run``, ``value``, ``committed``, ``repeated``, ``tolerance`` (0: has to be
+        equal; NaN: not judged) and ``verdict``.
     """
     one, two = _values(committed), _values(repeated)
     allowed = tolerances(committed, repeated)
@@ -72,7 +73,12 @@ def compare(committed, repeated):
 
 
 def verdict(committed, repeated, tolerance):
-    """``equal``, ``agrees``, ``different``, or ``shown`` where ``tolerance`` is NaN and the values are not equal."""
+    """Return ``equal``, ``agrees``, ``different``, or ``shown`` if ``tolerance`` is NaN and the values are not equal.
+
+    Example:
+        >>> verdict(0.5, 0.5, 0.0), verdict(0.5, 0.51, 0.02), verdict(0.5, 0.6, 0.02), verdict(12.0, 15.0, math.nan)
+        ('equal', 'agrees', 'different', 'shown')
+    """
     if committed == repeated or (committed != committed and repeated != repeated):
         return EQUAL
     if math.isnan(tolerance):
@@ -83,14 +89,14 @@ def verdict(committed, repeated, tolerance):
 
 
 def tolerances(committed, repeated):
-    """How far each value may be off; those that are not named may not.
+    """Return how far each value may differ; a value that is not listed has to be equal.
 
-    Scores: the half-width of the committed run's 95 % interval (:func:`gaaplib.runs.interval`; of the repeated run's,
-    where the committed one has no file of single images), and at least 3 images, as an interval without any miss has no
-    width and "rule of three" gives 3 / n as its end. CMC(10) and CMC(20) have that of CMC(5).
+    The tolerance of a score is the half-width of the committed run's 95 % interval (:func:`gaaplib.runs.interval`; of
+    the repeated run's if the committed run has no per-image file), and at least 3 images: an interval without any miss
+    has no width, and the "rule of three" gives 3 / n as its end. CMC(10) and CMC(20) use the tolerance of CMC(5).
 
     Returns:
-        ``{value: number}``; NaN for what is not judged.
+        ``{value: tolerance}``; NaN for values that are not judged.
     """
     found = {}
     for protocol, measures in runs.PROTOCOLS.items():
@@ -106,7 +112,7 @@ def tolerances(committed, repeated):
         for key, like in (("cmc10", "cmc5"), ("cmc20", "cmc5"), ("micro_accuracy", "cmc1")):
             found[f"{protocol} {key}"] = found[f"{protocol} {like}"]
         found |= {f"{protocol} chance {key}": CHANCE for key in scores["chance"]}
-    # The scores sum them up, and are judged.
+    # The scores, which are judged, summarise these.
     found |= {f"per_query {name}": math.nan for name in ("ap", "inp", "first_hit")}
     return found | _of_history(committed.history)
 
@@ -127,9 +133,9 @@ def _of_history(history):
 
 
 def _values(run):
-    """Everything of a run that can be compared, one name a value: ``{"closed mRA": 0.81, ...}``."""
+    """All values of a run that can be compared, by name: ``{"closed mRA": 0.81, ...}``."""
     metrics = run.metrics
-    # What the run_id is a digest of already.
+    # The run_id already is a digest of the configuration.
     del metrics["config"]
     found = dict(_flat(metrics))
     for row in run.history.to_dict("records"):
@@ -150,7 +156,7 @@ def _flat(content, above=""):
 
 
 def shown(table):
-    """A table of :func:`compare` for people, with six digits and hashes cut short."""
+    """Return a table of :func:`compare` as text, with six digits and shortened hashes."""
 
     def cell(value):
         return f"{value:.6g}" if isinstance(value, float) else f"{value:.24}" if isinstance(value, str) else str(value)
@@ -162,9 +168,9 @@ def shown(table):
 
 
 def in_words(table):
-    """What a table of :func:`compare` comes to: how many values agree, and what made the two runs.
+    """Return a summary of a table of :func:`compare`: how many values agree, and how the two runs' provenance differs.
 
-    Differences of code, versions or machine are named, as a result that is not equal may come from them.
+    Differences in code, versions or machine are listed because they may explain results that are not equal.
     """
     is_origin = table.value.str.startswith("provenance")
     counts = table[~is_origin].verdict.value_counts()
@@ -173,5 +179,5 @@ def in_words(table):
     for row in table[is_origin & (table.verdict != EQUAL)].itertuples():
         name = row.value.removeprefix("provenance ")
         if row.committed is not None and name.split()[0] in ORIGIN:
-            lines.append(f"  another {name}: {row.committed}, now {row.repeated}")
+            lines.append(f"  {name} differs: {row.committed}, now {row.repeated}")
     return "\n".join(lines)

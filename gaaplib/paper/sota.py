@@ -1,4 +1,4 @@
-"""Results of methods side by side: as Table IV prints them, as the methods' own papers do, and as measured here."""
+"""Results of methods side by side: from the paper's Table IV, from the methods' own papers, and measured here."""
 
 import itertools
 import math
@@ -12,29 +12,30 @@ from gaaplib import runs
 from gaaplib.config import RunConfig
 from gaaplib.datasets import trained_on
 from gaaplib.evaluation import statistics
-from gaaplib.project import project_folder
+from gaaplib.project import tables_folder
 
 WAYS = ("the paper's Table IV", "the method's own paper", "measured here", "measured here, synthetic")
 PRINTED, OWN, HERE, DRAWN = WAYS
-"""Where a figure comes from: Table IV, the method's own paper, runs here, runs here on drawn images."""
+"""Where a number comes from: Table IV, the method's own paper, runs here, runs here on synthetic images."""
 
 RESULTS = [
     *("method", "dataset", "rank1", "rank1_low", "rank1_high", "mAP", "mAP_low", "mAP_high"),
     *("height", "width", "pretraining", "ap", "synthetic", "source"),
 ]
-"""Columns of ``our_results.csv``: one result a row."""
+"""Columns of ``our_results.csv``, which has one row per result."""
 
 
 def own_results(path=None):
-    """The rows that users added to ``our_results.csv``, checked.
+    """Return the rows that users added to ``our_results.csv``, after checking them.
 
     Args:
-        path: another file with the same columns.
+        path: another file with the same columns; None: ``data/our_results.csv``.
 
     Raises:
-        ValueError: a column is missing, or a score is no fraction; the message names file, line and value.
+        ValueError: a column is missing, a method or data set is empty, or a score is not a fraction; the message names
+            file, line and value.
     """
-    path = path or project_folder() / "data" / "our_results.csv"
+    path = path or tables_folder() / "our_results.csv"
     table = pd.read_csv(path)
     missing = [name for name in RESULTS if name not in table]
     if missing:
@@ -54,12 +55,14 @@ def own_results(path=None):
 
 
 def measured(found):
-    """Results of runs in the form of ``our_results.csv``, with the retrieval protocol's rank-1 and mAP.
+    """Return the rank-1 and mAP of runs (retrieval protocol) in the form of ``our_results.csv``.
 
-    One run of a kind has bootstrap intervals over its queries; several (folds, seeds) are averaged, with a t interval
-    over the runs. Left out are diverged runs, which have no scores, and models of another data set than the usual one:
-    how well they carry over is a question of its own. Photographs of other counts than the published ones are called
-    another data set.
+    A single run of a kind has bootstrap intervals over its queries. Several runs (folds, seeds) are averaged, with a
+    t interval over the runs. Diverged runs have no scores and are left out, and so are models trained on another data
+    set than usual. Photographs whose counts differ from the published ones are listed as another data set.
+
+    Args:
+        found: runs, as returned by :func:`gaaplib.runs.finished`.
     """
     kinds = {}
     for run in found:
@@ -75,10 +78,10 @@ def measured(found):
 
 
 def _kind(config, as_published):
-    """What two runs share if one is the other with another fold or seed; in the order of ``RESULTS``."""
-    # Photographs that only lie in a data set's layout, or a part of it, do not stand beside what others measured on it.
+    """The values that runs share if they differ only in fold and seed, in the order of ``RESULTS``."""
+    # A part of a data set, or other photographs in its layout, cannot be compared with published results on it.
     other = "" if config.is_synthetic or as_published else ", other images"
-    # What a model of Partial-iLIDS was trained on goes without saying here.
+    # A model for Partial-iLIDS is always trained on Market-1501, so the name leaves that out.
     name_of_data = config.data_name.split("-from-")[0] + other
     data = {name: getattr(config, name) for name in ("dataset", "data", "variant", "train_dataset", "train_data")}
     same = {"backbone": config.backbone, "precision": config.precision}
@@ -93,21 +96,21 @@ def _kind(config, as_published):
     return name, name_of_data, *setting, config.is_synthetic
 
 
-# What the name of a result or another column says anyway, and what the average is over.
+# Fields that the method's name or another column already shows, and those that results are averaged over.
 _NAMED = ("method", "attention", "pooling", "height", "width", "weights", "ap", "fold", "seed")
 
 
 def three_ways(dataset, measure, table_4, published, results):
-    """One data set's figures as Table IV prints them, as the methods' own papers do, and as they were measured here.
+    """Return one data set's numbers from Table IV, from the methods' own papers, and measured here.
 
     Args:
-        dataset: such as ``"market1501"``; results on its twin join as ``"measured here, synthetic"``.
-        measure: ``"rank1"``, beside which Table IV's CMC stands, or ``"mAP"``, which Table IV does not have.
+        dataset: such as ``"market1501"``; results on its synthetic twin are included as ``"measured here, synthetic"``.
+        measure: ``"rank1"``, which Table IV prints as CMC, or ``"mAP"``, which Table IV does not have.
         table_4, published, results: the tables ``paper_table_4``, ``published_methods`` and ``our_results``.
 
     Returns:
-        A DataFrame with a row a figure, in Table IV's order and then further methods: ``method``, ``way``, ``value``,
-        ``low``, ``high``, ``protocol`` (what is known of it, in words) and ``source``.
+        A DataFrame with one row per number, in Table IV's order and then further methods: ``method``, ``way``,
+        ``value``, ``low``, ``high``, ``protocol`` (as far as known, as text) and ``source``.
     """
     printed = table_4[(table_4.dataset == dataset) & (table_4.metric == "CMC") & (measure == "rank1")]
     own = published[(published.dataset == dataset) & (published.measure == measure)].dropna(subset="value")
@@ -120,8 +123,8 @@ def three_ways(dataset, measure, table_4, published, results):
         rows.append((row.method, OWN, row.value, *[math.nan] * 2, known, row.paper))
     names = {name.casefold(): name for name in table_4.method}
     for row in here.to_dict("records"):
-        drawn = row["dataset"] != dataset or str(row["synthetic"]).casefold() == "true"
-        way = DRAWN if drawn else HERE
+        is_synthetic = row["dataset"] != dataset or str(row["synthetic"]).casefold() == "true"
+        way = DRAWN if is_synthetic else HERE
         first, *rest = row["method"].split()
         method = names.get(first.casefold(), first)
         known = ", ".join(
@@ -134,14 +137,15 @@ def three_ways(dataset, measure, table_4, published, results):
         )
         rows.append((method, way, row[measure], row[f"{measure}_low"], row[f"{measure}_high"], known, row["source"]))
     found = pd.DataFrame(rows, columns=["method", "way", "value", "low", "high", "protocol", "source"])
-    order = {name: place for place, name in enumerate(names.values())}
+    order = {name: index for index, name in enumerate(names.values())}
     return found.sort_values("method", key=lambda column: column.map(order), kind="stable", ignore_index=True)
 
 
 def side_by_side(figures):
-    """The figures of :func:`three_ways`, a row a method and a column a way; of several the first, missing ones NaN.
+    """Return the numbers of :func:`three_ways` with one row per method and one column per way.
 
-    Those on drawn images are left out: there is nothing that they could stand beside.
+    Of several numbers the first is shown; a missing one is NaN. Results on synthetic images are left out, as they
+    cannot be compared with published ones.
     """
     real = figures[figures.way != DRAWN]
     table = real.groupby(["method", "way"], sort=False).value.first().unstack("way")
@@ -157,14 +161,14 @@ def _known(value, what):
 
 
 def _scores(members, title):
-    """Value, low and high."""
+    """The value, and the low and high end of its interval."""
     key, value = runs.MEASURES[title]
     if len(members) == 1:
         queries = members[0].per_query
         found = statistics.bootstrap_mean(value(queries)[queries["valid"]], queries["pid"][queries["valid"]])
         return found.estimate, found.low, found.high
     spread = statistics.mean_and_spread([run.metrics["retrieval"][key] for run in members])
-    # Few runs that differ have an interval beyond what a fraction can be.
+    # With few runs that differ a lot, the t interval can leave the range of a fraction.
     return spread.mean, max(spread.low, 0.0), min(spread.high, 1.0)
 
 
@@ -173,10 +177,10 @@ class Comparison:
     """Methods compared across data sets.
 
     Attributes:
-        sentence: what was found, or why nothing can be.
+        sentence: the result of the tests, or why there is no test.
         ranks: mean rank of each method, 1 the best, as a Series.
-        pairs: DataFrame of ``one``, ``two`` and ``p`` (Wilcoxon, corrected after Holm); empty without a test.
-        alpha: level of the tests.
+        pairs: DataFrame of ``one``, ``two`` and ``p`` (Wilcoxon, Holm-corrected); empty without a test.
+        alpha: significance level of the tests.
     """
 
     sentence: str
@@ -186,38 +190,43 @@ class Comparison:
 
 
 def compare_methods(scores, alpha=0.05):
-    """Friedman's test over data sets, then Wilcoxon's between every two methods, corrected after Holm.
+    """Return a :class:`Comparison`: Friedman's test over data sets, then Wilcoxon's for each pair, Holm-corrected.
 
     Source: J. Demšar, "Statistical Comparisons of Classifiers over Multiple Data Sets", JMLR 2006; A. Benavoli et al.,
     "Should We Really Use Post-Hoc Tests Based on Mean-Ranks?", JMLR 2016. With n data sets the smallest two-sided
-    p-value of the signed-rank test is ``2 / 2 ** n``: where that is above ``alpha`` nothing is tested.
+    p-value of the signed-rank test is ``2 / 2 ** n``; if that is above ``alpha``, nothing is tested.
 
     Args:
-        scores: DataFrame with a row a method, a column a data set, higher better; methods with a gap are left out.
-        alpha: level of the tests.
+        scores: DataFrame with one row per method and one column per data set, higher is better; methods without a score
+            on every data set are left out.
+        alpha: significance level of the tests.
+
+    Example:
+        >>> print(compare_methods(pd.DataFrame(np.eye(2, 9))).sentence)
+        No test: 2 methods have scores on all 9 data sets; a comparison needs at least 3 methods.
     """
     complete = scores.dropna()
     ranks = complete.rank(ascending=False).mean(axis=1).sort_values(kind="stable")
     methods, sets = complete.shape
     nothing = pd.DataFrame(columns=["one", "two", "p"])
     smallest = 2 / 2**sets
-    why = f"{methods} methods with scores on all of {sets} data sets"
+    why = f"{methods} methods have scores on all {sets} data sets"
     if methods < 3:
         return Comparison(f"No test: {why}; a comparison needs at least 3 methods.", ranks, nothing, alpha)
     if smallest > alpha:
-        why += f", where a paired test gives no p-value below {smallest:.3g} (the level is {alpha:g})"
+        why += f", and no paired test on so few can give a p-value below {smallest:.3g} (significance level {alpha:g})"
         return Comparison(f"No test: {why}.", ranks, nothing, alpha)
     p_friedman = stats.friedmanchisquare(*complete.to_numpy()).pvalue
     two_by_two = list(itertools.combinations(ranks.index, 2))
     raw = [stats.wilcoxon(complete.loc[a], complete.loc[b], method="exact").pvalue for a, b in two_by_two]
     pairs = pd.DataFrame(two_by_two, columns=["one", "two"]).assign(p=_holm(raw))
     sentence = f"Friedman's test of {methods} methods on {sets} data sets: p = {p_friedman:.3g}. "
-    sentence += f"{(pairs.p < alpha).sum()} of {len(pairs)} pairs differ at {alpha:g} (Wilcoxon, Holm)."
+    sentence += f"{(pairs.p < alpha).sum()} of {len(pairs)} pairs differ at level {alpha:g} (Wilcoxon, Holm)."
     return Comparison(sentence, ranks, pairs, alpha)
 
 
 def _holm(p_values):
-    """Corrected p-values: the k-th smallest of m times (m - k + 1), never below an earlier one, at most 1."""
+    """Holm-corrected p-values: the k-th smallest of m is multiplied by (m - k + 1), kept monotone, and at most 1."""
     order = np.argsort(p_values)
     factors = len(p_values) - np.arange(len(p_values))
     corrected = np.empty(len(p_values))

@@ -1,6 +1,6 @@
-"""Figures of the paper's tables: DataFrames of :mod:`gaaplib.paper.tables` in, matplotlib figure out.
+"""Figures of our runs next to the paper's tables: they take DataFrames of :mod:`gaaplib.paper.tables`.
 
-Cells without a score say in words why they have none; nothing is filled in.
+A cell without a score shows the reason; no value is filled in.
 """
 
 import matplotlib.pyplot as plt
@@ -12,21 +12,21 @@ from matplotlib.patches import Rectangle
 from gaaplib.evaluation.statistics import GAIN, LOSS, UNCLEAR
 from gaaplib.plots import COLOURS, RIGHT, WRONG, mark_synthetic
 
-# Of an axis of fractions: room for marks at both ends, and above for the word "synthetic".
+# Limits of an axis of fractions: room for marks at both ends, and for the word "synthetic" above.
 SHARE = (-0.03, 1.15)
 
 
 def cells(found, printed=None, *, ylabel, by="attention", synthetic=False):
-    """Our scores with intervals beside the paper's cells as hollow diamonds, a panel a data set, x = backbone.
+    """Plot our scores with intervals next to the paper's cells (hollow diamonds): one panel per data set, x = backbone.
 
-    Fold 0 and seed 0 have the interval; the other folds and seeds are small points beside it.
+    Fold 0 and seed 0 have the interval; the other folds and seeds are small points.
 
     Args:
-        found: DataFrame of :func:`gaaplib.paper.tables.scores`; empty: the axes say so.
-        printed: DataFrame of :func:`gaaplib.paper.tables.paper_cells`; None where the paper prints no such measure.
+        found: DataFrame of :func:`gaaplib.paper.tables.scores`; if it is empty, the axes say so.
+        printed: DataFrame of :func:`gaaplib.paper.tables.paper_cells`; None if the paper prints no such measure.
         ylabel: the measure, its unit and its protocol.
-        by: the column whose values stand beside each other in one colour each, "attention" or "pooling".
-        synthetic: whether the images were drawn.
+        by: the column whose values are compared, each in its own colour: "attention" or "pooling".
+        synthetic: whether the images are synthetic.
     """
     names = list(dict.fromkeys(found.dataset)) or ["no runs are planned"]
     backbones, levels = list(dict.fromkeys(found.backbone)), list(dict.fromkeys(found[by]))
@@ -52,22 +52,22 @@ def cells(found, printed=None, *, ylabel, by="attention", synthetic=False):
     return figure
 
 
-def _scores(axis, ours, places, colour):
-    """Points with intervals at their places, chance below them, and in words what has no score."""
-    for row, place in zip(ours.itertuples(), places, strict=True):
+def _scores(axis, ours, positions, colour):
+    """Plot points with intervals and chance at their x positions, and the reason if a run has no score."""
+    for row, x in zip(ours.itertuples(), positions, strict=True):
         first = row.fold == 0 and row.seed == 0
         if np.isfinite(row.value):
-            axis.plot(place, row.value, "o", ms=6 if first else 3, color=colour, alpha=1 if first else 0.4)
+            axis.plot(x, row.value, "o", ms=6 if first else 3, color=colour, alpha=1 if first else 0.4)
         if np.isfinite(row.value) and first:
-            axis.plot([place, place], [row.low, row.high], color=colour, lw=2)
-            axis.plot([place - 0.15, place + 0.15], [row.chance] * 2, color=COLOURS["chance"], lw=2)
+            axis.plot([x, x], [row.low, row.high], color=colour, lw=2)
+            axis.plot([x - 0.15, x + 0.15], [row.chance] * 2, color=COLOURS["chance"], lw=2)
         elif first:
             why = row.status if row.status != "done" else "no score"
-            axis.text(place, 0.02, why, rotation=90, ha="center", va="bottom", fontsize=8, color="0.4")
+            axis.text(x, 0.02, why, rotation=90, ha="center", va="bottom", fontsize=8, color="0.4")
 
 
 def _put_legend(figure, handles, has_paper):
-    """Above the panels: what the colours and the marks are."""
+    """Draw the legend of colours and marks above the panels."""
     if has_paper:
         handles = [*handles, Line2D([], [], marker="D", ls="", mfc="none", color="0.3", label="the paper")]
     figure.legend(handles=handles, loc="outside upper center", ncols=len(handles), fontsize=9)
@@ -77,14 +77,14 @@ _VERDICTS = {GAIN: (">", RIGHT), LOSS: ("<", WRONG), UNCLEAR: ("o", COLOURS["cha
 
 
 def forest(panels, *, xlabel, printed=None, synthetic=False):
-    """Paired differences with their intervals, a row each: gains point right, losses left, the rest are round.
+    """Plot paired differences with their intervals, one per row: gains point right, losses left, others are round.
 
     Args:
-        panels: ``{title: DataFrame of gaaplib.paper.tables.gains}``, such as one a protocol; the index labels the rows
-            and is the same in each. Rows without a difference say why.
+        panels: ``{title: DataFrame of gaaplib.paper.tables.gains}``, such as one per protocol; the index labels the
+            rows and is the same in each. A row without a difference shows the reason.
         xlabel: the difference, its unit and its protocol.
         printed: Series of the paper's differences with the same index, as hollow diamonds in the first panel; or None.
-        synthetic: whether the images were drawn.
+        synthetic: whether the images are synthetic.
     """
     rows = list(dict.fromkeys(label for table in panels.values() for label in table.index))
     size = (2 + 3.3 * len(panels), 1.3 + 0.24 * max(len(rows), 4))
@@ -109,13 +109,13 @@ def forest(panels, *, xlabel, printed=None, synthetic=False):
     return figure
 
 
-def _difference(axis, place, row):
+def _difference(axis, y, row):
     if not np.isfinite(row.difference):
-        axis.text(0.01, place, row.verdict, transform=axis.get_yaxis_transform(), va="center", fontsize=8, color="0.4")
+        axis.text(0.01, y, row.verdict, transform=axis.get_yaxis_transform(), va="center", fontsize=8, color="0.4")
         return
     mark, colour = _VERDICTS[row.verdict]
-    axis.plot([row.low, row.high], [place, place], color=colour, lw=2)
-    axis.plot(row.difference, place, mark, ms=7, color=colour)
+    axis.plot([row.low, row.high], [y, y], color=colour, lw=2)
+    axis.plot(row.difference, y, mark, ms=7, color=colour)
 
 
 def _label(label):
@@ -123,13 +123,13 @@ def _label(label):
 
 
 def against_cost(found, costs, *, ylabel, synthetic=False):
-    """Scores over what their models cost: a panel a cost, a colour a backbone, a line a data set.
+    """Plot scores over the cost of their models: one panel per cost, colour per backbone and line per data set.
 
     Args:
-        found: DataFrame of :func:`gaaplib.paper.tables.scores`, one row a backbone and data set.
-        costs: DataFrame with an index of backbones; the names of its columns label the axes, with their unit.
+        found: DataFrame of :func:`gaaplib.paper.tables.scores`, one row per backbone and data set.
+        costs: DataFrame with an index of backbones; the names of its columns, with units, label the axes.
         ylabel: the measure, its unit and its protocol.
-        synthetic: whether the images were drawn.
+        synthetic: whether the images are synthetic.
     """
     figure, axes = plt.subplots(1, len(costs.columns), figsize=(8.5, 3.7), sharey=True, layout="constrained")
     scored = found[found.value.notna()]
@@ -145,8 +145,8 @@ def against_cost(found, costs, *, ylabel, synthetic=False):
         axis.set(xlabel=name, ylim=SHARE, yticks=np.arange(0, 1.1, 0.2), xlim=(0, 1.1 * costs[name].max()))
     if found.empty:
         axes[0].text(0.5, 0.5, "no runs are planned", transform=axes[0].transAxes, ha="center", color="0.4")
-    said = "\n".join(f"{backbone}: {why}" for backbone, why in without.items())
-    axes[-1].text(0.97, 0.03, said, transform=axes[-1].transAxes, ha="right", va="bottom", fontsize=9, color="0.4")
+    reasons = "\n".join(f"{backbone}: {why}" for backbone, why in without.items())
+    axes[-1].text(0.97, 0.03, reasons, transform=axes[-1].transAxes, ha="right", va="bottom", fontsize=9, color="0.4")
     axes[0].set_ylabel(ylabel)
     mark_synthetic(axes[0], synthetic, corner="upper left")
     handles = [Line2D([], [], lw=4, color=COLOURS[name], label=name) for name in costs.index]
@@ -156,11 +156,11 @@ def against_cost(found, costs, *, ylabel, synthetic=False):
 
 
 def accuracies(found, *, synthetic=False):
-    """Accuracy on training and on validation images, over epochs and over seconds, a line a run.
+    """Plot the accuracy on training and validation images over epochs and over seconds, one line per run.
 
     Args:
         found: DataFrame of :func:`gaaplib.paper.learning_curves.curves`; runs without epochs are named in the legend.
-        synthetic: whether the images were drawn.
+        synthetic: whether the images are synthetic.
     """
     figure, axes = plt.subplots(2, 2, figsize=(8.6, 5.4), sharex="col", sharey=True, layout="constrained")
     for row, (column, name) in zip(axes, (("accuracy", "training"), ("val_accuracy", "validation")), strict=True):
@@ -175,13 +175,13 @@ def accuracies(found, *, synthetic=False):
 
 
 def losses(found, *, synthetic=False):
-    """What each method's network learns from, over epochs and over seconds, a row of panels a method.
+    """Plot the loss that trains each method's network, over epochs and over seconds, one row of panels per loss.
 
-    Losses of different kinds are not comparable: each row has an axis of its own.
+    Losses of different kinds are not comparable, so each row has its own axis.
 
     Args:
         found: DataFrame of :func:`gaaplib.paper.learning_curves.curves`.
-        synthetic: whether the images were drawn.
+        synthetic: whether the images are synthetic.
     """
     names = list(dict.fromkeys(found.loss_name)) or ["loss"]
     size = (8.6, 0.8 + 2.3 * len(names))
@@ -198,7 +198,7 @@ def losses(found, *, synthetic=False):
 
 
 def _over_epochs_and_seconds(axes, found, styles):
-    """Lines of each run in its method's colour, over both; filled points with attention, hollow ones without."""
+    """Plot each run over both in its method's colour: filled points with attention, hollow points without."""
     for axis, x in zip(axes, ("epoch", "seconds"), strict=True):
         for _, run in found.dropna(subset="epoch").groupby("name", sort=False):
             for column, style in styles.items():
@@ -219,7 +219,7 @@ def _label_columns(axes):
 
 
 def _name_runs(figure, found, others):
-    """Above the panels: the runs, with what became of those that are not done, and other lines."""
+    """Draw the legend above the panels: the runs, with the status of those that are not done, and other lines."""
     handles = []
     for name, run in found.groupby("name", sort=False):
         status = run.status.iloc[0]
@@ -229,14 +229,14 @@ def _name_runs(figure, found, others):
 
 
 def crossings(found, *, measure, synthetic=False):
-    """Scores of models trained on one data set and tested on another, as heat maps: without attention, with it.
+    """Plot scores of models trained on one data set and tested on another: heat maps without and with attention.
 
-    A frame marks a model on its own data set; chance stands below each data set's name.
+    A frame marks a model tested on its own data set; chance is shown below each data set's name.
 
     Args:
         found: DataFrame of :func:`gaaplib.paper.tables.scores`.
-        measure: its name, unit and protocol, for the title.
-        synthetic: whether the images were drawn.
+        measure: name, unit and protocol of the measure, for the title.
+        synthetic: whether the images are synthetic.
     """
     found = found.assign(trained=found.train_dataset.fillna(found.dataset))
     names = {column: list(dict.fromkeys(found[column])) for column in ("attention", "trained", "dataset")}
@@ -250,7 +250,7 @@ def crossings(found, *, measure, synthetic=False):
         values = rows.pivot(index="trained", columns="dataset", values="value").reindex(trained, columns=tested)
         look = {"cmap": "cividis", "vmin": 0, "vmax": 1, "cbar": False, "linewidths": 0.5}
         sns.heatmap(values.astype(float), ax=axis, xticklabels=labels, **look)
-        # What is no score lets the ground be seen.
+        # The hatched background shows where there is no score.
         axis.patch.set(facecolor="0.95", edgecolor="0.8", hatch="///")
         axis.grid(False)
         for row in rows.itertuples():
@@ -264,7 +264,7 @@ def crossings(found, *, measure, synthetic=False):
 
 
 def _crossing(axis, x, y, row):
-    """What stands in a cell: its score with the ends of its interval, or why there is none; the frame of an own one."""
+    """Write a score with the ends of its interval, or why there is none, and frame a model on its own data set."""
     words, ink = row.status if row.status != "done" else "no score", "0.2"
     if np.isfinite(row.value):
         mark = " \u2020" if row.at_chance else ""
@@ -276,15 +276,15 @@ def _crossing(axis, x, y, row):
 
 
 def over_setting(panels, x, *, xlabel, joined=False, synthetic=False):
-    """Scores over the values of one setting: each run with its interval, and a bar at the mean of the runs.
+    """Plot scores over the values of one setting: each run with its interval, and a bar at the mean of the runs.
 
     Args:
         panels: rows of panels, ``{ylabel: {title: DataFrame of gaaplib.paper.tables.scores}}``, with the same titles in
             each.
-        x: the column whose values stand beside each other, such as ``"attention"``.
-        xlabel: what these values are.
-        joined: whether a line joins the means, as where the values have an order.
-        synthetic: whether the images were drawn.
+        x: the column of the setting, such as ``"attention"``.
+        xlabel: label of the setting.
+        joined: whether a line joins the means; for values that have an order.
+        synthetic: whether the images are synthetic.
     """
     titles = list(next(iter(panels.values())))
     size = (1 + 3.9 * len(titles), 1.1 + 2.4 * len(panels))
@@ -300,7 +300,7 @@ def over_setting(panels, x, *, xlabel, joined=False, synthetic=False):
         axis.set_xlabel(xlabel)
     mark_synthetic(axes[0, 0], synthetic, corner="upper left")
     handles = [
-        Line2D([], [], marker="o", ms=4, lw=1, color="0.3", label="a run and its interval"),
+        Line2D([], [], marker="o", ms=4, lw=1, color="0.3", label="one run with its interval"),
         Line2D([], [], lw=3, color="0.3", label="mean of the runs"),
         Line2D([], [], lw=2, ls=":", color=COLOURS["chance"], label="chance"),
     ]
@@ -310,17 +310,17 @@ def over_setting(panels, x, *, xlabel, joined=False, synthetic=False):
 
 def _setting(axis, found, x, joined):
     levels, means = list(dict.fromkeys(found[x])), []
-    for place, level in enumerate(levels):
+    for position, level in enumerate(levels):
         runs = found[found[x] == level]
         scored, colour = runs[runs.value.notna()], COLOURS[runs.attention.iloc[0]]
         means.append(scored.value.mean())
-        near = place + 0.16 * (np.arange(len(scored)) - (len(scored) - 1) / 2)
+        near = position + 0.16 * (np.arange(len(scored)) - (len(scored) - 1) / 2)
         axis.vlines(near, scored.low, scored.high, color=colour, lw=1)
         axis.plot(near, scored.value, "o", ms=4, color=colour)
-        axis.plot([place - 0.32, place + 0.32], means[-1:] * 2, color=colour, lw=3)
+        axis.plot([position - 0.32, position + 0.32], means[-1:] * 2, color=colour, lw=3)
         if scored.empty:
             why = ", ".join(dict.fromkeys(runs.status))
-            axis.text(place, 0.12, why, rotation=90, ha="center", va="bottom", fontsize=8, color="0.4")
+            axis.text(position, 0.12, why, rotation=90, ha="center", va="bottom", fontsize=8, color="0.4")
     if joined:
         axis.plot(range(len(levels)), means, color="0.6", lw=1, zorder=1)
     chance = found.chance.dropna().astype(float).unique()

@@ -1,7 +1,6 @@
-"""The cells of the paper's tables beside those of runs: planned runs in, tables with intervals and marks out.
+"""Tables of our runs next to the cells of the paper's tables, with intervals and marks.
 
-A cell that no run was made for says so; nothing is filled in. On drawn images every result is synthetic, and the
-column's name says that too.
+A cell without a finished run says so; no value is filled in. The column's name says whether the images are synthetic.
 """
 
 import math
@@ -20,29 +19,35 @@ SETTING = (
 
 
 def only(configs, **settings):
-    """The configurations with these settings, each a value or a tuple of values."""
+    """Return the configurations with these settings, each a value or a tuple of values.
+
+    Example:
+        >>> study = plan.Plan("demo", backbones=("resnet18", "vgg16"), datasets=("raid",), precision="float32")
+        >>> len(study.matrix()), len(only(study.matrix(), backbone="vgg16", pooling=("avg", "max")))
+        (6, 3)
+    """
     wanted = {name: value if isinstance(value, tuple) else (value,) for name, value in settings.items()}
     return [config for config in configs if all(getattr(config, name) in values for name, values in wanted.items())]
 
 
 def scores(configs, protocol, title, outputs=None):
-    """One row a planned run, finished or not, with its score in one measure.
+    """Return one row per planned run, finished or not, with its score in one measure.
 
-    Partial-iLIDS has two runs to a cell: its closed protocol is that of i-LIDS MCTS, whose row is named
-    ``partial_ilids`` in ``dataset``; the row of the run that this protocol does not ask for is left out.
+    A cell of Partial-iLIDS has two runs: its closed protocol uses i-LIDS MCTS, and that run's row is named
+    ``partial_ilids`` in ``dataset``. The run that the protocol does not use has no row.
 
     Args:
-        configs: of the runs, such as ``Plan().matrix()``.
+        configs: configurations of the runs, such as ``Plan().matrix()``.
         protocol: ``"closed"`` or ``"retrieval"``.
-        title: a measure of it, a key of ``runs.CLOSED_MEASURES`` or ``runs.MEASURES``.
+        title: a measure of the protocol, a key of ``runs.CLOSED_MEASURES`` or ``runs.MEASURES``.
         outputs: folder with ``runs/``; None: :func:`gaaplib.project.outputs_folder`.
 
     Returns:
         A DataFrame: the columns ``SETTING``; ``status`` (done, diverged, not run); ``value``, ``low``, ``high``
-        (fractions, 95 % bootstrap interval, identities drawn together) and ``chance``, NaN where there is no score;
-        ``at_chance``, whether the interval reaches down to chance; ``partnered``, ``queries`` (valid ones, or images),
-        ``seconds`` of training, ``synthetic``, ``as_published`` (whether photographs are as many as those of the
-        published data set) and ``run_id``.
+        (fractions, 95 % bootstrap interval over identities) and ``chance``, NaN if there is no score; ``at_chance``,
+        whether the interval reaches down to chance; ``partnered``, the share of training images with a partner;
+        ``queries`` (number of valid queries, or of images); ``seconds`` of training; ``synthetic``; ``as_published``
+        (whether the counts are those of the published data set); and ``run_id``.
 
     Raises:
         ValueError: an unknown protocol or measure.
@@ -64,7 +69,7 @@ def _check_measure(protocol, title):
 
 
 def _asked(configs, protocol):
-    """The configurations that a protocol asks for, each once, with the data set that their cell is called by."""
+    """Yield the configurations that a protocol uses, each once, with the data set that names their cell."""
     unique = {config.run_id: config for config in configs}.values()
     pairs = {(closed_on(config.dataset), config.dataset) for config in unique}
     stands_in_for = {other: cell for other, cell in pairs if other != cell}
@@ -102,14 +107,14 @@ COLUMNS = (
 
 
 def over_runs(found):
-    """The mean over folds and seeds of what is otherwise the same setting.
+    """Return the mean over folds and seeds of each setting.
 
     Args:
-        found: DataFrame as of :func:`scores`.
+        found: DataFrame of :func:`scores`.
 
     Returns:
-        A DataFrame: ``SETTING`` without fold and seed; ``mean``, ``sd`` (of the runs, NaN for one), ``low``, ``high``
-        (Student's t interval of the mean), ``n`` runs with a score, ``planned`` runs and ``diverged`` ones.
+        A DataFrame: ``SETTING`` without fold and seed; ``mean``; ``sd`` (of the runs, NaN for one); ``low``, ``high``
+        (Student's t interval of the mean); and the numbers of runs: ``n`` with a score, ``planned`` and ``diverged``.
     """
     same = [name for name in SETTING if name not in ("fold", "seed")]
     rows = []
@@ -122,21 +127,22 @@ def over_runs(found):
 
 
 def gains(configs, field, value, against, protocol, title, outputs=None):
-    """What one change of a setting gains: paired differences between runs that are equal in all else.
+    """Return the gain from changing one setting: paired differences between runs that are equal in all else.
 
     Args:
-        configs: of the runs; a run with ``value`` that is planned without one to compare it with is left out.
-        field: a field of the configuration, such as ``"attention"``. A backbone brings its learning rate along,
-            a training set its folder, a method the batches that it needs.
-        value, against: its values on both sides; what is returned is the score with ``value`` less that with
-            ``against``, on the same queries.
-        protocol, title, outputs: as of :func:`scores`.
+        configs: configurations of the runs; a planned run with ``value`` that has no run to compare it with is left
+            out.
+        field: a field of the configuration, such as ``"attention"``. The learning rate may differ together with the
+            backbone, the training folder with the training set, and the sampler with the method.
+        value, against: the two values; the difference is the score with ``value`` minus the score with ``against``, on
+            the same queries.
+        protocol, title, outputs: as for :func:`scores`.
 
     Returns:
-        A DataFrame, a row a planned pair: the columns ``SETTING``, with ``field`` as ``value``; ``difference``,
+        A DataFrame with one row per planned pair: the columns ``SETTING``, with ``value`` in ``field``; ``difference``,
         ``low``, ``high`` (95 % bootstrap interval of the paired difference); ``verdict``: "gain", "loss" or "no
-        clear difference", and without a difference "not run", "diverged" or "no score"; ``synthetic``; ``run_id`` and
-        ``against``, the other run's.
+        clear difference", or, if there is no difference, "not run", "diverged" or "no score"; ``synthetic``;
+        ``run_id``; and ``against``, the other run's ``run_id``.
     """
     _check_measure(protocol, title)
     finished = plan.done(configs, outputs)
@@ -154,29 +160,29 @@ def gains(configs, field, value, against, protocol, title, outputs=None):
 
 
 def changes(configs, wanted, by, protocol, title, outputs=None):
-    """:func:`gains` of several changes, with an index of the change in words and ``by``.
+    """Return the :func:`gains` of several changes, with the change (such as "gem minus avg") and ``by`` as the index.
 
     Args:
-        wanted: triples of field, value and the value it is held against.
-        by: columns of ``SETTING`` that tell the pairs of one change apart, such as ``["dataset"]``; the one that
-            changes is passed over.
-        configs, protocol, title, outputs: as of :func:`gains`.
+        wanted: triples of field, value and the value that it is compared with.
+        by: columns of ``SETTING`` that identify the pairs of one change, such as ``["dataset"]``; the field that
+            changes is skipped.
+        configs, protocol, title, outputs: as for :func:`gains`.
     """
     found = {}
     for field, value, against in wanted:
         gained = gains(configs, field, value, against, protocol, title, outputs)
-        found[f"{value} less {against}"] = gained.set_index([name for name in by if name != field])
+        found[f"{value} minus {against}"] = gained.set_index([name for name in by if name != field])
     return pd.concat(found)
 
 
 def _but_for(config, field):
-    """The configuration without one field and what that brings along, as a key."""
+    """The configuration without one field and the field that may differ with it, as a key."""
     free = (field, {"backbone": "learning_rate", "train_dataset": "train_data", "method": "sampler"}.get(field))
     return tuple((name, value) for name, value in config.to_dict().items() if name not in free)
 
 
 def _difference(run, other, protocol, title):
-    """Difference, ends of its interval and verdict; why there is none where a run is missing or has no score."""
+    """Difference, ends of its interval and verdict; NaN and the reason if a run is missing or has no score."""
     if run is None or other is None:
         return math.nan, math.nan, math.nan, wording.MISSING
     if any(each.metrics[protocol] is None for each in (run, other)):
@@ -188,7 +194,7 @@ def _difference(run, other, protocol, title):
 
 
 def by_dataset(found):
-    """Rows of :func:`scores` of fold 0 and seed 0 in words: an index of backbones, a column a data set."""
+    """Return the scores of fold 0 and seed 0 as text: one row per backbone, one column per data set."""
     first = found[(found.fold == 0) & (found.seed == 0)]
     words = first.assign(words=wording.in_words(first))
     wide = words.pivot(index="backbone", columns="dataset", values="words")
@@ -196,13 +202,13 @@ def by_dataset(found):
 
 
 def side_by_side(configs, fields, measures, outputs=None):
-    """Planned runs with several measures in words, one row a run.
+    """Return several measures of planned runs as text, one row per run and one column per measure.
 
     Args:
-        configs: of the runs, each with its own values of ``fields``.
-        fields: names of ``SETTING`` that tell the rows apart: the index.
-        measures: pairs of protocol and measure, such as ``("closed", "mRA")``: the columns.
-        outputs: as of :func:`scores`.
+        configs: configurations of the runs; no two have the same values of ``fields``.
+        fields: names in ``SETTING`` that identify a row; they become the index.
+        measures: pairs of protocol and measure, such as ``("closed", "mRA")``.
+        outputs: as for :func:`scores`.
     """
     columns = {}
     for protocol, title in measures:
@@ -212,13 +218,14 @@ def side_by_side(configs, fields, measures, outputs=None):
 
 
 def crossed(found):
-    """Scores of training on one data set and testing on another, in words.
+    """Return the scores of training on one data set and testing on another, as text.
 
     Args:
-        found: DataFrame as of :func:`scores`.
+        found: DataFrame of :func:`scores`.
 
     Returns:
-        A DataFrame by attention and the data set trained on, a column a data set tested on; chance below.
+        A DataFrame with the index attention and training data set, one column per test data set, and a last row with
+        chance.
     """
     cells = found.assign(words=wording.in_words(found), **{"trained on": found.train_dataset.fillna(found.dataset)})
     shown = cells.set_index(["attention", "trained on", "dataset"]).words.unstack(sort=False, fill_value="")
@@ -228,12 +235,12 @@ def crossed(found):
 
 
 def paper_cells(printed, table, metric="mRA", folds=1):
-    """The cells of one of the paper's Tables I to III, called as our runs are.
+    """Return the cells of one of the paper's Tables I to III, with the names that our runs have.
 
     Args:
         printed: the table ``paper_tables_1_2_3``.
         table: "I", "II" or "III".
-        metric: the paper's, "mRA" or "CMC".
+        metric: the paper's measure, "mRA" or "CMC".
         folds: 1 or 5.
 
     Returns:
@@ -246,19 +253,19 @@ def paper_cells(printed, table, metric="mRA", folds=1):
 
 
 def beside_paper(found, printed, table, metric="mRA"):
-    """The paper's cells of one table beside ours, one row a cell.
+    """Return the paper's cells of one table next to ours, one row per cell.
 
     Args:
-        found: DataFrame as of :func:`scores`, of one protocol and measure; several folds and seeds are averaged for
-            the second of our columns.
+        found: DataFrame of :func:`scores` for one protocol and measure; the second of our columns averages its folds
+            and seeds.
         printed: the table ``paper_tables_1_2_3``.
         table: "I", "II" or "III".
-        metric: the paper's, "mRA" or "CMC".
+        metric: the paper's measure, "mRA" or "CMC".
 
     Returns:
-        A DataFrame with the index backbone, data set and, where they vary, attention and pooling, and the columns
-        ``paper, 1-fold``, ``ours, fold 0`` (in words, with interval and marks), ``paper, 5-fold``, ``ours, mean over
-        runs``; "ours" reads "synthetic" where images were drawn.
+        A DataFrame with the index backbone, data set and, if they vary, attention and pooling, and the columns
+        ``paper, 1-fold``, ``ours, fold 0`` (text, with interval and marks), ``paper, 5-fold``, ``ours, mean over
+        runs``; "ours" is "synthetic" if the images are.
     """
     keys = ["backbone", "dataset", "attention", "pooling"]
     paper = pd.concat(

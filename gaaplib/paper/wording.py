@@ -1,4 +1,4 @@
-"""Words for results: the verdict on an interval, cells and captions of tables, sentences on many pairs of runs."""
+"""Results as text: table cells, captions of tables and figures, and summaries of many runs or pairs of runs."""
 
 import math
 import textwrap
@@ -8,37 +8,45 @@ import pandas as pd
 from gaaplib.evaluation.statistics import GAIN, LOSS, UNCLEAR
 
 MISSING, DIVERGED, UNSCORED, CHANCE = "not run", "diverged", "no score", "\u2020"
-"""What stands in a cell without a score, and behind a score whose interval does not lie above chance."""
+"""The text of a cell without a score, and the mark behind a score whose interval is not above chance."""
 
 
 def tally(gained, what):
-    """A sentence on pairs of runs: how many are a gain, a loss and neither, how large, and what is missing.
+    """Return a sentence on pairs of runs: how many are a gain, a loss or neither, how large, and how many are missing.
 
     Args:
-        gained: DataFrame as of :func:`gaaplib.paper.tables.gains`.
-        what: the change in words, such as "average less maximum pooling".
+        gained: DataFrame of :func:`gaaplib.paper.tables.gains`.
+        what: what is compared, such as "average minus maximum pooling, retrieval mAP".
+
+    Example:
+        >>> import pandas as pd
+        >>> gained = pd.DataFrame({"difference": [0.1, -0.02], "verdict": ["gain", "no clear difference"]})
+        >>> print(tally(gained, "average minus maximum, mAP"))
+        average minus maximum, mAP, 2 of 2 pairs: gain in 1, loss in 0, no clear difference in 1 (-0.020
+          to +0.100, mean +0.040)
     """
     paired = gained[gained.difference.notna()]
-    lacking = gained.verdict[gained.difference.isna()].value_counts()
-    left = "; ".join(f"{count} without both scores ({why})" for why, count in lacking.items())
+    missing = gained.verdict[gained.difference.isna()].value_counts()
+    left = "; ".join(f"{count} without both scores ({why})" for why, count in missing.items())
     if paired.empty:
         return filled(f"{what}: nothing to compare yet" + (f"; {left}" if left else ""))
-    said = ", ".join(f"{name} in {(paired.verdict == name).sum()}" for name in (GAIN, LOSS, UNCLEAR))
+    verdicts = ", ".join(f"{name} in {(paired.verdict == name).sum()}" for name in (GAIN, LOSS, UNCLEAR))
     low, high = paired.difference.min(), paired.difference.max()
     extent = f"{low:+.3f}" if len(paired) == 1 else f"{low:+.3f} to {high:+.3f}, mean {paired.difference.mean():+.3f}"
-    return filled(f"{what}: {len(paired)} of {len(gained)} pairs: {said} ({extent})" + (f"; {left}" if left else ""))
+    left = f"; {left}" if left else ""
+    return filled(f"{what}, {len(paired)} of {len(gained)} pairs: {verdicts} ({extent}){left}")
 
 
 def filled(sentence):
-    """A sentence in lines that an output cell does not have to cut within a word."""
+    """Return a sentence wrapped into lines of at most 96 characters, broken between words only."""
     return textwrap.fill(sentence, 96, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
 
 
 def in_words(found):
-    """Scores as words: ``0.412 [0.380, 0.444]``, marked where at chance; else why there is none.
+    """Return scores as text, ``0.412 [0.380, 0.444]``, marked if not above chance; or the reason why there is none.
 
     Args:
-        found: DataFrame as of :func:`gaaplib.paper.tables.scores`.
+        found: DataFrame of :func:`gaaplib.paper.tables.scores`.
     """
     return pd.Series([_words(row) for row in found.itertuples()], index=found.index, dtype=object)
 
@@ -50,27 +58,27 @@ def _words(row):
 
 
 def marked(found):
-    """A sentence on runs: how many have a score, which diverged, and which are at chance.
+    """Return a sentence on runs: how many have a score, which diverged, and which are not above chance.
 
     Args:
-        found: DataFrame as of :func:`gaaplib.paper.tables.scores`.
+        found: DataFrame of :func:`gaaplib.paper.tables.scores`.
     """
-    said = [f"{found.value.notna().sum()} of {len(found)} runs have a score"]
+    parts = [f"{found.value.notna().sum()} of {len(found)} runs have a score"]
     odd = {"diverged": found.status == DIVERGED, "not above chance": found.at_chance.eq(True)}
     for what, chosen in odd.items():
         names = [f"{row.backbone} on {row.dataset}" for row in found[chosen].itertuples()]
         named = ", ".join(
             f"{name} ({names.count(name)})" if names.count(name) > 1 else name for name in dict.fromkeys(names)
         )
-        said.append(f"{len(names)} {what}" + (f": {named}" if names else ""))
-    return "; ".join(said)
+        parts.append(f"{len(names)} {what}" + (f": {named}" if names else ""))
+    return "; ".join(parts)
 
 
 def mean_in_words(row):
-    """The mean over runs with its standard deviation, or how many runs there are where one is too few.
+    """Return the mean over runs with its standard deviation; for fewer than two runs, how many there are.
 
     Args:
-        row: of :func:`gaaplib.paper.tables.over_runs`.
+        row: a row of :func:`gaaplib.paper.tables.over_runs`.
     """
     if row.n < 2:
         return f"{row.n:.0f} of {row.planned:.0f} runs"
@@ -78,9 +86,15 @@ def mean_in_words(row):
 
 
 def caption(protocol, title, found):
-    """What has to stand at every table and figure: protocol, measure, AP convention, drawn or real, marks."""
+    """Return the caption of a table or figure: protocol, measure, AP convention, kind of images, and marks.
+
+    Args:
+        protocol: such as ``"retrieval"``, or several in words.
+        title: the measure, or several in words.
+        found: DataFrame of :func:`gaaplib.paper.tables.scores`.
+    """
     has_ap = "retrieval" in protocol and ("mAP" in title or "mINP" in title)
-    ap = ", AP of the step convention" if has_ap else ""
+    ap = ", AP by the step convention" if has_ap else ""
     words = f"{protocol} protocol, {title}{ap}, on {images(found)}; brackets: 95 % bootstrap interval over identities"
     chance = {f"{value:.3f}" for value in found.chance.dropna()}
     words += f"; chance {chance.pop()}" if len(chance) == 1 else ""
@@ -89,18 +103,25 @@ def caption(protocol, title, found):
 
 
 def images(found):
-    """On which images: drawn, or photographs, and of which data sets those are not the published ones.
+    """Return the kind of images: synthetic or photographs, and which data sets differ from the published ones.
 
     Args:
-        found: DataFrame with ``synthetic``, ``as_published`` and ``dataset``, as of
+        found: DataFrame with ``synthetic``, ``as_published`` and ``dataset``, as returned by
             :func:`gaaplib.paper.tables.scores`.
+
+    Example:
+        >>> import pandas as pd
+        >>> images(pd.DataFrame({"synthetic": [True]}))
+        'synthetic images'
+        >>> images(pd.DataFrame({"synthetic": [False], "as_published": [False], "dataset": ["raid"]}))
+        'photographs (not the published raid)'
     """
     if found.synthetic.all():
-        return "drawn (synthetic) images"
+        return "synthetic images"
     others = found[~found.synthetic.astype(bool) & found.as_published.eq(False)].reset_index().dataset.unique()
-    return "photographs" + (f" (not those that were published as {' and '.join(others)})" if len(others) else "")
+    return "photographs" + (f" (not the published {' and '.join(others)})" if len(others) else "")
 
 
 def is_at_chance(interval, chance):
-    """Whether an interval does not lie above chance. One below it counts: without any hit it has no width."""
+    """Return whether an interval is not above chance; one that lies below chance counts (no hit gives zero width)."""
     return interval.low <= chance

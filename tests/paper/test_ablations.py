@@ -13,7 +13,7 @@ SEEDS = ("seed 0", "seed 1")
 
 
 def write(config, outputs, share, partnered=1.0):
-    """A finished run of 40 made-up answers, ``share`` of each identity's 10 right in both protocols."""
+    """A finished run of 40 made-up results, of which ``share`` of each identity's 10 are correct in both protocols."""
     run = runs.begin(config, outputs)
     pid, row = np.divmod(np.arange(40), 10)
     right = row < round(10 * share)
@@ -40,7 +40,7 @@ def test_each_cell_has_its_gain_or_says_why_not_beside_the_paper(tmp_path):
     for config in MATRIX:
         if config.dataset == "raid" and config.backbone == "vgg16":
             finish(runs.begin(config, tmp_path), status="diverged", reason="it did")
-    # Table II has its closed cell of Partial-iLIDS from i-LIDS.
+    # The closed protocol of Partial-iLIDS uses i-LIDS.
     write_cell(tmp_path, "ilids", none=0.5, **{"class": 0.3})
     printed = audit.read("paper_tables_1_2_3")
     gain = audit.gain(*(audit.cells(printed, table="II", attention=name) for name in ("none", "gaap")))
@@ -61,11 +61,13 @@ def test_each_cell_has_its_gain_or_says_why_not_beside_the_paper(tmp_path):
 
 
 def test_a_claimed_gain_is_read_as_points_and_as_a_share(tmp_path):
-    assert ablations.claimed(on_off(tmp_path), 0.3).startswith("none of 4 cells has both runs")
+    assert ablations.claimed(on_off(tmp_path), 0.3).startswith(
+        "none of 4 cells has both runs, so the claimed +30% cannot be checked"
+    )
     write_cell(tmp_path, "raid", none=0.5, **{"class": 0.7})
-    said = " ".join(ablations.claimed(on_off(tmp_path), 0.3).split())
-    assert said.startswith("+0.200 on average over 1 of 4 cells (+40.0% of their mean)")
-    assert said.endswith("a gain of 30% is reached in 0 of them as points, in 1 relative to the score")
+    sentence = " ".join(ablations.claimed(on_off(tmp_path), 0.3).split())
+    assert sentence.startswith("+0.200 on average over 1 of 4 cells (+40.0% of their mean score); 0 of them reach")
+    assert sentence.endswith("a gain of 30% in percentage points, 1 relative to the score")
 
 
 def test_nothing_is_shown_of_a_paper_that_prints_nothing(tmp_path):
@@ -100,11 +102,11 @@ def test_steps_take_the_block_apart_seed_by_seed_and_over_seeds(tmp_path):
     assert means.loc[("class − self", "shuffled", "mean of seeds")].verdict == "loss"
     assert len(means) == len(found) + 6
     assert means.loc[("class − self", "identity_balanced", "mean of seeds")].verdict == "too few runs"
-    said = ablations.in_words(found)
-    assert said[0].startswith("uniform − none, shuffled: 2 of 2 pairs: gain in 2, ")
-    assert said[0].endswith("; over seeds +0.250 [-0.385, +0.885]: no clear difference")
-    assert said[1] == "uniform − none, identity_balanced: nothing to compare yet; 2 without both scores (not run)"
-    assert said[4].endswith(": loss")
+    sentences = ablations.in_words(found)
+    assert sentences[0].startswith("uniform − none, shuffled, 2 of 2 pairs: gain in 2, ")
+    assert sentences[0].endswith("; mean over seeds +0.250 [-0.385, +0.885]: no clear difference")
+    assert sentences[1] == "uniform − none, identity_balanced: nothing to compare yet; 2 without both scores (not run)"
+    assert sentences[4].endswith(": loss")
     assert ablations.shown(means).loc[("class − self", "shuffled", "seed 0"), "difference"] == "-0.100 [-0.100, -0.100]"
 
 
@@ -119,22 +121,22 @@ def test_the_mean_over_seeds_says_how_many_and_marks_chance(tmp_path):
     assert words.loc["none", "identity_balanced"] == "not run"
 
 
-def test_the_share_of_partnered_images_is_said_for_each_sampler(tmp_path):
+def test_the_share_of_partnered_images_is_listed_for_each_sampler(tmp_path):
     shuffled = [config for config in PLAN.readings() if config.sampler == "shuffled"]
     for config, share in zip(shuffled, (0.03, 0.05), strict=False):
         write(config, tmp_path, 0.5, partnered=share)
-    said = ablations.partnered(tables.scores(PLAN.readings(), "retrieval", "mAP", tmp_path))
-    assert said[0] == "shuffled: 4% of the images had a partner in the batch (mean of 2 runs)"
-    assert said[1] == "identity_balanced: no run yet"
+    sentences = ablations.partnered(tables.scores(PLAN.readings(), "retrieval", "mAP", tmp_path))
+    assert sentences[0] == "shuffled: 4% of the training images had a partner in the batch (mean of 2 runs)"
+    assert sentences[1] == "identity_balanced: no run yet"
 
 
 def test_what_follows_from_the_equations_does_and_only_that():
     found = ablations.provable()
     assert (found[:4] == "below 1e-5").all()
-    assert found.iloc[4].endswith("it is not")
+    assert found.iloc[4].endswith(": not equal")
 
 
 @pytest.mark.parametrize("apart", [1e-3, 1e-7])
-def test_a_difference_is_said_to_be_none_only_below_a_hundred_thousandth(apart):
-    said = ablations._apart(np.ones(3) + apart, np.ones(3))
-    assert (said == "below 1e-5") == (apart == 1e-7)
+def test_a_difference_counts_as_none_only_below_a_hundred_thousandth(apart):
+    words = ablations._apart(np.ones(3) + apart, np.ones(3))
+    assert (words == "below 1e-5") == (apart == 1e-7)

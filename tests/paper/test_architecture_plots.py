@@ -11,7 +11,7 @@ def model():
 
 
 def boxes(figure):
-    """The words of each box, line by line, and what stands beside boxes."""
+    """Return the lines of text of each box and of the labels next to boxes."""
     return [text.get_text().split("\n") for axis in figure.axes for text in axis.texts if text.get_text()]
 
 

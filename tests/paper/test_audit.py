@@ -14,7 +14,7 @@ from gaaplib.config import RunConfig
 from gaaplib.paper import audit, claims
 
 PAPER = Path(__file__).parents[3] / "shared/paper/gaap-paper.txt"
-needs_paper = pytest.mark.skipif(not PAPER.exists(), reason="the paper's text is not here")
+needs_paper = pytest.mark.skipif(not PAPER.exists(), reason="the paper's text is missing")
 TABLES, TABLE_4, CLAIMS = audit.read("paper_tables_1_2_3"), audit.read("paper_table_4"), audit.read("claims")
 BLOCK = audit.cells(TABLES, table="I")
 NONE = audit.cells(TABLES, table="II", attention="none")
@@ -23,19 +23,19 @@ EARLIER = audit.methods_by_column(TABLE_4).drop(index="GAAP")
 
 
 def paper():
-    """The text on one line."""
+    """The paper's text on one line."""
     return re.sub(r"\s+", " ", PAPER.read_text().replace(r"$\pm 2\%$", "± 2%"))
 
 
 def changed(series):
-    """One cell, one thousandth higher."""
+    """The series with one cell one thousandth higher."""
     series = series.copy()
     series.iloc[7] += 1
     return series
 
 
-def drawn(series, seed=0):
-    """Independent cells of the same spread."""
+def independent(series, seed=0):
+    """Independent random cells with the same range."""
     rng = np.random.default_rng(seed)
     return pd.Series(rng.integers(series.min(), series.max(), len(series)), series.index)
 
@@ -107,7 +107,7 @@ def test_table_3_is_table_2_plus_a_constant():
     assert (found.difference, found.count, found.of) == (124, 80, 80)
     assert found.by_chance < 12
     assert audit.agreement(NONE, changed(MAXIMUM)).count == 79
-    assert audit.agreement(NONE, drawn(MAXIMUM)).count < 12
+    assert audit.agreement(NONE, independent(MAXIMUM)).count < 12
     assert str(found).startswith("80 of 80 differences are +0.124; in 1,000 random pairings")
 
 
@@ -118,7 +118,7 @@ def test_rows_are_few_shapes():
     assert set(with_.constant) | set(without.constant) == {0, 72, 87, 109, 136}
     assert with_.loc[("vgg19", "raid")].tolist() == [with_.loc[("vgg16", "market1501"), "shape"], 72]
     assert audit.shapes(changed(NONE))["shape"].nunique() == 6
-    assert audit.shapes(drawn(NONE))["shape"].nunique() == 20
+    assert audit.shapes(independent(NONE))["shape"].nunique() == 20
     shuffled = pd.Series(np.random.default_rng(1).permutation(NONE), NONE.index)
     assert audit.shapes(shuffled)["shape"].nunique() == 20
 
@@ -155,7 +155,7 @@ def test_the_column_of_gaap_is_another_than_its_heading():
 
 def test_means_are_exact_and_round_as_stated():
     found = audit.means(BLOCK)
-    # Every choice of one value, or all, of each key: (5 + 1)(4 + 1)(2 + 1)(2 + 1).
+    # One value, or all, of each key: (5 + 1)(4 + 1)(2 + 1)(2 + 1).
     assert len(found) == 270
     assert audit.rounding_to(0.912, found)["of"].tolist() == ["resnet50 rpifield mRA 5"]
     assert audit.rounding_to(0.8412, found).empty
@@ -191,7 +191,7 @@ def test_gains_are_those_of_the_cells():
     pooling = audit.gain(MAXIMUM, BLOCK)
     assert (pooling.cells.min(), pooling.cells.max()) == (39, 188)
     assert pooling.between(0.08, 0.12) == ((pooling.cells >= 80) & (pooling.cells <= 120)).sum() == 41
-    with pytest.raises(ValueError, match="80 and 79 cells"):
+    with pytest.raises(ValueError, match="80 and 79 cells; expected the same rows and columns"):
         audit.gain(NONE, BLOCK.iloc[1:])
 
 

@@ -57,7 +57,7 @@ def test_real_runs_decide_a_claim(tmp_path):
     assert table.loc["attention helps", "measured"].startswith("market1501: +0.300 [")
     assert table.loc["attention adds 30 %", "verdict"] == claims.SUPPORTED
     assert table.loc["average beats maximum", "verdict"] == claims.NOT_TESTED
-    assert int(table.loc["attention helps", "queries to settle it"]) < 60
+    assert int(table.loc["attention helps", "queries needed"]) < 60
 
 
 def test_a_copy_that_is_not_the_published_one_does_not_decide(tmp_path):
@@ -84,7 +84,7 @@ def test_other_data_sets_do_not_decide(tmp_path):
     assert table.loc["attention helps", "synthetic or other data"].startswith("cuhk03: +0.300 [")
 
 
-def test_a_model_trained_on_drawn_images_does_not_decide(tmp_path):
+def test_a_model_trained_on_synthetic_images_does_not_decide(tmp_path):
     found = pair(tmp_path, 0.8, 0.5, data="somewhere", train_dataset="raid", train_data="synthetic")
     table = judged(found)
     assert set(table.verdict) == {claims.NOT_TESTED}

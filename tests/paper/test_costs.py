@@ -9,7 +9,7 @@ from gaaplib.config import RunConfig
 from gaaplib.network.backbones import BACKBONES
 from gaaplib.paper import costs
 
-# In 10^9 at 224 x 224, with the classifiers of ImageNet: torchvision's tables of its models.
+# In 10^9 at 224 x 224, with ImageNet classifiers, from torchvision's model tables.
 PUBLISHED = {"resnet18": 1.81, "resnet34": 3.66, "resnet50": 4.09, "vgg16": 15.47, "vgg19": 19.63}
 
 
@@ -24,7 +24,7 @@ def test_a_backbone_costs_what_its_paper_lists(name):
 
 @pytest.mark.parametrize("name", ATTENTION)
 def test_a_block_costs_the_products_that_it_makes(name, monkeypatch):
-    """Each matrix product that the block's call really makes is written down, with the sizes of its factors."""
+    """The matrix products of a real call are recorded with the sizes of their factors."""
     made = []
 
     def matmul(one, two, multiply=keras.src.ops.matmul):
@@ -53,12 +53,12 @@ def test_parameters_and_products_by_part():
     assert none.equals(parts.drop("attention"))
 
 
-def test_what_cannot_be_counted_is_refused():
+def test_layers_that_cannot_be_counted_are_refused():
     images = keras.Input((8, 8, 3))
     with pytest.raises(ValueError, match="'odd' is a DepthwiseConv2D, whose products are not counted"):
         costs.multiply_adds(keras.Model(images, keras.layers.DepthwiseConv2D(3, name="odd")(images)))
     anything = keras.Input((None, None, 3))
-    with pytest.raises(ValueError, match="is open: build the model for images of one size"):
+    with pytest.raises(ValueError, match="has an open size: build the model for images of one size"):
         costs.multiply_adds(keras.Model(anything, keras.layers.Conv2D(4, 3)(anything)))
 
 
@@ -69,7 +69,7 @@ def test_latency_is_the_median_per_image_without_the_first_call(monkeypatch):
         calls.append((images.shape, str(images.dtype)))
 
     model = type("Model", (), {"input_shape": (None, 8, 4, 3), "predict_on_batch": staticmethod(predict)})
-    # Two clock readings a call; calls take 90 (not counted), then 1, 2 and 9 s, in each size.
+    # Two clock readings per call; calls take 90 (not counted), then 1, 2 and 9 s, for each size.
     ticks = iter([tick for seconds in (90, 1, 2, 9) * 2 for tick in (100.0, 100.0 + seconds)])
     monkeypatch.setattr(costs.time, "perf_counter", lambda: next(ticks))
     assert costs.latency(model, batch_sizes=(1, 4), repeats=3).to_dict() == {1: 2000.0, 4: 500.0}

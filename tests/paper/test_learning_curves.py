@@ -15,7 +15,7 @@ CONFIGS = {
 
 
 def write(outputs, name, val_accuracy, seconds, status="done", prefix=""):
-    """A finished run whose network had these accuracies after these seconds."""
+    """A finished run with these validation accuracies after these seconds."""
     run = runs.begin(CONFIGS[name], outputs)
     history = pd.DataFrame({"epoch": range(1, len(seconds) + 1), f"{prefix}accuracy": 0.9, "loss": 3.0})
     history[f"val_{prefix}accuracy"], history["seconds"] = val_accuracy, seconds
@@ -27,7 +27,7 @@ def write(outputs, name, val_accuracy, seconds, status="done", prefix=""):
 
 @pytest.fixture
 def outputs(tmp_path):
-    """Three runs of four; the one that is slower an epoch needs fewer of them."""
+    """Three runs of four; the run with slower epochs needs fewer of them."""
     write(tmp_path, "gaap without attention", [0.3, 0.6], [20.0, 30.0])
     write(tmp_path, "gaap with attention", [0.1, 0.3, 0.2], [5.0, 10.0, 15.0])
     write(tmp_path, "triplet without attention", [0.1], [7.0], "diverged", "logits_")
@@ -60,18 +60,20 @@ def test_a_level_is_reached_in_the_first_epoch_at_or_above_it(found):
 
 
 def sentences(soon):
-    """Each in one line."""
-    return [" ".join(said.split()) for said in learning_curves.in_order(soon)]
+    """Each sentence on one line."""
+    return [" ".join(sentence.split()) for sentence in learning_curves.in_order(soon)]
 
 
-def test_sentences_order_by_seconds_and_name_who_is_not_there(found):
+def test_sentences_order_by_seconds_and_name_missing_runs(found):
     first, second, third = sentences(learning_curves.reached(found, levels=(0.3, 0.5, 0.9)))
     assert first == (
         "validation accuracy 0.3: first gaap with attention (epoch 2, 10 s), then gaap without attention; "
         "diverged: triplet without attention; not run: triplet with attention"
     )
     assert second.startswith("validation accuracy 0.5: first gaap without attention (epoch 2, 30 s); not reached: gaap")
-    assert third.startswith("validation accuracy 0.9: no run; not reached: gaap without attention, gaap with attention")
+    assert third.startswith(
+        "validation accuracy 0.9: reached by no run; not reached: gaap without attention, gaap with attention"
+    )
 
 
 def test_the_summary_tells_epochs_seconds_and_the_best(found):
@@ -80,7 +82,7 @@ def test_the_summary_tells_epochs_seconds_and_the_best(found):
         "status": "done",
         "epochs": "3",
         "seconds": "15",
-        "seconds an epoch": "5.0 (5.0 to 5.0)",
+        "seconds per epoch": "5.0 (5.0 to 5.0)",
         "training accuracy, last": "0.900",
         "validation accuracy, best": "0.300 (epoch 2)",
     }
@@ -90,21 +92,21 @@ def test_the_summary_tells_epochs_seconds_and_the_best(found):
 def test_without_any_run_nothing_is_invented(tmp_path):
     found = learning_curves.curves(CONFIGS.values(), tmp_path)
     assert sentences(learning_curves.reached(found, levels=(0.5,))) == [
-        f"validation accuracy 0.5: no run; not run: {', '.join(CONFIGS)}"
+        f"validation accuracy 0.5: reached by no run; not run: {', '.join(CONFIGS)}"
     ]
     assert learning_curves.summary(found).status.to_list() == ["not run"] * 4
-    assert learning_curves.machines(CONFIGS.values(), tmp_path) == "no run is there: no seconds were measured"
+    assert learning_curves.machines(CONFIGS.values(), tmp_path) == "no run is finished, so no seconds were measured"
 
 
 def test_seconds_come_with_their_processor(outputs):
-    said = learning_curves.machines(list(CONFIGS.values()), outputs)
-    assert said.startswith("seconds measured in 3 of 4 runs on ")
-    assert provenance.origin()["processor"] in said
+    sentence = learning_curves.machines(list(CONFIGS.values()), outputs)
+    assert sentence.startswith("seconds measured in 3 of 4 runs on ")
+    assert provenance.origin()["processor"] in sentence
 
 
 @pytest.mark.parametrize(("synthetic", "word"), [(True, "synthetic"), (False, "photographs")])
-def test_the_caption_says_drawn_or_not(found, synthetic, word):
+def test_the_caption_names_the_kind_of_images(found, synthetic, word):
     found = found.assign(synthetic=synthetic, as_published=True)
     assert word in learning_curves.caption(found)
     other = learning_curves.caption(found.assign(as_published=False))
-    assert other.endswith("photographs (not those that were published as market1501)") != synthetic
+    assert other.endswith("photographs (not the published market1501)") != synthetic

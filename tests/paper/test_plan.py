@@ -1,4 +1,4 @@
-"""The plan has the paper's runs, each once, and says them so that 02_train makes just these."""
+"""The plan has the paper's runs, each once, and the parameters that make 02_train produce exactly these."""
 
 import dataclasses
 import json
@@ -14,7 +14,7 @@ from gaaplib.runs.provenance import RESULTS
 def test_the_matrix_is_the_papers():
     runs = Plan(precision="float32").matrix()
     assert {run.fold for run in runs} == {0}
-    # Partial-iLIDS has i-LIDS beside it.
+    # Partial-iLIDS adds runs on i-LIDS.
     cells = [run for run in runs if run.dataset != "ilids"]
     assert len(cells) == 5 * 4 * 3 and len(runs) == 75
     assert {(run.attention, run.pooling) for run in cells} == {("none", "avg"), ("class", "avg"), ("class", "max")}
@@ -43,16 +43,16 @@ def test_a_run_is_in_the_first_part_that_asks_for_it_after_its_source():
 
 
 @pytest.mark.parametrize("profile", ["smoke", "demo", "paper", "modern"])
-def test_each_run_can_be_said_in_the_parameters_of_the_notebook(profile, tmp_path):
+def test_each_run_can_be_made_from_the_parameters_of_the_notebook(profile, tmp_path):
     known = {field.name for field in dataclasses.fields(RunConfig)}
     for folder in ("synthetic", str(tmp_path)):
         for run in Plan(profile, data=folder, precision="float32").everything().values():
-            said = arguments(run)
-            assert said.keys() <= known
-            assert RunConfig(**said).run_id == run.run_id
+            given = arguments(run)
+            assert given.keys() <= known
+            assert RunConfig(**given).run_id == run.run_id
 
 
-def test_words_make_the_plan_that_they_say():
+def test_a_plan_is_parsed_from_strings():
     words = {"backbones": "vgg16, resnet18", "datasets": "", "folds": "0 3", "seeds": 1, "profile": "smoke"}
     assert Plan.parse(**words) == Plan("smoke", backbones=("vgg16", "resnet18"), folds=(0, 3), seeds=(1,))
     assert Plan.parse(folds=[4]).folds == (4,)
@@ -64,14 +64,14 @@ def test_words_make_the_plan_that_they_say():
 def test_data_sets_without_a_folder_are_left_out_by_name(tmp_path):
     for name in ("market1501", "partial_ilids"):
         (tmp_path / name).mkdir()
-    usable, said = Plan(data=str(tmp_path)).usable()
+    usable, sentences = Plan(data=str(tmp_path)).usable()
     assert usable.datasets == ("market1501",)
-    assert said == [
-        f"raid is left out: there is no {tmp_path / 'raid'}",
-        f"partial_ilids is left out: there is no {tmp_path / 'ilids'}",
-        f"rpifield is left out: there is no {tmp_path / 'rpifield'}",
+    assert sentences == [
+        f"raid is left out: missing folder {tmp_path / 'raid'}",
+        f"partial_ilids is left out: missing folder {tmp_path / 'ilids'}",
+        f"rpifield is left out: missing folder {tmp_path / 'rpifield'}",
     ]
-    with pytest.raises(ValueError, match="no data set is there"):
+    with pytest.raises(ValueError, match="no data set is available"):
         Plan(data=str(tmp_path), datasets=("raid",)).usable()
     assert Plan().usable() == (Plan(), [])
 

@@ -37,7 +37,7 @@ def test_the_tolerance_is_the_half_width_and_at_least_three_images(tmp_path):
     one, two = pair(tmp_path)
     found, interval = repeat.tolerances(one, two), runs.interval(one, "retrieval", "mAP")
     assert found["retrieval mAP"] == (interval.high - interval.low) / 2
-    # Every first rank is a match: an interval without width.
+    # Every first rank is a match, so the interval has no width.
     assert found["retrieval cmc1"] == 3 / len(AP)
 
 
@@ -94,7 +94,7 @@ def test_an_epoch_that_is_missing_is_different(tmp_path):
     assert verdicts(repeat.compare(one, two))["epoch 2 loss"] == repeat.DIFFERENT
 
 
-def test_other_code_and_versions_are_said_and_not_judged(tmp_path):
+def test_other_code_and_versions_are_listed_but_not_judged(tmp_path):
     one, two = pair(tmp_path)
     metrics = one.metrics
     metrics["provenance"]["commit"] = "0123abc"
@@ -103,7 +103,7 @@ def test_other_code_and_versions_are_said_and_not_judged(tmp_path):
     table = repeat.compare(one, two)
     assert repeat.DIFFERENT not in set(table.verdict)
     words = repeat.in_words(table)
-    assert "another commit: 0123abc, now" in words and "another versions keras: 2.0, now" in words
+    assert "commit differs: 0123abc, now" in words and "versions keras differs: 2.0, now" in words
     assert "finished" not in words and "seconds" not in words
 
 
@@ -119,7 +119,7 @@ def test_a_smoke_run_comes_out_as_it_did(tmp_path):
 
     config = RunConfig("smoke", dataset="raid", method="gaap", epochs=2)
     committed = experiment.run(config, outputs=tmp_path / "first")
-    # As reference runs are kept.
+    # Reference runs are committed without these files.
     for name in ("model.keras", "per_image.npz"):
         (committed.folder / name).unlink()
     table = repeat.repeat(committed, tmp_path / "second")

@@ -116,19 +116,19 @@ def test_over_a_setting_without_any_run_says_so():
 
 def test_a_forest_points_where_the_interval_lies():
     cited = pd.Series([0.12, 0.3], index=pd.MultiIndex.from_tuples([("vgg19", "raid"), ("resnet50", "raid")]))
-    figure = table_plots.forest({"mRA": GAINED, "mAP": GAINED[:1]}, xlabel="ours less theirs", printed=cited)
+    figure = table_plots.forest({"mRA": GAINED, "mAP": GAINED[:1]}, xlabel="ours minus theirs", printed=cited)
     left, right = figure.axes
     assert [label.get_text() for label in left.get_yticklabels()] == [", ".join(label) for label in GAINED.index]
     drawn = {line.get_marker(): line.get_xydata().tolist() for line in left.lines if line.get_marker() != "None"}
-    # A gain points right, a loss left; the paper's cell of a row that is not asked for is left out.
+    # A gain points right, a loss left; the paper's cell of a row that is not plotted is left out.
     assert drawn == {">": [[0.1, 0]], "<": [[-0.2, 1]], "o": [[0.01, 2]], "D": [[0.12, 1]]}
     assert [(text.get_text(), text.get_position()[1]) for text in left.texts] == [("diverged", 3)]
-    assert left.get_xlabel() == "ours less theirs"
+    assert left.get_xlabel() == "ours minus theirs"
     assert sum(line.get_marker() != "None" for line in right.lines) == 1
     assert "no pairs are planned" in words(FIGURES["forest, none there"]())
 
 
-def test_scores_stand_at_their_models_cost():
+def test_scores_are_plotted_at_their_models_cost():
     figure = table_plots.against_cost(FOUND[FOUND.fold == 0], COSTS, ylabel="mRA, closed")
     for axis, cost in zip(figure.axes, (11.0, 3.0), strict=True):
         assert [[cost, 0.6]] in [line.get_xydata().tolist() for line in axis.lines]
@@ -161,7 +161,7 @@ def test_losses_of_different_kinds_share_no_axis():
     assert [text.get_text() for text in triplet.texts] == ["not run"]
 
 
-def test_crossings_frame_what_stayed_at_home_and_mark_chance():
+def test_crossings_frame_the_own_data_set_and_mark_chance():
     without, with_block = table_plots.crossings(CROSSED, measure="CMC(1)").axes
     texts = {text.get_position(): text.get_text() for text in without.texts}
     assert texts == {(0.5, 0.5): "0.600\n0.50 to 0.70", (1.5, 0.5): "0.040 \u2020\n0.00 to 0.08"}

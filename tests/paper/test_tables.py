@@ -18,7 +18,7 @@ def test_only_keeps_what_has_the_settings():
     }
 
 
-def test_a_row_a_planned_run_with_what_is_there(tmp_path):
+def test_one_row_per_planned_run(tmp_path):
     planned = tables.only(PLAN.matrix(), attention="class", pooling="avg")
     vgg_raid, vgg_from, vgg_ilids, raid, partial, ilids = planned
     assert [config.dataset for config in planned] == ["raid", "partial_ilids", "ilids"] * 2
@@ -27,13 +27,13 @@ def test_a_row_a_planned_run_with_what_is_there(tmp_path):
     leave(ilids, tmp_path, right=0.1)
     closed = tables.scores(planned, "closed", "mRA", tmp_path).set_index(["backbone", "dataset"])
     assert closed.status.tolist() == ["diverged", "not run", "done", "done"]
-    # The closed protocol of Partial-iLIDS is that of i-LIDS, and called by the cell's name.
+    # The closed protocol of Partial-iLIDS uses i-LIDS, under the name of the cell.
     assert closed.run_id["resnet18", "partial_ilids"] == ilids.run_id
     row = closed.loc["resnet18", "raid"]
     assert (row.value, row.chance, row.queries, row.partnered, row.seconds) == (0.5, 0.1, 40, 0.4, 2.0)
     assert row.low < 0.5 < row.high
     assert closed.at_chance.tolist()[2:] == [False, True]
-    # Without any hit, an interval has no width.
+    # Without any hit, the interval has no width.
     leave(ilids, tmp_path, right=0.0)
     (none,) = tables.scores([ilids], "closed", "mRA", tmp_path).itertuples()
     assert none.low == none.high == 0.0 < none.chance and none.at_chance
@@ -45,10 +45,10 @@ def test_a_row_a_planned_run_with_what_is_there(tmp_path):
         f"0.500 [{row.low:.3f}, {row.high:.3f}]",
         "0.100 [0.000, 0.250]\u2020",
     ]
-    said = "2 of 4 runs have a score; 1 diverged: vgg16 on raid; 1 not above chance: resnet18 on"
-    assert wording.marked(closed.reset_index()) == f"{said} partial_ilids"
+    start = "2 of 4 runs have a score; 1 diverged: vgg16 on raid; 1 not above chance: resnet18 on"
+    assert wording.marked(closed.reset_index()) == f"{start} partial_ilids"
     assert "\u2020" in wording.caption("closed", "mRA", closed)
-    # Retrieval is scored on Partial-iLIDS itself, and nobody made that run.
+    # Retrieval is scored on Partial-iLIDS itself, and that run is missing.
     retrieval = tables.scores(planned, "retrieval", "mAP", tmp_path).set_index(["backbone", "dataset"])
     assert retrieval.run_id["resnet18", "partial_ilids"] == partial.run_id
     assert retrieval.status.tolist() == ["diverged", "not run", "done", "not run"]
@@ -57,13 +57,13 @@ def test_a_row_a_planned_run_with_what_is_there(tmp_path):
     assert list(wide.columns) == ["raid", "partial_ilids"]
 
 
-def test_nothing_there_is_said_and_nothing_is_made_up(tmp_path):
+def test_missing_runs_are_reported_and_nothing_is_made_up(tmp_path):
     planned = PLAN.matrix()
     found = tables.scores(planned, "retrieval", "mAP", tmp_path / "missing")
     assert set(found.status) == {"not run"}
     assert found[["value", "low", "high", "chance"]].isna().all(axis=None)
     assert "\u2020" not in wording.caption("retrieval", "mAP", found)
-    assert "AP of the step convention, on drawn (synthetic) images" in wording.caption("retrieval", "mAP", found)
+    assert "AP by the step convention, on synthetic images" in wording.caption("retrieval", "mAP", found)
     assert wording.marked(found).startswith("0 of 12 runs have a score; 0 diverged; 0 not")
     beside = tables.beside_paper(found, PRINTED, "III")
     assert len(beside) == 8
@@ -75,7 +75,7 @@ def test_nothing_there_is_said_and_nothing_is_made_up(tmp_path):
     assert wording.tally(gained, "x") == "x: nothing to compare yet; 4 without both scores (not run)"
     assert wording.tally(gained[:0], "x") == "x: nothing to compare yet"
     words = plan.absent(planned, tmp_path / "missing")
-    assert words.startswith("18 of 18 runs are not there") and "and 13 more" in words
+    assert words.startswith("18 of 18 runs are missing") and "and 13 more" in words
 
 
 def test_the_papers_cells_are_called_as_our_runs_are():
@@ -97,7 +97,7 @@ def test_folds_are_averaged_beside_the_papers_five(tmp_path):
     assert (row["mean"], row.n, row.planned, row.diverged) == (pytest.approx(0.5), 3, 5, 0)
     assert row.sd == pytest.approx(0.1)
     beside = tables.beside_paper(found, PRINTED, "I", "CMC")
-    # Attention and pooling do not vary in Table I, and so do not stand in it.
+    # Attention and pooling do not vary in Table I, so they are not in its index.
     assert beside.index.names == ["backbone", "dataset"]
     assert beside.loc[("resnet18", "raid"), "paper, 5-fold"] == "0.785"
     assert beside.loc[("resnet18", "raid"), "synthetic, fold 0"].startswith("0.400 [")
@@ -165,12 +165,12 @@ def test_changes_are_told_apart_by_what_both_sides_share(tmp_path):
     wanted = [("pooling", "gem", "avg"), ("pool_over", "class", "positions")]
     found = tables.changes(ablation, wanted, ["attention", "pooling", "pool_over"], "closed", "mRA", tmp_path)
     assert list(found.index) == [
-        ("gem less avg", "none", "positions"),
-        ("gem less avg", "class", "positions"),
-        ("gem less avg", "class", "class"),
-        ("class less positions", "class", "avg"),
-        ("class less positions", "class", "max"),
-        ("class less positions", "class", "gem"),
+        ("gem minus avg", "none", "positions"),
+        ("gem minus avg", "class", "positions"),
+        ("gem minus avg", "class", "class"),
+        ("class minus positions", "class", "avg"),
+        ("class minus positions", "class", "max"),
+        ("class minus positions", "class", "gem"),
     ]
 
 
@@ -190,9 +190,9 @@ def test_only_what_is_missing_is_trained(tmp_path, monkeypatch):
     leave(planned[0], tmp_path)
     made = []
     monkeypatch.setattr(plan.experiment, "run", lambda config, outputs: made.append(leave(config, outputs)))
-    assert plan.complete(planned, outputs=tmp_path).startswith("2 of 3 runs are not there")
+    assert plan.complete(planned, outputs=tmp_path).startswith("2 of 3 runs are missing")
     assert made == []
-    assert plan.complete(planned, train=True, outputs=tmp_path) == "All 3 runs are there."
+    assert plan.complete(planned, train=True, outputs=tmp_path) == "All 3 runs are finished."
     assert [run.folder.name for run in made] == [config.run_id for config in planned[1:]]
 
 
@@ -203,7 +203,7 @@ def test_only_what_is_missing_is_trained(tmp_path, monkeypatch):
         ("closed", "mINP", "'mINP' is no measure"),
     ],
 )
-def test_what_is_not_measured_is_refused(tmp_path, protocol, title, message):
+def test_unknown_measures_are_refused(tmp_path, protocol, title, message):
     with pytest.raises(ValueError, match=message):
         tables.scores(PLAN.matrix(), protocol, title, tmp_path)
     with pytest.raises(ValueError, match=message):

@@ -1,4 +1,4 @@
-"""Words for results: verdicts, cells, captions, sentences on many pairs."""
+"""Results as text: table cells, captions, and sentences on many pairs of runs."""
 
 import pandas as pd
 from made_runs import CHANCE, finish, leave
@@ -33,12 +33,12 @@ def test_photographs_are_not_called_synthetic(tmp_path):
     found = tables.scores(study.matrix(), "closed", "mRA", tmp_path)
     assert "ours, fold 0" in tables.beside_paper(found, PRINTED, "II")
     assert "on photographs;" in wording.caption("closed", "mRA", found)
-    # Photographs that only lie in its layout are not those of the data set.
+    # Other photographs in the layout of a data set are not that data set.
     first, second, _ = study.matrix()
     leave(first, tmp_path)
     assert "on photographs;" in wording.caption("closed", "mRA", tables.scores([first], "closed", "mRA", tmp_path))
     data = {"fingerprint": "f", "undecodable": 0, "as_published": False}
     finish(leave(second, tmp_path), data=data, closed={"chance": CHANCE, "num_images": 40})
     found = tables.scores(study.matrix(), "closed", "mRA", tmp_path)
-    said = wording.caption("closed", "mRA", found).replace("\n  ", " ")
-    assert "on photographs (not those that were published as raid);" in said
+    caption = wording.caption("closed", "mRA", found).replace("\n  ", " ")
+    assert "on photographs (not the published raid);" in caption

@@ -1,4 +1,4 @@
-"""A SLURM of one machine, on loopback, from Debian's packages `slurm-wlm` and `munge`; it is gone after the test."""
+"""A one-machine SLURM on loopback, from Debian's packages `slurm-wlm` and `munge`, that is stopped after the test."""
 
 import contextlib
 import os
@@ -9,30 +9,30 @@ import time
 from pathlib import Path
 
 HERE = Path(__file__).parent
-# The executor takes SLURM_CONF from its jobs: the files have to be where SLURM looks by itself.
+# The executor removes SLURM_CONF from its jobs' environment, so the files have to be in SLURM's default folder.
 ETC = Path("/etc/slurm")
 MARK = "ClusterName=gaaptest"
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scancel")
 
 
 def trouble():
-    """Why it cannot be started here, in words; None where it can."""
+    """Return why SLURM cannot be started here, as text; None if it can."""
     missing = [name for name in PROGRAMS if shutil.which(name) is None]
     if missing:
         return f"{', '.join(missing)} not found: on Debian, apt install slurm-wlm munge"
     if os.geteuid():
         return "root is needed: slurmd starts jobs"
     if (ETC / "slurm.conf").exists() and MARK not in (ETC / "slurm.conf").read_text():
-        return f"{ETC / 'slurm.conf'} is another cluster's: it is left alone, and this machine is none for the test"
+        return f"{ETC / 'slurm.conf'} belongs to another cluster: the test does not touch it, use another machine"
     return None
 
 
 @contextlib.contextmanager
 def cluster(state):
-    """Start it, and stop it in the end, with what is still running on it.
+    """Start SLURM, and stop it at the end together with its running jobs.
 
     Args:
-        state: folder for what it keeps, and its logs.
+        state: folder for its state and logs.
     """
     for name in ("state", "spool", "log"):
         (state / name).mkdir(parents=True)
@@ -60,7 +60,7 @@ def cluster(state):
 
 @contextlib.contextmanager
 def running(*command, user=None):
-    """A daemon, with a log of its own, that ends with the block."""
+    """Run a daemon until the block ends."""
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "start_new_session": True}
     process = subprocess.Popen(command, user=user, group=user, extra_groups=[] if user else None, **quiet)
     try:
@@ -71,12 +71,12 @@ def running(*command, user=None):
 
 
 def output(*command):
-    """What a command prints; nothing where it fails."""
+    """Return the output of a command."""
     return subprocess.run(command, capture_output=True, text=True).stdout
 
 
 def wait(condition, seconds):
-    """Until the condition holds."""
+    """Wait until the condition holds, at most this many seconds."""
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, f"{seconds} s are over"

@@ -1,6 +1,6 @@
-"""The graph on a real SLURM: its driver is killed in the middle, the documented steps follow, every run is there once.
+"""The graph on a real SLURM: its driver is killed, the documented steps are followed, and every run is made once.
 
-Outside of `make test`: `make test-slurm` runs it, for some minutes, as root.
+Not part of `make test`: `make test-slurm` runs it as root, which takes some minutes.
 """
 
 import json
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.skipif("GAAP_SLURM" not in os.environ, reason="starts a
 
 @pytest.fixture
 def profile(tmp_path):
-    """That of the project, for a machine as small as this one."""
+    """The project's profile with limits for a small machine."""
     text = PROFILE.read_text()
     for large, small in SMALLER.items():
         assert large in text
@@ -37,7 +37,7 @@ def profile(tmp_path):
 
 
 def jobs(*states):
-    """(state, comment) of each job, from squeue, which remembers them; the comment names the run."""
+    """Return (state, comment) of each job from squeue, which remembers them; the comment names the run."""
     lines = cluster.output(
         "squeue", "--noheader", f"--states={','.join(states) or 'all'}", "--format=%T %k"
     ).splitlines()
@@ -45,7 +45,7 @@ def jobs(*states):
 
 
 def finished(outputs, runs):
-    """When each of the runs was finished, of those that are."""
+    """Return the time at which each finished run was finished."""
     files = {run_id: outputs / "runs" / run_id / "metrics.json" for run_id in runs}
     return {run_id: file.stat().st_mtime_ns for run_id, file in files.items() if file.exists()}
 
@@ -76,7 +76,7 @@ def test_every_run_is_made_once_whatever_kills_the_driver(outputs, profile, tmp_
         assert sorted(after) == sorted(runs)
         assert before.items() <= after.items(), "a finished run was made again"
         print(*jobs(), sep="\n")
-        # Those that were not done had another job.
+        # Unfinished runs had a second job.
         assert len(jobs()) == len(runs) + len(runs) - len(before)
         assert set(Counter(comment for state, comment in jobs() if state == "COMPLETED").values()) == {1}
         given = cluster.output("squeue", "--states=all", "--noheader", "--Format=tres-per-job:40")

@@ -1,4 +1,4 @@
-"""Estimates follow from measured steps, counted images and nothing else."""
+"""Estimates follow from measured steps and counted images alone."""
 
 import json
 
@@ -19,7 +19,7 @@ def test_seconds_are_steps_and_images():
     scored = counts["query"] + counts["gallery"]
     trained = 5 * (counts["train"] // 32 * 2.0 + counts["val"] * 0.5)
     assert estimates.seconds(config, times) == pytest.approx(7 + trained + (scored + counts["test"]) * 0.5)
-    # One that is scored by another run's model only embeds.
+    # A run that scores another run's model only embeds.
     scored_only = RunConfig("demo", dataset="raid", train_dataset="market1501", train_data="synthetic")
     counts = estimates.images("raid", "synthetic", None, scored_only.scale)
     times = {estimates.kind(scored_only): (2.0, 0.5, 7.0)}
@@ -28,12 +28,12 @@ def test_seconds_are_steps_and_images():
 
 
 @pytest.mark.parametrize("dataset", ["market1501", "raid", "partial_ilids", "ilids"])
-def test_a_twins_images_are_about_those_that_are_drawn(dataset, outputs):
+def test_a_twins_images_are_about_those_that_are_generated(dataset, outputs):
     config = RunConfig("smoke", dataset=dataset)
     found = runs.load_data(config).table.role.value_counts()
     expected = estimates.images(dataset, config.data, None, config.scale)
     assert sum(expected.values()) == pytest.approx(found.sum(), rel=0.02)
-    # Queries and gallery are told apart by the cameras alone.
+    # Queries and gallery differ in their cameras only.
     for roles in (["train"], ["val", "test"], ["query", "gallery"]):
         one, other = (sum(counts.get(role, 0) for role in roles) for counts in (expected, found))
         assert one == pytest.approx(other, rel=0.2, abs=5), roles
@@ -63,7 +63,7 @@ def test_steps_are_timed_once_and_a_damaged_cache_is_measured_anew(outputs, monk
         asked.clear()
         assert estimates.step_times(configs) == times
         assert asked == ["none", "class"]
-    # Another machine's, or other code's, stay beside these.
+    # Times of another machine or other code stay in the file.
     kept = json.loads(file.read_text())
     file.write_text(json.dumps({"another": {"kind": [1, 1, 1]}, **kept}))
     asked.clear()
@@ -87,6 +87,6 @@ def test_the_notebooks_own_time_is_the_median_of_finished_runs(tmp_path):
         folder = tmp_path / "runs" / name
         folder.mkdir(parents=True)
         (folder / "metrics.json").write_text(json.dumps({"provenance": {"seconds": {"data": 10, "training": 30}}}))
-        told = {"papermill": {"duration": duration}} if duration else {}
-        (folder / "notebook.ipynb").write_text(json.dumps({"metadata": told}))
+        metadata = {"papermill": {"duration": duration}} if duration else {}
+        (folder / "notebook.ipynb").write_text(json.dumps({"metadata": metadata}))
     assert estimates.overhead(tmp_path) == (40, 3)

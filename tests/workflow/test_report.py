@@ -1,4 +1,4 @@
-"""The report: one is built of hostile names and the project's own notebooks, and read as a browser would."""
+"""A report is built from hostile names and the project's notebooks, and read as a browser would."""
 
 import html.parser
 import json
@@ -27,7 +27,7 @@ ATTRIBUTES = {"script": "src", "link": "href", "img": "src", "a": "href", "ifram
 
 
 class Page(html.parser.HTMLParser):
-    """What a page loads, links to and can be linked at."""
+    """The files that a page loads, its links, and its anchors."""
 
     def __init__(self, path):
         super().__init__()
@@ -78,7 +78,7 @@ def prose(words):
 
 @pytest.fixture(scope="module")
 def outputs(tmp_path_factory):
-    """A run, one that diverged, one that failed, one under way; and executed notebooks."""
+    """A finished run, a diverged, a failed and an unfinished one; and executed notebooks."""
     outputs = tmp_path_factory.mktemp("report") / "outputs"
     run = write_run(outputs, [0.25, 0.75, 0.5])
     finish(runs.begin(RunConfig("smoke", seed=1), outputs), status="diverged", reason=HOSTILE)
@@ -91,7 +91,7 @@ def outputs(tmp_path_factory):
     notebook(outputs / "notebooks" / "02_train.ipynb", *cells)
     notebook(outputs / "notebooks" / "synthetic-raid" / "01_data.ipynb", prose("# 1 · Other"), code("x", failed()))
     (outputs / "notebooks" / "08_sota_comparison.ipynb").write_text('{"cells": [')
-    # What a graph that was killed leaves of a log that became a notebook.
+    # A killed graph leaves an empty file of a log that was moved away.
     (outputs / "notebooks" / "failed").mkdir()
     (outputs / "notebooks" / "failed" / "02_train.ipynb").touch()
     return outputs
@@ -99,7 +99,7 @@ def outputs(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def pages(outputs):
-    """The pages of a report in which no warning was allowed, by their path in it."""
+    """The pages of a report built without warnings, by their path in it."""
     folder = build.build(PROJECT, outputs, strict=True).parent
     return {str(path.relative_to(folder)): Page(path) for path in sorted(folder.rglob("*.html")) if not is_js(path)}
 
@@ -148,7 +148,7 @@ def test_no_name_becomes_code(pages):
     assert "# no heading `x`" in pages["failures.html"].text
 
 
-def test_the_executed_notebook_is_shown_and_says_so(pages):
+def test_the_executed_notebook_is_shown_and_labelled(pages):
     page = pages["notebooks/02_train.html"]
     assert "executed: outputs/notebooks/02_train.ipynb" in page.text
     assert "seed = 0" in page.text and RunConfig("smoke").run_id in page.text
@@ -157,7 +157,7 @@ def test_the_executed_notebook_is_shown_and_says_so(pages):
 
 
 def test_a_notebook_that_was_changed_since_is_marked(pages):
-    assert "the notebook was changed since" in pages["notebooks/01_data-synthetic-raid.html"].text
+    assert "the notebook has changed since" in pages["notebooks/01_data-synthetic-raid.html"].text
     assert "1 · Other (synthetic-raid)" in pages["index.html"].text
 
 
@@ -177,7 +177,7 @@ def test_failures_are_those_without_a_result(pages, outputs):
 def test_a_run_is_named_with_scores_and_origin(pages):
     run_id, text = RunConfig("smoke").run_id, pages["runs.html"].text
     assert {run_id, f"from-{run_id}"} <= pages["runs.html"].ids
-    for words in ("0.500\u00a0[", "drawn (synthetic)", "diverged", run_id, f"{RESULTS}"):
+    for words in ("0.500\u00a0[", "synthetic", "diverged", run_id, f"{RESULTS}"):
         assert words in text, words
 
 
@@ -187,12 +187,12 @@ def test_a_score_whose_interval_contains_chance_is_marked(tmp_path):
     assert contents.scores(low)["retrieval mAP"].endswith(wording.CHANCE)
 
 
-def test_an_older_run_without_digest_is_shown(tmp_path):
+def test_an_older_run_without_a_results_number_is_shown(tmp_path):
     run = write_run(tmp_path, [0.5, 0.5])
     metrics = run.metrics
     del metrics["provenance"]["results"]
     (run.folder / "metrics.json").write_text(json.dumps(metrics))
-    assert contents.provenance(run)["results"] == "not written down"
+    assert contents.provenance(run)["results"] == "not recorded"
 
 
 def test_own_runs_come_before_committed_ones(tmp_path):
@@ -203,16 +203,16 @@ def test_own_runs_come_before_committed_ones(tmp_path):
 
 
 def test_each_claim_is_shown_in_a_notebook(pages):
-    said = list(audit.read("claims").claim)
-    assert set(contents.SHOWN_IN) == set(said)
+    names = list(audit.read("claims").claim)
+    assert set(contents.SHOWN_IN) == set(names)
     page = pages["claims.html"]
-    assert {f"claim-{number}" for number in range(1, len(said) + 1)} <= page.ids
-    assert all(claim in page.text for claim in said)
-    assert page.links.count("notebooks/10_paper_audit.html") >= len(said)
+    assert {f"claim-{number}" for number in range(1, len(names) + 1)} <= page.ids
+    assert all(claim in page.text for claim in names)
+    assert page.links.count("notebooks/10_paper_audit.html") >= len(names)
 
 
 def small_project(folder):
-    """A project of two notebooks, one with a second first heading and a panel."""
+    """A project of two notebooks, one with two top headings and a panel."""
     panel = shown(**{"application_vnd.jupyter.widget-view+json": {"model_id": "x"}, "text_plain": "VBox()"})
     table = shown(text_html="<table><tr><td>0.5 [0.4, 0.6]</td></tr></table>", text_plain="")
     first = [prose("# One\n\n## Two\n\n```\n# code\n```"), prose("# Three\n\n## Four"), code("x", panel, table)]
@@ -220,8 +220,8 @@ def small_project(folder):
     notebook(folder / "notebooks" / "02_two.ipynb", prose("# Two"))
     for number, path in enumerate(sorted((folder / "notebooks").glob("*.ipynb"))):
         book = nbformat.read(path, 4)
-        for place, cell in enumerate(book.cells):
-            cell.id = f"cell-{number}-{place}"
+        for index, cell in enumerate(book.cells):
+            cell.id = f"cell-{number}-{index}"
         nbformat.write(book, path)
     return folder
 
@@ -231,14 +231,14 @@ def files(folder):
 
 
 def test_a_report_is_replaced_whole_and_the_same_inputs_give_the_same_bytes(tmp_path, monkeypatch):
-    # What it costs: the networks whose parameters the claims count.
+    # Slow: it builds the networks whose parameters the claims count.
     monkeypatch.setattr(contents, "judged_claims", lambda found: [])
     project, outputs = small_project(tmp_path / "project"), tmp_path / "outputs"
     index = build.build(project, outputs, strict=True)
     before = files(index.parent)
     build.build(project, outputs, strict=True)
     assert files(index.parent) == before
-    assert "There are none" in (index.parent / "runs.html").read_text()
+    assert "There are no runs yet" in (index.parent / "runs.html").read_text()
     assert "No run and no notebook" in (index.parent / "failures.html").read_text()
     page = (index.parent / "notebooks" / "01_one.html").read_text()
     assert "<h1>One" in page and "<h2>Three" in page and "<h3>Four" in page and "# code" in page

@@ -1,4 +1,4 @@
-"""A real run on a disk that is full: it fails in words, and the same command ends it once there is room."""
+"""A real run on a full disk fails with a clear message, and the same command finishes it once there is room."""
 
 import subprocess
 import sys
@@ -8,7 +8,7 @@ import pytest
 from gaaplib.config import RunConfig
 from gaaplib.runs import Run
 
-# In namespaces of its own, so that the disk goes away by itself, and nobody has to be root.
+# In its own namespaces, so that the disk is removed automatically and root is not needed.
 SCRIPT = """
 set -e
 mount -t tmpfs -o size=24m tmpfs "$1"
@@ -26,7 +26,7 @@ experiment.run(RunConfig("smoke"), outputs=sys.argv[1])
 """
 
 
-def test_a_full_disk_is_said_and_the_same_command_goes_on_when_it_is_not(tmp_path):
+def test_a_full_disk_is_reported_and_the_same_command_resumes_when_it_is_not(tmp_path):
     unshare = ["unshare", "--user", "--map-root-user", "--mount"]
     try:
         subprocess.run([*unshare, "true"], check=True, capture_output=True)

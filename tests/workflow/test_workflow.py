@@ -1,6 +1,6 @@
-"""The graph makes each run once, keeps what failed, and goes on after whatever killed it.
+"""The graph makes each run once, keeps the logs of failures, and resumes after being killed.
 
-The runs are those of a stand-in that takes no time; tests/test_survival.py and `make test-slurm` have real ones.
+The runs are made by a fast stand-in; tests/workflow/test_survival.py and `make test-slurm` use real ones.
 """
 
 import importlib.util
@@ -32,7 +32,7 @@ SPEC.loader.exec_module(SCRIPT)
 
 @pytest.fixture
 def graph(outputs):
-    """Runs a command on the matrix of one backbone and one data set; answers the finished process."""
+    """Return a function that runs a command on the matrix of one backbone and one data set and returns the process."""
     cache = outputs / "cache"
     cache.mkdir(parents=True)
     times = {estimates.kind(config): [0.1, 0.01, 1.0] for config in RUNS.values()}
@@ -49,7 +49,7 @@ def settings(**more):
 
 
 def alone(outputs, *options, configs=None):
-    """Snakemake on the matrix, or on other runs, without the plan and the notebooks around it."""
+    """Return the Snakemake command for the matrix, or for other runs, without planning and notebooks."""
     runs = {config.run_id: config for config in configs or RUNS.values()}
     graph = {"runs": SCRIPT.described(runs, {}), "parts": {"matrix": list(runs)}, "notebooks": {}, "gaap": STAND_IN}
     file = outputs / "cache" / "graph.json"
@@ -64,13 +64,13 @@ def folder(outputs, model):
 
 
 def asked(outputs):
-    """How often each run was begun, by model."""
+    """Return how often each run was started, by model."""
     names = {config.run_id: model for model, config in RUNS.items()}
     lines = [Path(line) for line in (outputs / "asked").read_text().splitlines()]
     return Counter(names[path.parent.name] for path in lines if path.parts[0] == "runs")
 
 
-def test_what_fails_does_not_take_the_others_along(graph, outputs):
+def test_a_failed_run_does_not_stop_the_others(graph, outputs):
     command = [*GRAPH, "tables", "--parts", "matrix", *settings()]
     first = graph(*command, STAND_IN_FAILS="_class_max", STAND_IN_KILLED="_class_avg")
     assert first.returncode == 1
@@ -80,12 +80,12 @@ def test_what_fails_does_not_take_the_others_along(graph, outputs):
     assert f"no traceback\n        {failed['classavg']}" in first.stdout
     assert "2 failed" in first.stdout
     assert (folder(outputs, "noneavg") / "metrics.json").exists()
-    # The tables are made of what is there.
+    # The tables are made of the finished runs.
     (made,) = outputs.glob("notebooks/10_paper_audit.ipynb")
     before = made.stat().st_mtime_ns
     second = graph(*command)
     assert second.returncode == 0, second.stderr
-    assert "all 3 runs are there" in second.stdout
+    assert "all 3 runs are finished" in second.stdout
     assert asked(outputs) == {"noneavg": 1, "classavg": 2, "classmax": 2}
     assert not [*outputs.glob("notebooks/failed/*.ipynb")]
     # Their inputs changed.
@@ -100,14 +100,14 @@ def test_after_its_death_the_same_command_finishes_the_rest(graph, outputs):
     driver.send_signal(signal.SIGKILL)
     driver.wait()
     assert (folder(outputs, "noneavg") / "metrics.json").exists()
-    # Its child lives on, and ends.
+    # Its child process stays alive and finishes.
     (outputs / "go").touch()
     done = folder(outputs, "classavg") / "metrics.json"
     while not done.exists():
         time.sleep(0.05)
     assert graph(*alone(outputs)).returncode == 0
     assert asked(outputs) == {"noneavg": 1, "classavg": 1, "classmax": 1}
-    # What other code made is made again; the rest is not.
+    # A run with another results number is made again; the rest is not.
     metrics = json.loads(done.read_text())
     metrics["provenance"]["results"] = 0
     done.write_text(json.dumps(metrics))
@@ -123,7 +123,7 @@ def test_runs_that_were_copied_are_not_made_again(graph, outputs):
     assert graph(*command).returncode == 0
     begun = (outputs / "asked").read_text()
     assert begun.splitlines() == [f"runs/{run.run_id}/notebook.ipynb" for run in (scored.training(), scored)]
-    # A copy may give the source a later time than what was made from it, and Snakemake's own records stay behind.
+    # Copying may give the source a later time than the run made from it, and does not copy Snakemake's records.
     copied = outputs / "runs" / scored.training().run_id / "metrics.json"
     shutil.rmtree(outputs / ".snakemake")
     os.utime(copied, (time.time() + 60, time.time() + 60))
@@ -134,18 +134,18 @@ def test_runs_that_were_copied_are_not_made_again(graph, outputs):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["plan", "profil=demo"], "no setting 'profil'; known: profile, data,"),
+        (["plan", "profil=demo"], "unknown setting 'profil'; known: profile, data,"),
         (["plan", "backbones=resnet19"], "backbone='resnet19' is not known"),
         (["plan", "folds=one"], "folds='one': expected whole numbers with commas"),
         (["plan", "--parts", "matrx"], "part 'matrx' is not known; known: matrix, all_folds"),
-        (["plan", "data=nowhere", "datasets=raid"], "raid is left out: there is no "),
+        (["plan", "data=nowhere", "datasets=raid"], "raid is left out: missing folder "),
         (["plan", "--on", "moon"], "no profile 'moon'; known: local, slurm"),
     ],
 )
-def test_what_is_wrong_is_said(outputs, words, message, monkeypatch, capsys):
+def test_wrong_settings_are_reported(outputs, words, message, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["graph.py", *words])
     with pytest.raises(SystemExit) as ended:
         SCRIPT.main()
-    # What argparse refuses it prints itself; a text as the exit code is printed by Python.
+    # argparse prints its own messages; Python prints an exit code that is a string.
     assert message in f"{ended.value.code} {capsys.readouterr().err}"
     assert not outputs.exists()

@@ -1,9 +1,9 @@
-"""`make report`: an HTML book of the executed notebooks, runs, failures and claims that is read without a network.
+"""Build the report (`make report`): an offline HTML book of the executed notebooks, runs, failures and claims.
 
     python workflow/report/build.py [--strict]
 
-It is built in a fresh folder and takes the place of outputs/report when it is whole. Warnings of Sphinx are shown; with
---strict, one is enough to fail.
+The report is built in a new folder and replaces outputs/report when it is complete. Sphinx's warnings are shown; with
+--strict, a single warning fails the build.
 """
 
 import argparse
@@ -22,21 +22,21 @@ from sphinx.cmd.build import build_main
 from gaaplib.project import outputs_folder, project_folder
 
 HERE = Path(__file__).parent
-# The rest is other output than HTML, other languages, and what a screen reader's menu would load.
+# The parts of MathJax that are copied; not other output formats, languages, or its accessibility menu.
 MATHJAX = ("MathJax.js", "LICENSE", "config", "extensions", "fonts", "localization/en", "jax/element", "jax/input/TeX")
 MATHJAX += ("jax/output/HTML-CSS",)
 
 
 def build(project, outputs, *, strict=False):
-    """Build the report of ``outputs``, and answer the path of its first page.
+    """Build the report of ``outputs`` and return the path of its first page.
 
     Args:
         project: folder with ``notebooks/``, ``data/`` and ``outputs/reference/``.
-        outputs: folder with ``runs/`` and ``notebooks/``; the report is ``report/`` in it.
-        strict: whether a warning of Sphinx fails.
+        outputs: folder with ``runs/`` and ``notebooks/``; the report is written to ``report/`` in it.
+        strict: whether a warning of Sphinx fails the build.
 
     Raises:
-        RuntimeError: Sphinx failed; the report that was there stays.
+        RuntimeError: Sphinx failed; an earlier report stays.
     """
     target = outputs / "report"
     outputs.mkdir(parents=True, exist_ok=True)
@@ -46,7 +46,7 @@ def build(project, outputs, *, strict=False):
         more = ["-W", "--keep-going"] if strict else []
         doctrees = str(Path(folder) / "doctrees")
         if build_main(["-b", "html", "-q", *more, "-d", doctrees, str(source), str(built)]):
-            raise RuntimeError("Sphinx could not build the report; what it said is above")
+            raise RuntimeError("Sphinx could not build the report; its messages are above")
         for name in (".buildinfo", "objects.inv"):
             (built / name).unlink(missing_ok=True)
         if target.exists():
@@ -56,7 +56,7 @@ def build(project, outputs, *, strict=False):
 
 
 def _write_source(source, project, outputs):
-    """Everything that Sphinx reads."""
+    """Write all files that Sphinx reads."""
     books = contents.notebooks(project, outputs)
     found = contents.all_runs(outputs, project / "outputs" / "reference")
     failed = contents.failures(outputs)
@@ -94,14 +94,14 @@ def _write_source(source, project, outputs):
 
 
 def _escaped(value):
-    """What stands in a page as HTML, in Markdown too: three backticks would end the block that it is in."""
+    """Escape a value for HTML, and backticks too: three of them would end the Markdown block around it."""
     if isinstance(value, markupsafe.Markup):
         return value
     return markupsafe.Markup(whole_intervals(str(markupsafe.escape(value)).replace("`", "&#96;")))
 
 
 def whole_intervals(html):
-    """HTML in which no line breaks within a score and its interval: 0.663 [0.594, 0.732]."""
+    """Return HTML in which a score and its interval, 0.663 [0.594, 0.732], stay on one line."""
     return INTERVAL.sub("\\1\u00a0[\\2,\u00a0\\3]", html)
 
 
@@ -109,16 +109,16 @@ INTERVAL = re.compile(r"(\d) \[([-+\d.]+), ([-+\d.]+)\]")
 
 
 def page(notebook, foot):
-    """A notebook as it is read: code folded away, one first heading, no widgets, and where it comes from at its end.
+    """Return a notebook for the report: code folded, one top heading, no widgets, and its origin at the end.
 
     Args:
-        notebook: a :class:`contents.Notebook`; its book is changed.
+        notebook: a :class:`contents.Notebook`; its book is changed in place.
         foot: HTML for the last cell.
     """
     book, firsts = notebook.book, 0
     book.metadata.pop("widgets", None)
     for cell in book.cells:
-        # Other tags are papermill's and nbval's.
+        # Tags of papermill and nbval are dropped.
         cell.metadata = {"tags": ["hide-input"] if cell.cell_type == "code" else []}
         if cell.cell_type == "markdown":
             firsts, cell.source = _lowered(cell.source, firsts, notebook.title)
@@ -133,11 +133,13 @@ def page(notebook, foot):
 
 
 WIDGETS = "application/vnd.jupyter.widget-view+json"
-PANEL = "An interactive panel stands here: `make lab` opens the notebook with it. The figures of this page are still."
+PANEL = (
+    "An interactive panel is shown here in the notebook itself, see `make lab`. The figures of this page are static."
+)
 
 
 def _lowered(text, firsts, title):
-    """The text with the title as its first heading, and all behind a second one of that level a level lower."""
+    """The text with the title as its first heading; from a second heading of that level on, all are one level lower."""
     lines, is_code = [], False
     for line in text.splitlines():
         is_code ^= line.startswith("```")
@@ -158,5 +160,5 @@ def _copy_mathjax(target):
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--strict", action="store_true", help="a warning of Sphinx fails")
+    parser.add_argument("--strict", action="store_true", help="fail on a warning of Sphinx")
     print(build(project_folder(), outputs_folder().resolve(), strict=parser.parse_args().strict))

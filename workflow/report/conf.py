@@ -1,23 +1,23 @@
-"""Sphinx' settings of the report. `make report` puts this file beside pages and notebooks, and builds there."""
+"""Sphinx configuration of the report. `make report` copies it next to the pages and notebooks and builds there."""
 
 project = "GAAP, reproduced"
 html_title = project
 extensions = ["myst_nb"]
 root_doc = "index"
 nitpicky = True
-# A notebook's text may stand in several contexts, and be coloured by none.
+# Code in a notebook's text may have no lexer that can highlight it.
 suppress_warnings = ["misc.highlighting_failure"]
 
 nb_execution_mode = "off"
-# TensorFlow greets there; a failed cell's traceback is no part of it.
+# TensorFlow prints its greeting there; tracebacks of failed cells are shown anyway.
 nb_output_stderr = "remove"
 nb_merge_streams = True
 nb_mime_priority_overrides = [("html", "application/vnd.jupyter.widget-view+json", None)]
-# They would come from the network.
+# Widgets would be loaded from the network.
 nb_ipywidgets_js = {}
 myst_enable_extensions = ["dollarmath", "amsmath"]
 
-# MathJax 2, as jupyter-server-mathjax brings it; the newer one that Sphinx expects comes from the network.
+# MathJax 2 from jupyter-server-mathjax; the newer version that Sphinx expects would be loaded from the network.
 myst_update_mathjax = False
 mathjax_path = "mathjax/MathJax.js"
 mathjax2_config = {
@@ -29,7 +29,7 @@ mathjax2_config = {
     "HTML-CSS": {"availableFonts": [], "webFont": "STIX-Web", "imageFont": None},
 }
 
-# Commands and file names are no Python.
+# Commands and file names are not Python code.
 highlight_language = "text"
 
 html_theme = "sphinx_book_theme"
@@ -47,5 +47,5 @@ html_static_path = ["_static"]
 html_css_files = ["report.css"]
 html_copy_source = False
 html_show_sourcelink = False
-# A summary of each result is fetched from its page, which browsers refuse for files.
+# A result's summary is fetched from its page, which browsers refuse for local files.
 html_show_search_summary = False

@@ -1,4 +1,4 @@
-"""What the report has to show: notebooks, runs, failures and claims, gathered from outputs and the project."""
+"""The contents of the report: notebooks, runs, failures and claims, collected from the outputs and the project."""
 
 import re
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ SHOWN_IN = {
     "ResNet-18 suits real time": "03_backbones",
     "Table IV compares CMC": "08_sota_comparison",
 }
-"""The notebook that shows most of a claim; ``AUDIT`` has the verdict on each."""
+"""The notebook that shows most about a claim; ``AUDIT`` has the verdict on each."""
 
 
 @dataclass(frozen=True)
@@ -42,11 +42,11 @@ class Notebook:
     """A notebook of the report.
 
     Attributes:
-        name: of its page: the file's, and the data's where it was executed for that alone.
-        data: this, or nothing.
-        path: of the file shown.
-        origin: where that comes from, in words.
-        book: its content.
+        name: name of its page: that of the file, with the data set if it was executed for that alone.
+        data: this data set, or an empty string.
+        path: path of the file shown.
+        origin: where the file comes from, as text.
+        book: content of the notebook.
     """
 
     name: str
@@ -57,14 +57,14 @@ class Notebook:
 
     @property
     def title(self):
-        """Its first heading, and the data."""
+        """The notebook's first heading, with the data set."""
         prose = "\n".join(cell.source for cell in self.book.cells if cell.cell_type == "markdown")
         found = re.search(r"^# +(.+)$", prose, re.MULTILINE)
         return (found[1] if found else self.name) + (f" ({self.data})" if self.data else "")
 
     @property
     def reads(self):
-        """The run_ids in what it prints and shows, sorted."""
+        """The ``run_id`` of every run named in the notebook's outputs, sorted."""
         texts = []
         for cell in self.book.cells:
             for output in cell.get("outputs", []):
@@ -74,13 +74,13 @@ class Notebook:
 
     @property
     def parameters(self):
-        """Source of its parameters as they were given; None where there are none or they are the defaults."""
+        """Source code of the parameters that were passed to the notebook; None if it has its defaults."""
         given = [cell.source for cell in self.book.cells if "injected-parameters" in cell.metadata.get("tags", [])]
         return "\n".join(line for line in given[0].splitlines() if not line.startswith("#")) if given else None
 
 
 def notebooks(project, outputs):
-    """A :class:`Notebook` for each file in ``notebooks/``, executed if it was, and for each data set with its own."""
+    """Return a :class:`Notebook` for each file in ``notebooks/``, executed if possible, and for each data set's own."""
     found = []
     for committed in sorted((project / "notebooks").glob("*.ipynb")):
         own = outputs / "notebooks" / committed.name
@@ -98,7 +98,7 @@ def notebooks(project, outputs):
 
 
 def _read(path):
-    """A notebook; None where the file is no notebook, as one that is cut off."""
+    """Return a notebook; None if the file is not a notebook, for example if it is cut off."""
     try:
         return nbformat.read(path, as_version=4)
     except ValueError:
@@ -108,29 +108,29 @@ def _read(path):
 def _executed(path, outputs, book, committed):
     words = f"executed: {Path('outputs') / path.relative_to(outputs)}"
     if _code(book) != _code(_read(committed)):
-        words += "; the notebook was changed since"
+        words += "; the notebook has changed since"
     return words
 
 
 def _code(book):
-    """The code of a notebook but for parameters that were put in."""
+    """The code cells of a notebook without injected parameters."""
     added = "injected-parameters"
     cells = [cell for cell in book.cells if cell.cell_type == "code" and added not in cell.metadata.get("tags", [])]
     return [cell.source for cell in cells]
 
 
 def all_runs(outputs, reference):
-    """The finished runs under ``outputs`` and, where they are not there, of the committed ones: ``{run_id: Run}``."""
-    found = {run.folder.name: run for place in (reference, outputs) for run in runs.finished(place)}
+    """Return the finished runs under ``outputs``, and committed runs that are missing there: ``{run_id: Run}``."""
+    found = {run.folder.name: run for folder in (reference, outputs) for run in runs.finished(folder)}
     return dict(sorted(found.items()))
 
 
 def scores(run):
-    """A run's row among the scores, as words; measures with their intervals."""
+    """Return a run's row in the table of scores, as text; measures have their intervals."""
     metrics = run.metrics
     config = metrics["config"]
     if config["method"] == "histogram":
-        # It has no network.
+        # The histogram baseline has no network.
         config = config | dict.fromkeys(("backbone", "attention", "pooling"), "-")
     measured = (("closed", "mRA"), ("closed", "CMC(1)"), ("retrieval", "CMC(1)"), ("retrieval", "mAP"))
     return {
@@ -144,7 +144,7 @@ def scores(run):
 
 
 def _images(metrics):
-    return "drawn (synthetic)" if metrics["data"]["synthetic"] else "photographs"
+    return "synthetic" if metrics["data"]["synthetic"] else "photographs"
 
 
 def _score(run, metrics, protocol, title):
@@ -158,7 +158,7 @@ def _score(run, metrics, protocol, title):
 
 
 def provenance(run):
-    """A run's row of where it comes from, as words; what an older run did not write down is "not written down"."""
+    """Return a run's row in the table of origins, as text; "not recorded" for values that an older run lacks."""
     metrics = run.metrics
     origin = metrics["provenance"]
     commit = (origin["commit"] or "no commit")[:10] + (", changed since" if origin["dirty"] else "")
@@ -166,7 +166,7 @@ def provenance(run):
     return {
         "run": run.folder.name,
         "commit": commit,
-        "results": origin.get("results", "not written down"),
+        "results": origin.get("results", "not recorded"),
         "made by": ", ".join(f"{name} {version}" for name, version in origin["versions"].items()),
         "on": f"{origin['processor']}, {origin['cores']} cores, {', '.join(map(str, origin['devices']))}",
         "precision": metrics["config"]["precision"],
@@ -180,7 +180,7 @@ def provenance(run):
 
 @dataclass(frozen=True)
 class Failure:
-    """A notebook that came to no end: ``name``, ``where`` it is, and the ``traceback`` in it, without colours."""
+    """A notebook that failed: its ``name``, ``where`` it is, and its ``traceback`` without colours."""
 
     name: str
     where: str
@@ -188,11 +188,11 @@ class Failure:
 
 
 def failures(outputs):
-    """Runs without a result, and notebooks, that stopped with an error: a list of :class:`Failure`, sorted by path."""
+    """Return the unfinished runs and the notebooks that stopped with an error: a list of :class:`Failure` by path."""
     kept = [path for path in outputs.glob("runs/*/notebook.ipynb") if not (path.parent / "metrics.json").exists()]
     found = []
     for path in sorted([*kept, *outputs.glob("notebooks/*.ipynb"), *outputs.glob("notebooks/*/*.ipynb")]):
-        # Snakemake leaves an empty file where a log was, and was moved away; a graph that was killed does not clear up.
+        # Snakemake leaves an empty file in place of a log that was moved away; a killed graph does not remove it.
         if path.parent.name == "failed" and not path.stat().st_size and (path.parents[1] / path.name).exists():
             continue
         traceback = _traceback(path)
@@ -203,10 +203,10 @@ def failures(outputs):
 
 
 def _traceback(path):
-    """The last error in a notebook; None without one."""
+    """The traceback of the last error in a notebook; None if it has no error."""
     book = _read(path)
     if book is None:
-        return "the file is no whole notebook: it was cut off while it was written"
+        return "the file is not a complete notebook: it was cut off while it was written"
     errors = [o for cell in book.cells for o in cell.get("outputs", []) if o.output_type == "error"]
     return COLOURS.sub("", "\n".join(errors[-1].traceback)) if errors else None
 
@@ -215,34 +215,34 @@ COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def unfinished(outputs, failed):
-    """Names of run folders without a result and without an error: under way, or interrupted."""
+    """Return the names of run folders without a result and without an error: running or interrupted."""
     named = {failure.name for failure in failed}
     folders = [path.parent for path in sorted(outputs.glob("runs/*/config.json"))]
     return [f.name for f in folders if not (f / "metrics.json").exists() and f.name not in named]
 
 
 def diverged(found):
-    """``{run_id: reason}`` of the runs that diverged, which is a result."""
+    """Return ``{run_id: reason}`` of the runs that diverged, which counts as a result."""
     every = {run_id: run.metrics for run_id, run in found.items()}
     return {run_id: metrics["reason"] for run_id, metrics in every.items() if metrics["status"] == "diverged"}
 
 
 def judged_claims(found):
-    """The paper's claims with their evidence, as ``10_paper_audit`` judges them.
+    """Return the paper's claims with their evidence and the verdicts of ``10_paper_audit``.
 
     Args:
         found: ``{run_id: Run}``.
 
     Returns:
-        A list of dicts, one a claim: what ``data/claims.csv`` and :func:`gaaplib.paper.claims.judged` say of it, and
-        ``pairs``, the rows of :func:`gaaplib.paper.claims.evidence` behind the words.
+        A list of dicts, one per claim: its row of ``data/claims.csv`` and of :func:`gaaplib.paper.claims.judged`, and
+        ``pairs``, its rows of :func:`gaaplib.paper.claims.evidence`.
     """
-    said = audit.read("claims")
+    stated = audit.read("claims")
     printed = audit.read("paper_tables_1_2_3"), audit.read("paper_table_4")
-    evidence = pd.concat([claims.counted(said), claims.evidence(said, found.values())], ignore_index=True)
-    judged = claims.judged(said, evidence, audit.in_the_cells(said, *printed))
+    evidence = pd.concat([claims.counted(stated), claims.evidence(stated, found.values())], ignore_index=True)
+    judged = claims.judged(stated, evidence, audit.in_the_cells(stated, *printed))
     every = []
-    for claim in said.itertuples():
+    for claim in stated.itertuples():
         own = evidence[evidence.claim == claim.claim].drop(columns=["claim", "as_published"]).to_dict("records")
         every.append({**claim._asdict(), **judged.loc[claim.claim], "pairs": own})
     return every
