@@ -31,21 +31,21 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-# The graph of all runs, see workflow/README.md. DATA is here a folder with a folder for each data set, named as in
-# `gaap data`; WHERE a folder of workflow/profiles; lists have commas or spaces, and all that is not given is the plan's.
+# The graph of all runs, see workflow/README.md. Here DATA is a folder with one folder per data set, named as in
+# `gaap data`; WHERE is a folder of workflow/profiles; lists have commas or spaces; settings not given are the plan's.
 WHERE ?= local
 GRAPH = $(BIN)/python workflow/graph.py
 CALL = --on "$(WHERE)" $(if $(JOBS),--jobs $(JOBS))
 SETTINGS = --parts "$(PARTS)" profile=$(PROFILE) data="$(DATA)" backbones="$(BACKBONES)" datasets="$(DATASETS)" \
 	folds="$(FOLDS)" seeds="$(SEEDS)" gpus=$(GPUS) precision=$(PRECISION)
 
-plan: install ## Say what `make tables` would do, and how many hours it takes; nothing is run
+plan: install ## List what `make tables` would run and how many hours it takes; nothing is run
 	$(GRAPH) plan $(CALL) $(SETTINGS)
 
-tables: install ## Make every run of the paper that is not there, then every table and figure; list what failed
+tables: install ## Run whatever is missing, rebuild all tables and figures, and list failures
 	$(GRAPH) tables $(CALL) $(SETTINGS)
 
-reproduce: install ## Make two runs on one data set, a small part of that, on DATA (synthetic: drawn here) in PROFILE
+reproduce: install ## Make two runs on one data set, from DATA (synthetic: generated here) in PROFILE, and print the results
 	@test "$(DATASET)" != partial_ilids -o -n "$(TRAIN_DATA)" || \
 		{ echo "Partial-iLIDS has no training set: give TRAIN_DATA, the folder of Market-1501 (or synthetic)"; exit 1; }
 	$(GRAPH) reproduce $(CALL) profile=$(PROFILE) dataset=$(DATASET) data="$(DATA)" \
@@ -58,13 +58,13 @@ reproduce: install ## Make two runs on one data set, a small part of that, on DA
 test: install ## The whole test suite, nbval over every notebook included
 	$(BIN)/python -m pytest -n 2 --dist loadfile --nbval --nbval-sanitize-with tests/nbval_sanitize.cfg $(PYTEST_ARGS)
 
-# All that computes with Keras, and smoke runs. The rest of the suite asks what no backend changes (files, tables,
-# arrays in NumPy), or asks it again slowly: JAX compiles each of the other runs, kills and notebooks anew.
+# Everything that computes with Keras, and smoke runs. The rest of the suite tests what no backend changes (files,
+# tables, NumPy arrays), or would be slow: JAX compiles each further run and notebook anew.
 BACKEND_TESTS := tests/network tests/methods tests/test_attention.py tests/test_pooling.py tests/training/test_batches.py \
 	tests/training/test_fit.py tests/explain/test_heatmaps.py $(foreach name,test_a_run_leaves_everything_that_the_design_names \
 	test_the_saved_model_gives_the_scores_again,tests/test_experiment.py::$(name))
 
-test-backends: install $(VENV)/.backends ## Test models and smoke runs under JAX, and under PyTorch where it is installed
+test-backends: install $(VENV)/.backends ## Test models and smoke runs under JAX, and under PyTorch if it is installed
 	KERAS_BACKEND=jax $(BIN)/python -m pytest -n 2 --dist loadfile $(BACKEND_TESTS) $(PYTEST_ARGS)
 	@if $(BIN)/python -c 'import torch' 2>/dev/null; then \
 		KERAS_BACKEND=torch $(BIN)/python -m pytest -n 2 --dist loadfile $(BACKEND_TESTS) $(PYTEST_ARGS); \
@@ -74,7 +74,7 @@ $(VENV)/.backends: $(VENV)/.installed requirements-backends.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-backends.lock
 	@touch $@
 
-test-browser: install $(VENV)/.browser ## Run each notebook in JupyterLab under chromium; look at outputs/browser
+test-browser: install $(VENV)/.browser ## Run each notebook in JupyterLab under chromium; pictures go to outputs/browser
 	@command -v chromium > /dev/null || { echo "chromium is needed; on Debian: apt install chromium"; exit 1; }
 	GAAP_BROWSER=$$(command -v chromium) $(BIN)/python -m pytest tests/browser $(PYTEST_ARGS)
 
@@ -82,17 +82,17 @@ $(VENV)/.browser: $(VENV)/.installed requirements-browser.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-browser.lock
 	@touch $@
 
-test-slurm: install ## Start a SLURM on this machine, kill its driver in the middle of a small graph, and recover
+test-slurm: install ## Integration test: kill the driver of a small SLURM job graph and check that it recovers
 	GAAP_SLURM=1 $(BIN)/python -m pytest -s tests/slurm $(PYTEST_ARGS)
 
-soak: install ## Kill a training twenty times at random, and see that it ends the same
+soak: install ## Kill a training twenty times at random and check that it ends with the same weights
 	GAAP_SOAK=20 $(BIN)/python -m pytest tests/training/test_resume.py
 
 lint: install ## Check style and format, notebooks too
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-notebooks: install ## Execute the notebooks in place, as they are committed
+notebooks: install ## Re-execute all notebooks in place and keep their outputs for committing
 	$(BIN)/python notebooks/refresh.py
 
 TORCH = $(if $(TORCH_PYTHON),--torch-python "$(TORCH_PYTHON)")
@@ -110,7 +110,7 @@ benchmark: install ## Measure beside peers: TORCHREID, FASTREID (source trees), 
 
 REFERENCE := outputs/reference/runs
 
-reference: plan ## Copy the small files of the planned runs that are there to outputs/reference, which is committed
+reference: plan ## Copy the small files of the finished planned runs to outputs/reference, which is committed
 	rm -rf $(REFERENCE)
 	for run in $$($(BIN)/python workflow/graph.py names); do \
 		test -f outputs/runs/$$run/metrics.json || continue; \
@@ -120,14 +120,14 @@ reference: plan ## Copy the small files of the planned runs that are there to ou
 	done
 	@echo "The committed notebooks show these runs; to bring them up to date: make notebooks"
 
-report: install ## Build outputs/report/index.html from notebooks and runs, to be read without a network
+report: install ## Build outputs/report/index.html from notebooks and runs, to be read offline
 	$(BIN)/python workflow/report/build.py
 
 # Cheap ones, about a minute each in the demo profile on two cores.
 RUNS = $(addprefix synthetic-,market1501_resnet18_none_avg_gaap_fold0_seed0_e51ff45d \
 	market1501_resnet18_class_avg_gaap_fold0_seed0_ce491a50 raid_resnet18_none_avg_gaap_fold0_seed0_e29b2ae5)
 
-verify: install ## Repeat three committed runs, or RUNS="NAME NAME", and say value by value whether they agree
+verify: install ## Re-run three committed runs, or RUNS="NAME NAME", and report value by value whether they match
 	$(BIN)/gaap verify $(RUNS)
 
 lab: install ## Open JupyterLab on the notebooks

@@ -18,11 +18,11 @@ from gaaplib.project import registered_names
 
 SYNTHETIC = "synthetic"
 
-# The paper: 1e-4 for ResNet-50, "higher" for the shallower ones; READING.md decides on these.
+# The paper: 1e-4 for ResNet-50 and "higher" for shallower ResNets; the other two are ours (docs/paper.md).
 LEARNING_RATES = {"resnet34": 2e-4, "resnet18": 5e-4}
 LEARNING_RATE = 1e-4
 
-# How much of a data set's twin a profile draws: some 2,000 images in demo, or the whole set where it is smaller.
+# Which share of a data set's twin a profile generates: about 2,000 images in demo, or all of a smaller data set.
 SCALES = {
     "smoke": {
         "market1501": 0.008,
@@ -90,25 +90,36 @@ RANGES = {
 
 @dataclass(frozen=True, init=False)
 class RunConfig:
-    """Everything that decides a run. Two runs with equal configurations on one machine give equal bytes.
+    """All settings of a run. Equal configurations on the same machine give equal results, to the last bit.
 
-    ``RunConfig("paper", backbone="resnet50")`` is a profile with changes; a change of None means "as the profile
-    says". The defaults below are the ``demo`` profile.
+    ``RunConfig("paper", backbone="resnet50")`` is a profile with changes. A change of None keeps the profile's value.
+    The defaults below are the ``demo`` profile.
 
     Raises:
         ValueError: an unknown profile, name or choice, which lists the known ones, or a number out of range.
         TypeError: a value of a wrong type.
+
+    Example:
+        >>> config = RunConfig("paper", backbone="resnet50", attention="none", precision="float32")
+        >>> config.epochs, config.learning_rate, config.data
+        (25, 0.0001, 'synthetic')
+        >>> config.run_id
+        'synthetic-market1501_resnet50_none_avg_gaap_fold0_seed0_1897aac8'
+        >>> RunConfig(backbone="resnet5")
+        Traceback (most recent call last):
+            ...
+        ValueError: backbone='resnet5' is not known (did you mean resnet50?); known: vgg16, vgg19, resnet18, ...
     """
 
     profile: str = "demo"
-    # Data. `data` is the folder of the user's copy, or "synthetic": then `scale` of the data set's twin is drawn.
+    # Data. `data` is the folder of the user's copy, or "synthetic" for a twin of the data set at this `scale`.
     dataset: str = "market1501"
     data: str = SYNTHETIC
     variant: str | None = None
-    # Where the model is trained on another data set, that and its folder; then only retrieval is scored.
+    # Another data set to train on, and its folder; then only retrieval is scored.
     train_dataset: str | None = None
     train_data: str | None = None
-    # None: as SCALES says.
+    # None: the profile's, in SCALES.
     scale: float | None = None
     fold: int = 0
     seed: int = 0
@@ -135,7 +146,7 @@ class RunConfig:
     batch_size: int = 32
     sampler: str = "identity_balanced"
     images_per_identity: int = 4
-    # None: the paper's, by backbone.
+    # None: the paper's rate for the backbone.
     learning_rate: float | None = 1e-3
     beta_1: float = 0.9
     schedule: str = "cosine"
@@ -170,7 +181,7 @@ class RunConfig:
         self._check_sources()
 
     def _left_open(self):
-        """What follows from other values where nothing was given."""
+        """Values of settings that were not given and follow from others."""
         source = self.train_dataset or trained_on(self.dataset)
         found = {
             "precision": self.precision or _suitable_precision(),
@@ -190,7 +201,7 @@ class RunConfig:
         if self.train_data is None:
             raise ValueError(
                 f"dataset={self.dataset!r} is scored by a model trained on {self.train_dataset!r}: give train_data, "
-                f"the folder of your copy of it, or {SYNTHETIC!r} to train on drawn images"
+                f"the folder of your copy of it, or {SYNTHETIC!r} to train on synthetic images"
             )
         if trained_on(self.train_dataset):
             raise ValueError(f"train_dataset={self.train_dataset!r} has no training set; give another data set")
@@ -220,8 +231,8 @@ class RunConfig:
     def from_notebook(cls, namespace):
         """The configuration that a notebook's parameters cell describes.
 
-        Papermill puts a misspelt parameter into the notebook like any other, so everything that stands in the
-        notebook so far, call this before anything else, has to be a parameter.
+        Papermill puts a misspelt parameter into the notebook like any other. So call this first: every name that the
+        notebook has defined until then has to be a parameter.
 
         Args:
             namespace: ``globals()`` of the notebook, directly after its parameters cell.
@@ -236,20 +247,20 @@ class RunConfig:
         return cls(**values)
 
     def changes(self):
-        """The settings that differ from what the profile gives on the same data, with the same backbone: a dict."""
+        """A dict of the settings that differ from the profile's, for the same data and backbone."""
         same = ("dataset", "data", "variant", "train_dataset", "train_data", "backbone", "precision")
         usual = type(self)(self.profile, **{name: getattr(self, name) for name in same}).to_dict()
         return {name: value for name, value in self.to_dict().items() if value != usual[name]}
 
     def baseline(self):
-        """The colour histogram on the same images and protocol, which every result stands beside."""
+        """The configuration of the colour histogram on the same images and protocol, every run's baseline."""
         data = ("dataset", "data", "variant", "train_dataset", "train_data", "scale", "fold", "seed")
         same = (*data, "height", "width", "distance", "ap")
         values = {name: getattr(self, name) for name in same}
         return type(self)(self.profile, method="histogram", **values)
 
     def training(self):
-        """The run whose model this one scores: the same on ``train_dataset``; None where that is this run itself."""
+        """The configuration whose model this run scores: the same on ``train_dataset``; None if it trains its own."""
         if self.train_dataset is None:
             return None
         values = self.to_dict() | {"dataset": self.train_dataset, "data": self.train_data, "variant": None}
@@ -264,23 +275,23 @@ class RunConfig:
 
     @property
     def is_synthetic(self):
-        """Whether images were drawn, for training or for the test, rather than the user's alone."""
+        """Whether any image, for training or for the test, is synthetic."""
         return SYNTHETIC in (self.data, self.train_data)
 
     @property
     def data_name(self):
         """The data set as results name it: ``synthetic-market1501``, or ``market1501`` for real photographs.
 
-        A variant follows its data set, and ``-from-`` what the model was trained on, where that is another one.
+        A variant follows its data set; ``-from-`` and the training set follow if the model was trained elsewhere.
         """
         name = _data_name(self.dataset, self.data) + (f"-{self.variant}" if self.variant else "")
         return f"{name}-from-{_data_name(self.train_dataset, self.train_data)}" if self.train_dataset else name
 
     @property
     def run_id(self):
-        """Name of the run's folder: what people look for first, then a hash of the values that are not the defaults.
+        """Name of the run's folder: the main settings, then a hash of all values that differ from their defaults.
 
-        So a new field, whose default changes nothing, renames no run.
+        A new field whose default changes nothing therefore renames no run.
         """
         defaults = {field.name: field.default for field in dataclasses.fields(self)}
         changed = {name: value for name, value in self.to_dict().items() if value != defaults[name]}
@@ -356,7 +367,7 @@ PROFILES = {
     },
     # At most a minute a ResNet-18 run on two cores.
     "demo": {},
-    # The paper, as READING.md decides it.
+    # The paper's protocol; what it leaves open is decided in docs/paper.md.
     "paper": {
         "initializer": "gaussian0.1",
         "learning_rate": None,

@@ -1,4 +1,4 @@
-"""One run from configuration to run folder: draw or read the data, train, embed, evaluate both protocols."""
+"""One run from configuration to run folder: read or generate images, train, embed, evaluate both protocols."""
 
 import time
 import warnings
@@ -20,41 +20,44 @@ from gaaplib.training.checkpoint import Checkpoint
 
 
 def run(config, *, outputs=None, rerun=False, verbose=0):
-    """Train, embed and evaluate what ``config`` describes, and leave a complete run folder.
+    """Train, embed and evaluate what ``config`` describes, and write a complete run folder.
 
-    A run that is there already is answered as it is, unless it is out of date (``gaaplib.runs.provenance.RESULTS``):
-    then it is made again. One that was interrupted, by whatever, goes on after the last
-    whole epoch of its training and ends with the same weights, bit for bit, as if nothing had happened; on another
-    processor, as far as its arithmetic is the same. One that fails leaves no ``metrics.json``; one whose loss or
-    whose embeddings leave the numbers that can be scored leaves one that says ``"diverged"``, why, and no scores.
+    A finished run is reused unless it is out of date (``gaaplib.runs.provenance.RESULTS``). An interrupted run resumes
+    from its last complete epoch and ends with bit-identical weights on the same kind of processor. A run that fails
+    writes no ``metrics.json``. A run whose loss or embeddings cannot be scored is recorded as ``"diverged"`` with the
+    reason and without scores.
 
-    Two processes that are asked for one run do not meet: the second one waits, and answers what the first one made.
+    If two processes are asked for one run, the second waits and returns what the first one made.
 
-    Where the configuration trains on another data set, its model is that of ``config.training()``, which is run first
-    if it is not there; the closed protocol, which needs trained identities, has no scores then.
+    If the configuration trains on another data set, its model is that of ``config.training()``, which is run first if
+    it is missing. There are no scores of the closed protocol then, as it needs the training identities.
 
     Args:
         config: a :class:`gaaplib.config.RunConfig`.
         outputs: folder for runs and caches; None: :func:`gaaplib.project.outputs_folder`.
-        rerun: train again, from the beginning, even if the run is there.
-        verbose: 0 silent, 1 bars, 2 a line an epoch.
+        rerun: train again from the beginning, even if the run is finished.
+        verbose: 0 silent, 1 bars, 2 one line per epoch.
 
     Returns:
         The :class:`gaaplib.runs.Run`.
+
+    Raises:
+        FileNotFoundError, ValueError: the images are not there or not enough to train on; the message says what is
+            needed.
     """
     outputs = Path(outputs or outputs_folder())
     existing = runs.Run(outputs / "runs" / config.run_id)
     if _is_there(existing, config) and not rerun:
         return existing
     lock = existing.folder.with_name(f".{config.run_id}.lock")
-    with locked(lock, f"at work on {config.run_id}"):
+    with locked(lock, f"making the run {config.run_id}"):
         if _is_there(existing, config) and not rerun:
             return existing
         return _run(config, outputs, rerun, verbose)
 
 
 def _is_there(existing, config):
-    """Whether a finished run answers for this configuration; of one that is out of date, a warning says so."""
+    """Whether there is a finished run to reuse; a warning names one that is out of date."""
     if not existing.is_done():
         return False
     if is_current(existing.metrics):
@@ -65,7 +68,7 @@ def _is_there(existing, config):
 
 
 def _run(config, outputs, rerun, verbose):
-    """What :func:`run` does where there is no finished run yet."""
+    """What :func:`run` does if there is no finished run."""
     source = _source(config, outputs, verbose)
     result = runs.begin(config, outputs, fresh=rerun)
     clock = _Clock()
@@ -78,7 +81,7 @@ def _run(config, outputs, rerun, verbose):
     history.to_csv(result.folder / "history.csv", index=False)
     clock.stop("training")
     if not source and len(history):
-        # The history counts what was spent before an interruption, too.
+        # The history includes the time before an interruption.
         clock.seconds["training"] = max(clock.seconds["training"], round(history.seconds.iloc[-1], 3))
     method.model.save(result.folder / "model.keras")
     trouble, closed, retrieval = fit.trouble(history), None, None
@@ -109,7 +112,7 @@ def _run(config, outputs, rerun, verbose):
 
 
 def outputs_of(method, data, roles, verbose=0):
-    """What a method's model answers for the images of some roles: ``{role: {output: array}}``."""
+    """Outputs of a method's model for the images of some roles: ``{role: {output: array}}``."""
     rows = {role: data.part(role).row.to_numpy() for role in roles}
     return {
         role: fit.embed(method.model, data.store.images, rows[role], progress=verbose == 1)
@@ -119,7 +122,7 @@ def outputs_of(method, data, roles, verbose=0):
 
 
 def _source(config, outputs, verbose):
-    """The run whose model this one scores; None where this run trains its own, or nothing is trained at all."""
+    """The run whose model this one scores; None if this run trains its own, or nothing is trained."""
     training_config = config.training()
     if training_config is None or not METHODS[config.method].learns:
         return None
@@ -133,7 +136,7 @@ def _make_deterministic(config):
 
 
 def _trained(config, data, source, result, verbose):
-    """The method with its weights, learnt here or by the run ``source``, and the history of that."""
+    """The trained method, from here or from the run ``source``, and its history."""
     if source is not None:
         classes = source.metrics["counts"]["train"]["identities"]
         method = METHODS[config.method](config, classes)
@@ -150,7 +153,7 @@ def _trained(config, data, source, result, verbose):
 
 
 def _fit(method, data, result, verbose):
-    """Train on the data, from the checkpoint of the run if it has one; answer the history."""
+    """Train on the data, resuming from the run's checkpoint if it has one; return the history."""
     parts = {role: data.part(role) for role in ("train", "val")}
     train, validation = ((part.row.to_numpy(), part.label.to_numpy()) for part in (parts["train"], parts["val"]))
     checkpoint = Checkpoint(result.checkpoint, _key(method.config, data))
@@ -158,7 +161,7 @@ def _fit(method, data, result, verbose):
 
 
 def _key(config, data):
-    """What decides the weights, bit for bit, on one processor; not that itself, as a queue may choose another node."""
+    """What the weights depend on, bit for bit, except for the processor: a queue may resume on another node."""
     came_from = origin()
     return {
         "configuration": config.to_dict(),
@@ -170,9 +173,9 @@ def _key(config, data):
 
 
 def _trouble(outputs_by_role, config):
-    """Why a model's answers cannot be scored, in words; None where they can.
+    """Why a model's outputs cannot be scored, as a sentence; None if they can.
 
-    Finite losses can still leave a network that answers NaN, or zeros for everything (dead ReLUs).
+    Even with finite losses a network may return NaN, or zeros for every image (dead ReLUs).
     """
     for role, outputs in outputs_by_role.items():
         for name, array in outputs.items():
@@ -187,7 +190,7 @@ def _trouble(outputs_by_role, config):
 
 
 def _evaluate(method, data, outputs, result):
-    """Both protocols as dicts of fractions, and the per-query arrays on disk."""
+    """Both protocols as dicts of fractions; the per-query arrays are written to disk."""
     closed = _closed(method, data, outputs.get("test"), result)
     scores, chance = _retrieval(method, data, outputs)
     queries = data.part("query")
@@ -224,7 +227,7 @@ def _closed(method, data, outputs, result):
 
 
 def _retrieval(method, data, outputs):
-    """The method's retrieval scores, and what chance would give."""
+    """The method's retrieval scores, and the expectation by chance."""
     query, gallery = data.part("query"), data.part("gallery")
     protocol = {"query_pids": query.pid.to_numpy(), "gallery_pids": gallery.pid.to_numpy()}
     query_camids, gallery_camids = known_cameras(query.camid, gallery.camid)

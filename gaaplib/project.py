@@ -1,4 +1,4 @@
-"""Where the project is, and where its results go."""
+"""Folders of the project, locking, atomic writing, and names of registries."""
 
 import ast
 import os
@@ -10,9 +10,9 @@ from pathlib import Path
 
 
 def project_folder():
-    """The folder around the working directory that has ``notebooks/`` and ``gaaplib/``; else the working directory.
+    """The nearest folder, from the working directory up, with ``notebooks/`` and ``gaaplib/``; else that directory.
 
-    A notebook runs in its own folder, a command usually in the project's; both have to find the same place.
+    A notebook runs in its own folder and a command usually in the project's; both have to use the same one.
     """
     here = Path.cwd()
     for folder in (here, *here.parents):
@@ -40,20 +40,20 @@ def _shipped(name):
 
 
 def outputs_folder():
-    """Where results go: ``GAAP_OUTPUTS`` if set, else ``outputs/`` of the project."""
+    """The folder of results: ``GAAP_OUTPUTS`` if set, else ``outputs/`` of the project."""
     given = os.environ.get("GAAP_OUTPUTS")
     return Path(given) if given else project_folder() / "outputs"
 
 
 @contextmanager
 def locked(path, doing):
-    """Keep other processes out, until the end of this one at the latest.
+    """Keep other processes out of a block; the lock ends with this process at the latest.
 
     Args:
         path: of the lock, an empty file that stays.
-        doing: what is done meanwhile, for the process that has to wait: "decoding X".
+        doing: what the block does, for the message to a process that has to wait: "decoding X".
     """
-    import fcntl  # Here, as Windows has none, where most of the package works without.
+    import fcntl  # Only here: Windows has none, and most of the package works without.
 
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "w") as file:

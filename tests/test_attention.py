@@ -97,7 +97,7 @@ def test_channel_with_alpha_one_half_is_self_at_another_temperature():
 
 @pytest.mark.parametrize("name", ["class", "channel", "self", "uniform", "none"])
 def test_the_pooled_output_is_the_weighted_mean_of_the_features(name):
-    """READING.md: mean(F) + W_a W_v sum_n w_n F_n, where w is the column mean of the softmax matrix."""
+    """docs/paper.md: mean(F) + W_a W_v sum_n w_n F_n, where w is the column mean of the softmax matrix."""
     layer = ATTENTION[name](value_dim=5)
     pooled = average_pool(to_numpy(layer(MAPS, partners=PARTNERS)))
     weights = to_numpy(layer.attention_map(MAPS, PARTNERS)).mean(axis=1)

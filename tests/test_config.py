@@ -94,7 +94,7 @@ def test_batches_of_p_times_k_have_to_divide():
 
 
 def test_the_paper_profile_is_the_papers_protocol():
-    """READING.md, 'Training, as the paper gives it'."""
+    """docs/paper.md, 'Training'."""
     config = RunConfig("paper", backbone="resnet50")
     expected = {
         "height": 128,

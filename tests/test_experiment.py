@@ -16,7 +16,7 @@ PKU = Path(__file__).parents[2] / "shared" / "real" / "pku-sample"
 
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory):
-    """One folder for all runs of this module: the drawn images are shared."""
+    """One folder for all runs of this module: the synthetic images are shared."""
     return tmp_path_factory.mktemp("outputs")
 
 

@@ -1,4 +1,4 @@
-"""The images of a configuration: found or drawn, decoded, split into roles."""
+"""The images of a configuration: read or generated, decoded, split into roles."""
 
 import warnings
 from dataclasses import dataclass
@@ -26,8 +26,8 @@ class Data:
         store: the decoded images.
         table: the store's records with their ``role`` (train, val, test, query, gallery) and, for the roles of the
             closed protocol, their ``label`` (from 0, in the order of the identities; -1 elsewhere).
-        as_published: whether the images were not drawn and their counts are those of the published data set.
-        copies: queries that are the same file, byte for byte, as a gallery image of their identity; see
+        as_published: whether these are photographs with the counts of the published data set.
+        copies: queries whose file equals that of a gallery image of their identity, byte for byte; see
             :func:`gaaplib.datasets.duplicates.same_bytes`.
     """
 
@@ -43,15 +43,23 @@ class Data:
 
     @property
     def num_classes(self):
-        """Identities to train on; 0 where there is no training set."""
+        """Number of training identities; 0 if there is no training set."""
         return int(self.table.label.max()) + 1
 
 
 def load_data(config, *, outputs=None, progress=False):
-    """The images of a configuration, decoded and split: :class:`Data`.
+    """Read or generate the images of a configuration, decode and split them.
+
+    Args:
+        config: a :class:`gaaplib.config.RunConfig`.
+        outputs: folder with ``cache/``; None: :func:`gaaplib.project.outputs_folder`.
+        progress: show bars.
+
+    Returns:
+        :class:`Data`.
 
     Raises:
-        FileNotFoundError, ValueError: the folder is not what the data set's parser expects; it says what is.
+        FileNotFoundError, ValueError: the folder is not what the data set's parser expects; the message says what is.
     """
     cache = Path(outputs or outputs_folder()) / "cache"
     dataset = DATASETS[config.dataset]
@@ -73,13 +81,13 @@ def load_data(config, *, outputs=None, progress=False):
 
 
 def _draw(config, cache, progress):
-    """The folder of the data set's synthetic twin."""
+    """The folder of the data set's synthetic twin, which is generated if it is missing."""
     if config.dataset not in synthetic.SPECS:
         twins = ", ".join(synthetic.SPECS)
-        raise ValueError(f"no images are drawn for dataset={config.dataset!r}, only for {twins}: give data=FOLDER")
+        raise ValueError(f"dataset={config.dataset!r} has no synthetic twin, only {twins} have: give data=FOLDER")
     name = f"{SYNTHETIC}-{config.dataset}-{config.scale:g}-v{synthetic.VERSION}"
-    # Two runs that begin at once would draw into one folder.
-    with locked(cache / f"{name}.lock", f"drawing {name}"):
+    # Two runs that start at once would write into one folder.
+    with locked(cache / f"{name}.lock", f"generating {name}"):
         return synthetic.write(cache / name, synthetic.spec_for(config.dataset, config.scale), progress=progress)
 
 
@@ -95,14 +103,14 @@ def _warn_of_copies(copies, folder):
     if len(copies):
         queries, (query, gallery, pid) = copies["query"].nunique(), copies.iloc[0]
         warnings.warn(
-            f"{queries} queries in {folder} are copies, byte for byte, of gallery images of their identity, first "
-            f"{query} of {gallery} (pid {pid}): they are found whatever a network learnt; remove one of each two",
+            f"{queries} queries in {folder} are byte-for-byte copies of gallery images of their identity, the first "
+            f"{query} of {gallery} (pid {pid}): any model ranks them first; remove one of each pair",
             stacklevel=3,
         )
 
 
 def _with_labels(table):
-    """Identities of the training roles, numbered from 0 in their order."""
+    """The table with a ``label``: training identities numbered from 0 in their order, -1 for others."""
     trained = table.role.isin(["train", "val", "test"])
     identities = np.unique(table.pid[trained])
     labels = np.where(trained, np.searchsorted(identities, table.pid), -1)

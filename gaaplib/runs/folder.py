@@ -1,7 +1,7 @@
-"""The run folder: what a run leaves behind, where it came from, and the table of all runs.
+"""The folder of a run: written, read and found.
 
-A folder ``<outputs>/runs/<run_id>/`` holds ``config.json``, ``history.csv``, ``per_query.npz``, ``model.keras`` and
-``metrics.json``. The last one is written last, at one stroke: where it stands, the run is done.
+``<outputs>/runs/<run_id>/`` holds ``config.json``, ``history.csv``, ``per_query.npz``, ``per_image.npz``,
+``model.keras`` and ``metrics.json``. The last one is written last and atomically: once it exists, the run is finished.
 """
 
 import json
@@ -22,7 +22,7 @@ SCHEMA = 1
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run, read from its folder when asked.
+    """A run, read from its folder on demand.
 
     Attributes:
         folder: the run's folder.
@@ -42,18 +42,18 @@ class Run:
 
     @property
     def history(self):
-        """A DataFrame with a row an epoch; empty where nothing was trained."""
+        """A DataFrame with one row per epoch; empty if nothing was trained."""
         return pd.read_csv(self.folder / "history.csv")
 
     @property
     def per_query(self):
-        """Arrays of the retrieval protocol with an entry a query, as in ``RetrievalScores``, and ``pid``."""
+        """Arrays of the retrieval protocol with one entry per query: those of ``RetrievalScores``, ``pid``, ``row``."""
         with np.load(self.folder / "per_query.npz", allow_pickle=False) as arrays:
             return dict(arrays)
 
     @property
     def per_image(self):
-        """Arrays of the closed protocol with an entry an image: ``rank`` of the right identity, ``pid``, ``row``."""
+        """Arrays of the closed protocol with one entry per image: ``rank`` of the right identity, ``pid``, ``row``."""
         with np.load(self.folder / "per_image.npz", allow_pickle=False) as arrays:
             return dict(arrays)
 
@@ -62,43 +62,43 @@ class Run:
         """Path of the trained model.
 
         Raises:
-            FileNotFoundError: the run has none, as those that are committed; it says what to do.
+            FileNotFoundError: the run has none, like the committed ones; the message says what to do.
         """
         path = self.folder / "model.keras"
         if not path.is_file():
             raise FileNotFoundError(
                 f"{self.folder} has no model.keras (committed reference runs have none, to be small): move that folder "
-                "out of outputs/runs, and gaap run 02_train trains it again"
+                "out of outputs/runs, then gaap run 02_train trains it again"
             )
         return path
 
     def model(self):
         """The trained model, from images (batch, height, width, 3) to a dict of outputs."""
-        import keras  # Here, as whoever only reads scores has no use for it.
+        import keras  # Only here: reading scores does not need it.
 
-        import gaaplib.methods  # noqa: F401 - registers the layers that a saved model may have
+        import gaaplib.methods  # noqa: F401 - registers the layers of saved models
 
         return keras.saving.load_model(self.model_file, compile=False, safe_mode=True)
 
     @property
     def checkpoint(self):
-        """Where training keeps what it needs to go on after an interruption; gone when the run is done."""
+        """The file from which an interrupted training resumes; removed when the run is finished."""
         return self.folder / "checkpoint" / "last_epoch.zip"
 
     def is_done(self):
-        """Whether the run came to its end."""
+        """Whether the run is finished."""
         return (self.folder / "metrics.json").exists()
 
 
 def begin(config, outputs, *, fresh=False):
-    """The run's folder, emptied of what an earlier, unfinished attempt left, but for its checkpoint.
+    """The run with an empty folder: what an unfinished attempt left is removed, except for its checkpoint.
 
     Args:
-        fresh: the checkpoint goes too.
+        fresh: remove the checkpoint, too.
     """
     run = Run(Path(outputs) / "runs" / config.run_id)
     run.folder.mkdir(parents=True, exist_ok=True)
-    # First the mark of completeness, then the rest.
+    # metrics.json first, as it marks the run as finished.
     for name in ("metrics.json", "history.csv", "per_query.npz", "per_image.npz", "model.keras"):
         (run.folder / name).unlink(missing_ok=True)
     if fresh:
@@ -108,14 +108,14 @@ def begin(config, outputs, *, fresh=False):
 
 
 def finish(run, *, status, reason, counts, closed, retrieval, data, partnered, seconds):
-    """Write ``metrics.json``, whole and last; the checkpoint has done its work then.
+    """Write ``metrics.json`` atomically, last of all, and remove the checkpoint.
 
     Args:
         status: ``"done"`` or ``"diverged"``.
-        reason: why it diverged, in words, else None.
+        reason: why it diverged, else None.
         counts: images and identities by role.
         closed, retrieval: metrics of the two protocols as fractions, or None.
-        data: fingerprint of the images and how many could not be decoded.
+        data: fingerprint of the images, and how many could not be decoded.
         partnered: share of training images that had a partner of their identity in the batch.
         seconds: by stage.
     """
@@ -142,7 +142,7 @@ def _remove_checkpoint(run):
 
 
 def _without_nan(value):
-    """JSON has no NaN; a number that is missing is null."""
+    """The value with null for NaN and infinity, which JSON does not have."""
     if isinstance(value, dict):
         return {key: _without_nan(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -157,20 +157,20 @@ def finished(outputs=None, *, with_model=False):
 
     Args:
         outputs: folder with ``runs/``; None: :func:`gaaplib.project.outputs_folder`.
-        with_model: only those whose network can be asked: trained, not diverged, with its ``model.keras``.
+        with_model: only trained runs that did not diverge and have their ``model.keras``.
     """
     folder = Path(outputs or outputs_folder()) / "runs"
     found = [Run(path.parent) for path in sorted(folder.glob("*/metrics.json"))]
     if not with_model:
         return found
-    from gaaplib.methods import METHODS  # Here, as it brings Keras along.
+    from gaaplib.methods import METHODS  # Only here: it imports Keras.
 
     there = [run for run in found if (run.folder / "model.keras").is_file() and run.metrics["status"] == "done"]
     return [run for run in there if METHODS[run.config.method].learns]
 
 
 def find(name, outputs=None, *, with_model=False):
-    """One finished run by its name.
+    """The finished run of this name.
 
     Args:
         name: its folder, its run_id, the beginning of the run_id's hash, or any part of the run_id that no other has.
@@ -178,12 +178,12 @@ def find(name, outputs=None, *, with_model=False):
         with_model: refuse a run whose model cannot be used.
 
     Raises:
-        ValueError: there is no such run, or more than one; with ``with_model``, it diverged.
-        FileNotFoundError: with ``with_model``, it has no model.
+        ValueError: no run or several runs fit; with ``with_model``, it diverged.
+        FileNotFoundError: with ``with_model``, it has no ``model.keras``.
     """
     run = _named(name, {run.folder.name: run for run in finished(outputs)})
     if with_model:
-        _ = run.model_file  # Raises where there is none.
+        _ = run.model_file  # Raises if there is none.
         metrics = run.metrics
         if metrics["status"] != "done":
             reason = f"{metrics['status']} ({metrics['reason']})"

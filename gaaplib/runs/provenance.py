@@ -1,4 +1,4 @@
-"""Where a result came from, and whether it is out of date."""
+"""The origin of a result, and whether it is out of date."""
 
 import datetime
 import os
@@ -9,11 +9,14 @@ from importlib import metadata
 from pathlib import Path
 
 RESULTS = 1
-"""Raised by whoever changes what runs give; a run of another number is out of date. ``make verify`` says whether."""
+"""Raise this number if a change of the code changes what runs give; ``make verify`` shows whether it does.
+
+A run with another number is out of date.
+"""
 
 
 def origin():
-    """Where a result came from: code, versions, machine and time."""
+    """A dict of what a result came from: commit, results number, versions, machine and time."""
     import keras
 
     from gaaplib.network import devices
@@ -34,13 +37,17 @@ def origin():
 
 
 def is_current(metrics):
-    """Whether the content of a ``metrics.json`` is what today's code gives: of the number ``RESULTS``."""
+    """Whether a run is up to date: the content of its ``metrics.json`` has the number ``RESULTS``."""
     return metrics["provenance"].get("results") == RESULTS
 
 
 def _git(*arguments):
-    """Output of a git command on the library's own checkout; None where it is none."""
-    command = ["git", "-C", str(Path(__file__).parents[2]), *arguments]
+    """Output of a git command on the library's own checkout; None if this is none."""
+    checkout = Path(__file__).parents[2]
+    # An installed package may lie in an environment within somebody's own repository.
+    if not (checkout / ".git").exists():
+        return None
+    command = ["git", "-C", str(checkout), *arguments]
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):

@@ -104,7 +104,7 @@ def test_attention_maps_equal_the_slow_oracle(attention):
 
 
 def test_received_is_the_weight_of_a_position_in_the_embedding():
-    """READING.md: with average pooling and no bias the embedding is mean(F) + W_a W_v sum_n w_n F_n."""
+    """docs/paper.md: with average pooling and no bias the embedding is mean(F) + W_a W_v sum_n w_n F_n."""
     method = sharpened(make(attention="class"))
     features = positions(seen(method)[0])
     weights = show(method, "received").reshape(3, 8)

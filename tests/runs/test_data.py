@@ -105,6 +105,6 @@ def test_runs_that_begin_at_once_draw_one_after_the_other(tmp_path, monkeypatch)
         return root
 
     monkeypatch.setattr(synthetic, "write", write)
-    with pytest.warns(UserWarning, match="is drawing synthetic-raid"), ThreadPoolExecutor() as pool:
+    with pytest.warns(UserWarning, match="is generating synthetic-raid"), ThreadPoolExecutor() as pool:
         list(pool.map(lambda _: data._draw(smoke(dataset="raid"), tmp_path, False), range(3)))
     assert most == [1, 1, 1]

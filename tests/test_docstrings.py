@@ -1,0 +1,55 @@
+"""Examples in docstrings run as they stand, and the names that users meet first have one."""
+
+import doctest
+import importlib
+from pathlib import Path
+
+import pytest
+
+LIBRARY = Path(__file__).parents[1] / "gaaplib"
+MODULES = [path for path in sorted(LIBRARY.rglob("*.py")) if ">>> " in path.read_text()]
+FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+
+FIRST = {
+    "attention": ("CrossFeatureAttention",),
+    "config": ("RunConfig",),
+    "datasets": ("published",),
+    "datasets.records": ("make_records",),
+    "datasets.splits": ("protocol_split",),
+    "datasets.synthetic.generate": ("spec_for",),
+    "distances": ("EmbeddingDistances", "pairwise_distances"),
+    "evaluation.embedding_files": ("evaluate", "read_npz"),
+    "evaluation.reranking": ("expand_queries", "rerank"),
+    "evaluation.single_shot": ("evaluate_single_shot",),
+    "evaluation.statistics": ("bootstrap_mean", "mean_and_spread", "paired_difference", "sign_flip_test"),
+    "evaluation.verification": ("evaluate_open_set", "evaluate_verification"),
+    "explain.localisation": ("centre_prior",),
+    "metrics": ("evaluate_classification", "evaluate_distances", "evaluate_embeddings", "expected_by_chance"),
+    "network.losses": ("BatchHardTriplet", "CrossEntropy"),
+    "pooling": ("AveragePooling", "GeMPooling"),
+    "training.batches": ("Augmentation", "identity_balanced"),
+}
+"""The thirty names that users meet first, by module."""
+
+
+def name_of(path):
+    parts = ("gaaplib", *path.relative_to(LIBRARY).with_suffix("").parts)
+    return ".".join(part for part in parts if part != "__init__")
+
+
+@pytest.mark.parametrize("name", map(name_of, MODULES))
+def test_examples_run_as_they_stand(name):
+    module = importlib.import_module(name)
+    result = doctest.testmod(module, optionflags=FLAGS)
+    assert result.attempted
+    assert not result.failed
+
+
+@pytest.mark.parametrize(("module", "name"), [(module, name) for module, names in FIRST.items() for name in names])
+def test_the_names_that_users_meet_first_have_an_example(module, name):
+    assert ">>> " in getattr(importlib.import_module(f"gaaplib.{module}"), name).__doc__
+
+
+def test_no_file_refers_to_what_is_not_in_the_project():
+    for path in [*LIBRARY.rglob("*.py"), *LIBRARY.parent.glob("*.md"), *(LIBRARY.parent / "docs").glob("*.md")]:
+        assert not any(name in path.read_text() for name in ("READING.md", "DESIGN.md", "SENTENCES.md")), path
