@@ -6,6 +6,7 @@ What only prints or refuses answers in under a second: nothing here imports Kera
 import dataclasses
 import json
 import sys
+import warnings
 from pathlib import Path
 
 import click
@@ -37,6 +38,8 @@ def main():
     GAAP_VERBOSE=1 shows what TensorFlow, papermill and the kernel print. Completion for notebooks and runs, in bash:
     eval "$(_GAAP_COMPLETE=bash_source gaap)"; zsh_source and fish_source work alike.
     """
+    # For people: the message without the line of code that gave it.
+    warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
 
 
 def _complete_notebook(context, parameter, incomplete):

@@ -60,6 +60,9 @@ def _is_there(existing, config):
     """Whether there is a finished run to reuse; a warning names one that is out of date."""
     if not existing.is_done():
         return False
+    if existing.trouble():
+        warnings.warn(f"{existing.trouble()}: the run is made again", stacklevel=3)
+        return False
     if is_current(existing.metrics):
         return True
     numbers = f"results number {existing.metrics['provenance'].get('results')}, today's is {RESULTS}"

@@ -11,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+from gaaplib.runs.folder import CONTENT, SCHEMA
 from gaaplib.runs.provenance import RESULTS
 
 
@@ -37,7 +38,8 @@ def main():
     if output.stem == "notebook":
         provenance = {"results": RESULTS, "seconds": {"training": 1.0}}
         metrics = output.with_name("metrics.json")
-        metrics.with_suffix(".part").write_text(json.dumps({"status": "done", "provenance": provenance}))
+        content = dict.fromkeys(CONTENT) | {"schema": SCHEMA, "status": "done", "config": {}, "provenance": provenance}
+        metrics.with_suffix(".part").write_text(json.dumps(content))
         os.replace(metrics.with_suffix(".part"), metrics)
 
 

@@ -199,10 +199,11 @@ def failures(runs, notebooks, outputs):
 
 def is_there(outputs, run_id):
     """Return whether a run is finished and up to date; a run whose source failed stays out of date."""
+    from gaaplib.runs import Run
     from gaaplib.runs.provenance import is_current
 
-    file = outputs / "runs" / run_id / "metrics.json"
-    return file.exists() and is_current(json.loads(file.read_text()))
+    run = Run(outputs / "runs" / run_id)
+    return run.is_done() and not run.trouble() and is_current(run.metrics)
 
 
 def reason(notebook):

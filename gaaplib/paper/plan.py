@@ -283,8 +283,8 @@ def _run_id(changes):
 def done(configs, outputs=None):
     """Return those of these runs that are finished, ``{run_id: Run}``."""
     folder = Path(outputs or outputs_folder()) / "runs"
-    found = {config.run_id: runs.Run(folder / config.run_id) for config in configs}
-    return {run_id: run for run_id, run in found.items() if run.is_done()}
+    found = dict.fromkeys(runs.Run(folder / config.run_id) for config in configs)
+    return {run.folder.name: run for run in runs.readable(run for run in found if run.is_done())}
 
 
 def stale(configs, outputs=None):

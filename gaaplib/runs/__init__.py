@@ -1,7 +1,7 @@
 """One run on disk: written, read, found and compared."""
 
 from gaaplib.runs.data import FOLDS, Data, load_data
-from gaaplib.runs.folder import SCHEMA, Run, begin, find, finish, finished
+from gaaplib.runs.folder import SCHEMA, Run, begin, find, finish, finished, readable
 from gaaplib.runs.scores import (
     CLOSED_MEASURES,
     COLUMNS,
@@ -38,5 +38,6 @@ __all__ = [
     "interval",
     "load_data",
     "ordered",
+    "readable",
     "table",
 ]

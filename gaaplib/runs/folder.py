@@ -7,6 +7,7 @@
 import json
 import math
 import shutil
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,21 @@ from gaaplib.project import outputs_folder, write_whole
 from gaaplib.runs.provenance import origin
 
 SCHEMA = 1
+"""Raised if ``metrics.json`` changes so that older code could not read it."""
+
+CONTENT = (
+    "run_id",
+    "status",
+    "reason",
+    "data",
+    "counts",
+    "partnered_share",
+    "closed",
+    "retrieval",
+    "config",
+    "provenance",
+)
+"""What ``metrics.json`` holds, besides its schema."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +105,25 @@ class Run:
         """Whether the run is finished."""
         return (self.folder / "metrics.json").exists()
 
+    def trouble(self):
+        """Why a finished run cannot be read, as a sentence; None if it can.
+
+        It may be of another version of the package, half copied, or edited by hand.
+        """
+        path = self.folder / "metrics.json"
+        try:
+            metrics = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            return f"{path} cannot be read ({error})"
+        if not isinstance(metrics, dict) or metrics.get("schema") != SCHEMA:
+            schema = metrics.get("schema") if isinstance(metrics, dict) else None
+            return f"{path} has the schema {schema!r}; this version of gaaplib reads {SCHEMA}"
+        missing = [name for name in CONTENT if name not in metrics]
+        if missing:
+            return f"{path} lacks {', '.join(missing)}"
+        unknown = sorted(set(metrics["config"]) - set(RunConfig.__annotations__))
+        return f"{path} has the unknown settings {', '.join(unknown)}" if unknown else None
+
 
 def begin(config, outputs, *, fresh=False):
     """The run with an empty folder: what an unfinished attempt left is removed, except for its checkpoint.
@@ -153,20 +188,29 @@ def _without_nan(value):
 
 
 def finished(outputs=None, *, with_model=False):
-    """The finished runs under ``outputs``, sorted by name.
+    """The finished runs under ``outputs``, sorted by name; a warning names those that cannot be read.
 
     Args:
         outputs: folder with ``runs/``; None: :func:`gaaplib.project.outputs_folder`.
         with_model: only trained runs that did not diverge and have their ``model.keras``.
     """
     folder = Path(outputs or outputs_folder()) / "runs"
-    found = [Run(path.parent) for path in sorted(folder.glob("*/metrics.json"))]
+    found = readable(Run(path.parent) for path in sorted(folder.glob("*/metrics.json")))
     if not with_model:
         return found
     from gaaplib.methods import METHODS  # Only here: it imports Keras.
 
     there = [run for run in found if (run.folder / "model.keras").is_file() and run.metrics["status"] == "done"]
     return [run for run in there if METHODS[run.config.method].learns]
+
+
+def readable(runs):
+    """Those of some finished runs that can be read, as a list; the others are named in a warning and left out."""
+    troubles = {run: run.trouble() for run in runs}
+    wrong = [trouble for trouble in troubles.values() if trouble]
+    if wrong:
+        warnings.warn(f"{len(wrong)} runs are left out: {'; '.join(wrong)}", stacklevel=3)
+    return [run for run, trouble in troubles.items() if not trouble]
 
 
 def find(name, outputs=None, *, with_model=False):
@@ -193,7 +237,10 @@ def find(name, outputs=None, *, with_model=False):
 
 def _named(name, known):
     if (Path(name) / "metrics.json").is_file():
-        return Run(Path(name))
+        run = Run(Path(name))
+        if run.trouble():
+            raise ValueError(run.trouble())
+        return run
     tests = (
         name.__eq__,
         lambda run_id: run_id.rpartition("_")[2].startswith(name),

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import assume, given, settings
 
 from gaaplib import metrics
+from gaaplib.distances import EmbeddingDistances, pairwise_distances
 from gaaplib.evaluation.verification import evaluate_open_set, evaluate_verification
-from gaaplib.metrics import EmbeddingDistances, pairwise_distances
 from tests.oracles import verification as slow
 from tests.test_metrics import as_lists, retrieval_cases
 

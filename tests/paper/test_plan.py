@@ -4,7 +4,9 @@ import dataclasses
 import json
 
 import pytest
+from made_runs import finish
 
+from gaaplib import runs
 from gaaplib.config import RunConfig
 from gaaplib.paper import plan
 from gaaplib.paper.plan import Plan, arguments, reproduced
@@ -95,9 +97,11 @@ def test_reproduce_has_two_models_and_for_partial_ilids_their_closed_protocol():
 def test_done_stale_and_missing(tmp_path):
     new, old, absent = Plan("smoke").matrix(backbones=("resnet18",))[:3]
     for config, number in ((new, RESULTS), (old, RESULTS - 1)):
-        folder = tmp_path / "runs" / config.run_id
-        folder.mkdir(parents=True)
-        (folder / "metrics.json").write_text(json.dumps({"provenance": {"results": number}}))
+        run = runs.begin(config, tmp_path)
+        finish(run)
+        metrics = run.metrics
+        metrics["provenance"]["results"] = number
+        (run.folder / "metrics.json").write_text(json.dumps(metrics))
     configs = [new, old, absent]
     assert [*plan.done(configs, tmp_path)] == [new.run_id, old.run_id]
     assert [*plan.stale(configs, tmp_path)] == [old.run_id]

@@ -32,7 +32,9 @@ def test_data_sets_without_an_official_split_are_split_by_fold(tmp_path, name):
 
 
 def test_a_data_set_that_is_not_drawn_says_so(tmp_path):
-    with pytest.raises(ValueError, match="dataset='folder', only for market1501, .*: give data=FOLDER"):
+    with pytest.raises(
+        ValueError, match="dataset='folder' has no synthetic twin, only market1501, .* have: give data=FOLDER"
+    ):
         runs.load_data(smoke(dataset="folder"), outputs=tmp_path)
 
 

@@ -60,3 +60,25 @@ def test_a_run_without_a_model_that_says_something_is_refused(tmp_path):
     finish(run, status="diverged", reason="loss is nan in epoch 1", retrieval=None)
     with pytest.raises(ValueError, match="diverged .loss is nan in epoch 1"):
         runs.find(run.folder.name, tmp_path, with_model=True)
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lambda metrics: "", "cannot be read"),
+        (lambda metrics: json.dumps(metrics)[:100], "cannot be read"),
+        (lambda metrics: "[]", "has the schema None"),
+        (lambda metrics: json.dumps(metrics | {"schema": 2}), "has the schema 2; this version of gaaplib reads 1"),
+        (lambda metrics: json.dumps({"schema": 1, "run_id": "x"}), "lacks status, reason, data"),
+        (lambda metrics: json.dumps(metrics | {"config": {"sharpness": 1}}), "unknown settings sharpness"),
+    ],
+)
+def test_a_run_that_cannot_be_read_is_named_and_left_out(tmp_path, damage, words):
+    good, bad = write_run(tmp_path, [0.5, 0.5]), write_run(tmp_path, [0.5, 0.5], seed=1)
+    (bad.folder / "metrics.json").write_text(damage(bad.metrics))
+    with pytest.warns(UserWarning, match=f"1 runs are left out: .*seed1.*{words}"):
+        assert runs.finished(tmp_path) == [good]
+    with pytest.warns(UserWarning, match=words):
+        assert runs.table(tmp_path).run_id.tolist() == [good.folder.name]
+    with pytest.raises(ValueError, match=words):
+        runs.find(str(bad.folder))
