@@ -1,8 +1,8 @@
-"""Cross-feature attention (Eq. 4-5 of the paper) and the controls that it is compared with.
+"""Cross-feature attention (Eq. 4-5 of the paper) and the ablation controls that it is compared with.
 
-Every block takes a feature map and answers one of the same shape, (batch, height, width, channels), and every
-block is called alike: ``block(inputs, partners=None, training=None)``. ``attention_map`` shows the weights that it
-used, (batch, N, N) with N = height * width: row n says what position n looks at.
+Every block maps a feature map (batch, height, width, channels) to one of the same shape, and all blocks have the same
+call: ``block(inputs, partners=None, training=None)``. ``attention_map`` returns the weights that the block uses,
+(batch, N, N) with N = height * width: row n holds the weights with which position n attends to all positions.
 """
 
 import keras
@@ -10,21 +10,21 @@ from keras import ops
 
 
 class AttentionBlock(keras.layers.Layer):
-    """What the blocks have in common: their arguments and their configuration.
+    """The base class of all blocks: it holds their arguments and their configuration.
 
-    Every entry of ``ATTENTION`` is built with these arguments; a control leaves alone what it has no use for.
+    Every entry of ``ATTENTION`` takes these arguments. A control ignores those that it does not need.
 
     Args:
         key_dim: channels of query and key (``d_k``). None: channels // 8, made even.
         value_dim: channels of the value. None: channels // 2.
-        alpha: share of the image's own term in Eq. 4, from 0 to 1.
-        use_bias: whether the projections have a bias. Without it the pooled output is the pooled input plus a
-            projection of the attention-weighted mean, and so the column mean of the map is the weight that a
-            position has in the embedding.
-        kernel_initializer: of all projections, ``W_a`` included.
+        alpha: weight of the image's own term in Eq. 4, from 0 to 1.
+        use_bias: whether the projections have a bias. Without a bias, the average-pooled output is the pooled input
+            plus a projection of the attention-weighted mean, so the column mean of the attention map is the weight of
+            a position in the embedding.
+        kernel_initializer: of all projections, including ``W_a``.
 
     Raises:
-        ValueError: an argument out of its range, naming it.
+        ValueError: an argument is out of range; the message names it.
     """
 
     def __init__(
@@ -49,8 +49,8 @@ class AttentionBlock(keras.layers.Layer):
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
 
     def _projection(self, units, name):
-        """A 1 x 1 convolution, as the matrix product that it is on (batch, positions, channels)."""
-        # Every projection draws its own start: a shared initializer object would give equal shapes equal weights.
+        """A 1 x 1 convolution, computed as a matrix product over (batch, positions, channels)."""
+        # Each projection gets a clone: a shared initializer would give projections of equal shape equal weights.
         initializer = self.kernel_initializer.clone()
         return keras.layers.Dense(
             units,
@@ -81,17 +81,27 @@ class CrossFeatureAttention(AttentionBlock):
     Eq. 4: ``A_i = softmax((alpha Q_i K_i^T + (1 - alpha) Q_j K_j^T) / sqrt(d_k))``, over the N positions.
     Eq. 5: ``a_i = W_a (A_i V_i) + f_i``.
 
-    The paper gives three answers to who ``j`` is; ``partner`` chooses one:
+    The paper describes ``j`` in two different ways; ``partner`` chooses one of them, or the control:
 
-    - ``"class"``: another image of the same identity in the batch, named by ``partners``. Without ``partners``
-      (at inference) an image is its own partner.
-    - ``"channel"``: i and j are the two halves of the channels of Q and K of one image; ``d_k`` is that of a half.
-    - ``"self"``: j = i, plain scaled dot-product attention; the control that the paper never runs.
+    - ``"class"``: j is another image of the same identity in the batch, given by ``partners``. Without ``partners``
+      (at inference) each image is its own partner.
+    - ``"channel"``: i and j are the two halves of the channels of Q and K of one image; ``d_k`` is the size of a half.
+    - ``"self"``: j = i, plain scaled dot-product attention. The paper does not run this control.
 
     Args:
         partner: ``"class"``, ``"channel"`` or ``"self"``.
 
     The other arguments are those of :class:`AttentionBlock`; ``"channel"`` needs an even ``key_dim``.
+
+    Example:
+        >>> from keras import ops
+        >>> block = CrossFeatureAttention(partner="class")
+        >>> feature_map = ops.ones((2, 4, 2, 16))  # two images, 4 x 2 positions, 16 channels
+        >>> partners = ops.convert_to_tensor([1, 0])  # each image is the other one's partner
+        >>> tuple(block(feature_map, partners=partners).shape)
+        (2, 4, 2, 16)
+        >>> tuple(block.attention_map(feature_map, partners=partners).shape)
+        (2, 8, 8)
     """
 
     PARTNERS = ("class", "channel", "self")
@@ -104,10 +114,10 @@ class CrossFeatureAttention(AttentionBlock):
 
     def build(self, input_shape):
         channels = input_shape[-1]
-        # channels // 8, made even so that all readings have the same default.
+        # channels // 8, made even so that the default is the same for all partners.
         key_dim = self.key_dim or max(channels // 16 * 2, 2)
         if self.partner == "channel" and key_dim % 2:
-            raise ValueError(f"key_dim={key_dim}: partner='channel' halves it, so it has to be even")
+            raise ValueError(f"key_dim={key_dim}: partner='channel' splits it into halves, so it must be even")
         self.query = self._projection(key_dim, "query")
         self.key = self._projection(key_dim, "key")
         self.value = self._projection(self.value_dim or max(channels // 2, 1), "value")
@@ -122,7 +132,7 @@ class CrossFeatureAttention(AttentionBlock):
 
         Args:
             inputs: (batch, height, width, channels).
-            partners: (batch,) index in the batch of each image's partner; only ``"class"`` reads it.
+            partners: (batch,) index in the batch of each image's partner; used by ``"class"`` only.
         """
         features = _positions(inputs)
         attended = ops.matmul(self._weights(features, partners), self.value(features))
@@ -143,7 +153,7 @@ class CrossFeatureAttention(AttentionBlock):
         if self.partner == "channel":
             other = _scaled_products(other_query, other_key)
         elif self.partner == "class" and partners is not None:
-            # Q_j K_j^T is the partner's own product: taking rows of it costs less than projecting again.
+            # Q_j K_j^T is the partner's own product, so it is looked up instead of computed again.
             other = ops.take(own, partners, axis=0)
         else:
             other = own
@@ -156,10 +166,10 @@ class CrossFeatureAttention(AttentionBlock):
 
 @keras.saving.register_keras_serializable(package="gaaplib")
 class UniformAttention(AttentionBlock):
-    """The control in which every position looks at all positions alike: ``A = 1/N``.
+    """The control in which every position attends equally to all positions: ``A = 1/N``.
 
-    It keeps the value, the output and the residual of Eq. 5, so that what it gains over ``none`` comes from two more
-    linear layers, and what attention gains over it comes from attention.
+    It keeps the value projection, the output projection and the residual of Eq. 5. Its gain over ``none`` therefore
+    comes from two more linear layers, and the gain of attention over it comes from the attention weights.
     """
 
     def build(self, input_shape):
@@ -184,10 +194,10 @@ class UniformAttention(AttentionBlock):
 class NonLocalAttention(AttentionBlock):
     """The non-local block of AGW (Ye et al. 2021): ``z = BN(W (theta phi^T / N) g) + x``.
 
-    The weights are dot products divided by N, not a softmax, and the batch normalisation starts at zero, so that
+    The weights are dot products divided by N, not a softmax. The scale of the batch normalisation starts at zero, so
     the block starts as the identity. ``key_dim`` and ``value_dim`` default to channels // 2, the reduction by two
-    that AGW states; its released code computes ``reduc_ratio // reduc_ratio`` and so has one channel
-    (``key_dim=1, value_dim=1`` gives that). The projections have the bias that AGW gives them when ``use_bias``.
+    that the AGW paper states. Its released code computes ``reduc_ratio // reduc_ratio`` and so uses one channel;
+    ``key_dim=1, value_dim=1`` reproduces that. AGW's projections have a bias: set ``use_bias=True`` for it.
     """
 
     def build(self, input_shape):
@@ -217,7 +227,7 @@ class NonLocalAttention(AttentionBlock):
         return inputs + ops.reshape(residual, ops.shape(inputs))
 
     def attention_map(self, inputs, partners=None):
-        """(batch, N, N): the dot products over N, of either sign; rows do not sum to one."""
+        """(batch, N, N): the dot products divided by N. They can be negative, and rows do not sum to one."""
         return self._weights(_positions(inputs))
 
     def _weights(self, features):
@@ -227,13 +237,13 @@ class NonLocalAttention(AttentionBlock):
 
 @keras.saving.register_keras_serializable(package="gaaplib")
 class NoAttention(AttentionBlock):
-    """Attention off: the map as it came. An entry like the others, so that "off" takes the same path."""
+    """No attention: returns the feature map unchanged, so that models without attention use the same code."""
 
     def call(self, inputs, partners=None, training=None):
         return ops.convert_to_tensor(inputs)
 
     def attention_map(self, inputs, partners=None):
-        """(batch, N, N): the identity, since every position keeps itself."""
+        """(batch, N, N): the identity matrix, since every position keeps its own feature."""
         batch, size = ops.shape(_positions(inputs))[:2]
         identity = ops.eye(size, dtype=self.compute_dtype)
         return ops.broadcast_to(identity[None], (batch, size, size))
@@ -246,13 +256,13 @@ def _positions(inputs):
 
 
 def _scaled_products(query, key):
-    """``Q K^T / sqrt(d_k)`` in float32, in which a softmax is safe under mixed precision."""
+    """``Q K^T / sqrt(d_k)`` in float32, so that the softmax is accurate under mixed precision."""
     products = ops.cast(ops.matmul(query, ops.swapaxes(key, 1, 2)), "float32")
     return products / float(query.shape[-1]) ** 0.5
 
 
 def _reading(partner):
-    """A maker of ``CrossFeatureAttention`` in one of its readings."""
+    """A function that builds ``CrossFeatureAttention`` with this ``partner``."""
 
     def make(**kwargs):
         return CrossFeatureAttention(partner=partner, **kwargs)

@@ -1,6 +1,6 @@
-"""Distances of embeddings: embeddings in, distances out, whole or a block of rows at a time.
+"""Distances between embeddings, as one matrix or one block of rows at a time.
 
-The checks at the foot are shared by everything that takes embeddings, scores or counts.
+The checks at the end of the module are shared by every module that takes embeddings, scores or counts.
 """
 
 from collections.abc import Callable, Iterator
@@ -9,28 +9,35 @@ import numpy as np
 from tqdm import tqdm
 
 BLOCK_BYTES = 2**29
-"""Distances computed at once from embeddings. Fewer make the matrix product slower."""
+"""Bytes of distances computed at once. Smaller blocks make the matrix product slower."""
 
 CHUNK_ELEMENTS = 2**22
-"""Distances checked and ranked at once, and numbers of the gallery's embeddings converted and multiplied at once."""
+"""Numbers worked on at once: distances checked and ranked, values of gallery embeddings converted and multiplied."""
 
 CACHE_ELEMENTS = 2**18
-"""Distances that fit into the cache of one processor core."""
+"""Number of distances that fit into the cache of one processor core."""
 
 
 def pairwise_distances(query, gallery, metric: str = "cosine") -> np.ndarray:
     """Distances of every query to every gallery embedding, (num_queries, num_gallery).
 
     Args:
-        query, gallery: (num_queries, dim) and (num_gallery, dim). Computed in float32, or in float64 where the input
+        query, gallery: (num_queries, dim) and (num_gallery, dim). Computed in float32, or in float64 if the input
             needs it (float64, or 32-bit integers and wider).
-        metric: ``"cosine"`` is 1 - cos of the angle, from 0 to 2 but for rounding. ``"euclidean"`` is
-            sqrt(|q|^2 + |g|^2 - 2 q.g), clipped at 0: fast, and exact to rounding of the *squared* norms, so that in
-            float32 near-duplicates may differ by some thousandths of their norm.
+        metric: ``"cosine"`` is 1 - cos of the angle, from 0 to 2 up to rounding. ``"euclidean"`` is
+            sqrt(|q|^2 + |g|^2 - 2 q.g), clipped at 0. This is fast, but its error is that of rounding the *squared*
+            norms: in float32, near-duplicates may get a distance of some thousandths of their norm.
 
     Raises:
-        ValueError: dimensions that differ, a value that is NaN or infinite, an unknown metric or, for ``"cosine"``, an
-            embedding of zeros, which has no direction; an embedding of numbers out of the range that can be squared.
+        ValueError: dimensions that differ, a value that is NaN or infinite, an unknown metric; for ``"cosine"``, an
+            embedding of zeros, which has no direction; values so large or so small that their squares are out of
+            range.
+
+    Example:
+        >>> pairwise_distances([[1.0, 0.0]], [[2.0, 0.0], [0.0, 1.0], [-1.0, 0.0]]).tolist()
+        [[0.0, 1.0, 2.0]]
+        >>> pairwise_distances([[1.0, 0.0]], [[2.0, 0.0], [1.0, 3.0]], metric="euclidean").tolist()
+        [[1.0, 3.0]]
     """
     distances = EmbeddingDistances(query, gallery, metric)
     matrix = np.empty(distances.shape, distances.dtype)
@@ -40,18 +47,26 @@ def pairwise_distances(query, gallery, metric: str = "cosine") -> np.ndarray:
 
 
 class EmbeddingDistances:
-    """What :func:`pairwise_distances` answers, bit for bit, but a block of rows at a time, as they are asked for.
+    """The distances of :func:`pairwise_distances`, bit for bit, computed one block of rows at a time on demand.
 
-    It takes the place of a matrix of distances that would not fit into memory, in
-    :func:`gaaplib.metrics.evaluate_distances`, :mod:`gaaplib.evaluation.single_shot` and
-    :mod:`gaaplib.evaluation.verification`. The embeddings are read in parts, so they may be mapped from a file.
+    Pass it instead of a matrix that would not fit into memory to :func:`gaaplib.metrics.evaluate_distances` or to the
+    functions of :mod:`gaaplib.evaluation.single_shot` and :mod:`gaaplib.evaluation.verification`. The embeddings are
+    read in parts, so they may be memory-mapped.
 
     Args:
         query, gallery, metric: as in :func:`pairwise_distances`, with the same errors.
-        progress: show a bar that counts the queries whenever the distances are computed.
+        progress: show a progress bar that counts the queries whenever the distances are computed.
 
     Attributes:
         shape, dtype: those of the matrix.
+
+    Example:
+        >>> from gaaplib.metrics import evaluate_distances
+        >>> distances = EmbeddingDistances([[1.0, 0.0]], [[0.9, 0.1], [0.0, 1.0]])
+        >>> distances.shape, str(distances.dtype)
+        ((1, 2), 'float64')
+        >>> evaluate_distances(distances, query_pids=[7], gallery_pids=[7, 8]).mAP
+        1.0
     """
 
     def __init__(self, query, gallery, metric: str = "cosine", *, progress: bool = False):
@@ -59,7 +74,8 @@ class EmbeddingDistances:
         self._query, self._gallery = real_matrix(query, "query"), real_matrix(gallery, "gallery")
         if self._query.shape[1] != self._gallery.shape[1]:
             raise ValueError(
-                f"query has {self._query.shape[1]} columns and gallery {self._gallery.shape[1]}: they must be as many"
+                f"query has {self._query.shape[1]} columns and gallery {self._gallery.shape[1]}: both must have the "
+                "same dimension"
             )
         self.shape = (len(self._query), len(self._gallery))
         self.dtype = np.result_type(self._query, self._gallery, np.float32)
@@ -68,11 +84,11 @@ class EmbeddingDistances:
         self._gallery_sizes = self._sizes(self._gallery, "gallery")
 
     def row_blocks(self) -> Iterator[slice]:
-        """The rows of each product. They depend on the shape alone, as the rounding depends on them."""
+        """The rows of each matrix product. They depend only on the shape, because they affect the rounding."""
         return _spans(self.shape[0], BLOCK_BYTES // (self.dtype.itemsize * max(1, self.shape[1], self._query.shape[1])))
 
     def blocks(self) -> Iterator[tuple[int, np.ndarray]]:
-        """First row and distances (rows, num_gallery) of each block, which the next one overwrites."""
+        """The first row and the distances, (rows, num_gallery), of each block. The next block overwrites them."""
         rows = list(self.row_blocks())
         buffer = np.empty((max((part.stop - part.start for part in rows), default=0), self.shape[1]), self.dtype)
         with tqdm(total=self.shape[0], desc="distances", unit="query", disable=not self._progress) as bar:
@@ -88,7 +104,7 @@ class EmbeddingDistances:
         query = self._metric.left(self._converted(self._query[rows]), sizes)
         for columns in self._parts(self._gallery):
             np.matmul(query, self._converted(self._gallery[columns]).T, out=out[:, columns])
-        # A few rows at a time, which stay in the processor's cache meanwhile.
+        # A few rows at a time, so that they stay in the processor's cache.
         for part in _spans(len(out), CACHE_ELEMENTS // max(1, self.shape[1])):
             self._metric.finish(out[part], sizes[part], self._gallery_sizes)
 
@@ -104,7 +120,7 @@ class EmbeddingDistances:
         return _spans(len(embeddings), CHUNK_ELEMENTS // max(1, embeddings.shape[1]))
 
     def _converted(self, rows) -> np.ndarray:
-        # Without a copy where there is nothing to convert.
+        # No copy if there is nothing to convert.
         return np.ascontiguousarray(rows, self.dtype)
 
 
@@ -118,11 +134,11 @@ class _Cosine:
         limits = np.finfo(rows.dtype)
         wrong = np.flatnonzero((largest < limits.tiny / limits.eps) | (largest > limits.max * limits.eps))
         if wrong.size:
-            found = largest[wrong[0]]
-            what = f"has entries of up to {found:.3g}, out of {rows.dtype}'s range" if found else "is all zeros"
+            value = largest[wrong[0]]
+            what = f"has entries of up to {value:.3g}, out of {rows.dtype}'s range" if value else "is all zeros"
             raise ValueError(
                 f"{name} embedding at row {first_row + wrong[0]} {what} ({wrong.size} such rows here): it has no "
-                "direction, so no cosine distance; leave it out or scale it, or take metric='euclidean'"
+                "direction, so no cosine distance; leave it out or scale it, or use metric='euclidean'"
             )
         scaled = rows / largest[:, np.newaxis]
         return largest * np.sqrt(np.vecdot(scaled, scaled))
@@ -144,7 +160,7 @@ class _Euclidean:
     def sizes(rows, name: str, first_row: int) -> np.ndarray:
         with np.errstate(over="ignore"):
             squares = np.vecdot(rows, rows)
-        # A quarter, so that the sum of three such terms is in range too.
+        # A quarter of the range, so that the sum of three such terms is in range too.
         wrong = np.flatnonzero(~(squares <= np.finfo(rows.dtype).max / 4))
         if wrong.size:
             largest = np.abs(rows[wrong[0]]).max()
@@ -166,10 +182,10 @@ class _Euclidean:
 
 
 def _spans(total: int, longest: int) -> Iterator[slice]:
-    """Consecutive slices that cover ``total``, as few as possible and of even lengths.
+    """The fewest consecutive slices of at most ``longest`` that cover ``total``, of even lengths.
 
-    Not with a short one at the end: BLAS multiplies matrices of few rows by other routines, whose rounding is another,
-    and equal embeddings would get distances that differ in the last bit.
+    A short slice at the end is avoided: BLAS multiplies matrices of few rows with other routines, which round
+    differently, so that equal embeddings would get distances that differ in the last bit.
     """
     number = -(-total // max(1, longest))
     return (slice(total * part // number, total * (part + 1) // number) for part in range(number))
@@ -179,32 +195,32 @@ def _spans(total: int, longest: int) -> Iterator[slice]:
 
 
 def real_matrix(values, name: str) -> np.ndarray:
-    """The values as an array, refused unless they are a matrix of real numbers."""
+    """The values as an array; raises a ValueError unless they are a matrix of real numbers."""
     values = np.asarray(values)
     if values.ndim != 2 or values.dtype.kind not in "fiu":
         raise ValueError(
             f"{name} has shape {values.shape} and dtype {values.dtype}: it must be a matrix of real numbers, with one "
-            "row for each image"
+            "row per image"
         )
     return values
 
 
 def check_finite(values, name: str, first_row: int = 0) -> None:
-    """Refuse NaN and infinity, naming row and column; ``first_row`` is the number of the first row given."""
+    """Raise a ValueError that names row and column of a NaN or an infinity; ``values`` start at ``first_row``."""
     if values.dtype.kind == "f" and not np.isfinite(values).all():
-        row, *column = place = tuple(np.argwhere(~np.isfinite(values))[0])
+        row, *column = index = tuple(np.argwhere(~np.isfinite(values))[0])
         where = f"row {first_row + row}" + (f", column {column[0]}" if column else "")
-        raise ValueError(f"{name} is {values[place]} at {where}: every value must be finite")
+        raise ValueError(f"{name} is {values[index]} at {where}: every value must be finite")
 
 
 def check_count(value: int, name: str) -> None:
-    """Refuse what is no whole number of at least 1."""
+    """Raise a ValueError unless the value is an integer of at least 1."""
     if not isinstance(value, int | np.integer) or value < 1:
         raise ValueError(f"{name} is {value!r}: it must be an integer of at least 1")
 
 
 def check_choice(name: str, choices: dict[str, Callable], argument: str) -> Callable:
-    """The entry of this name, refused with the known names where there is none."""
+    """The entry of this name; raises a ValueError that lists the known names if there is none."""
     if name not in choices:
         raise ValueError(f"{argument} is {name!r}: it must be one of {', '.join(map(repr, choices))}")
     return choices[name]

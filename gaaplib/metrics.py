@@ -1,24 +1,25 @@
-"""Retrieval and classification scores: distances and scores in, CMC / mAP / mINP / mRA out.
+"""Retrieval and classification scores: CMC, mAP, mINP and mRA from distances, embeddings or class scores.
 
-Two protocols, never mixed in one number:
+The two protocols are never mixed in one number:
 
-- *retrieval*: the gallery is ranked by its distance to each query, of identities never trained on.
-  :func:`evaluate_distances`, :func:`evaluate_embeddings`; by luck alone :func:`expected_by_chance`; with one gallery
-  image of each identity :func:`evaluate_single_shot`; accepted or rejected by a threshold:
-  ``gaaplib.evaluation.verification``.
-- *closed*: softmax scores over the identities trained on.
-  :func:`evaluate_classification`; by luck alone :func:`expected_classification_by_chance`.
+- *retrieval*: for each query, the gallery is ranked by distance. The identities were not trained on.
+  Functions: :func:`evaluate_distances`, :func:`evaluate_embeddings` and, for the scores of random rankings,
+  :func:`expected_by_chance`. For galleries with one image per identity, see
+  :func:`gaaplib.evaluation.single_shot.evaluate_single_shot`; for decisions by a threshold on the distance,
+  :mod:`gaaplib.evaluation.verification`.
+- *closed*: softmax scores over the training identities.
+  Functions: :func:`evaluate_classification` and, for random scores, :func:`expected_classification_by_chance`.
 
-For one query, let N gallery images be ranked once the junk is left out, R of them of the query's identity (the hits),
-at ranks r_1 < ... < r_R, all counted from 1. Then
+Junk is a gallery image with the query's identity *and* camera. It shows the same scene as the query, so finding it is
+not re-identification, and it is left out. For one query, let N be the number of gallery images without the junk, and
+R the number of those of the query's identity (the hits), at ranks r_1 < ... < r_R, counted from 1. Then
 
 - CMC(k) is 1 if r_1 <= k, else 0;
-- AP is the mean of the precision h / r_h over the hits h = 1..R ("step"), or of the precision just before and at the
-  hit, averaged ("trapezoid"; see ``AP_CONVENTIONS``);
-- INP is R / r_R, the share of the ranking down to the last hit that is hits.
+- AP is the mean over the hits h = 1..R of the precision h / r_h ("step"), or of the average of the precisions just
+  before and at the hit ("trapezoid"; see ``AP_CONVENTIONS``);
+- INP is R / r_R, the share of hits in the ranking down to the last hit.
 
-CMC, mAP and mINP are their means over the valid queries, those with R > 0. Junk is a gallery image with the query's
-identity *and* camera: the same moment seen twice, no re-identification.
+CMC, mAP and mINP are the means over the valid queries, those with R > 0.
 
 Sources: L. Zheng et al., "Scalable Person Re-identification: A Benchmark", ICCV 2015 (CMC, mAP, junk); M. Ye et al.,
 "Deep Learning for Person Re-identification: A Survey and Outlook", TPAMI 2022 (INP).
@@ -40,7 +41,7 @@ from gaaplib.distances import (
 )
 
 MANY_HITS = 48
-"""From so many hits on it is faster to sort a row than to compare it with each of its hits."""
+"""From this number of hits on, sorting a row is faster than comparing it with each of its hits."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,13 +50,13 @@ class RetrievalScores:
 
     Attributes:
         mAP, mINP: means over the valid queries; NaN if there is none.
-        cmc: (max_rank,); ``cmc[k - 1]`` is CMC(k), the share of valid queries with a hit among the first k. Past the
-            gallery's length the last value is carried on.
-        num_queries, num_valid_queries: all queries, and those with a match in the gallery once the junk is left out.
-        ap_convention: which average precision ``mAP`` and ``ap`` are: a key of ``AP_CONVENTIONS``.
-        ap, inp, first_hit: floats (num_queries,), in the order of the queries, NaN where ``valid`` is False;
+        cmc: (max_rank,); ``cmc[k - 1]`` is CMC(k), the share of valid queries with a hit among the first k. Beyond the
+            gallery's length the last value is repeated.
+        num_queries, num_valid_queries: all queries, and those with a match in the gallery after junk is left out.
+        ap_convention: how ``mAP`` and ``ap`` were computed: a key of ``AP_CONVENTIONS``.
+        ap, inp, first_hit: floats (num_queries,), in the order of the queries, NaN if ``valid`` is False;
             ``first_hit`` is the rank of the first hit, from 1.
-        valid: booleans (num_queries,).
+        valid: booleans (num_queries,): whether the query has a match.
     """
 
     mAP: float
@@ -77,9 +78,9 @@ class ClassificationScores:
     Attributes:
         mRA: top-1 accuracy averaged over the identities present (macro accuracy).
         micro_accuracy: top-1 accuracy over the images; the same as CMC(1).
-        mAP: mean of 1 / rank of the right class: the AP of a ranking with one right answer.
+        mAP: mean of 1 / rank of the right class, which is the AP of a ranking with one hit.
         cmc: (max_rank,); ``cmc[k - 1]`` is CMC(k), the share of images whose identity is among the k best classes.
-            Past the number of classes the last value is carried on.
+            Beyond the number of classes the last value is repeated.
         num_images, num_identities, num_classes: images scored, identities among their labels, columns of the scores.
         rank: (num_images,), the rank of the right class of each image, from 1.
     """
@@ -93,11 +94,6 @@ class ClassificationScores:
     num_classes: int
     rank: np.ndarray = field(repr=False)
 
-    @property
-    def macro_accuracy(self) -> float:
-        """The usual name of ``mRA``."""
-        return self.mRA
-
 
 # -- retrieval ---------------------------------------------------------------------------------------------------------
 
@@ -105,25 +101,35 @@ class ClassificationScores:
 def evaluate_distances(
     distances, query_pids, gallery_pids, query_camids=None, gallery_camids=None, *, ap: str = "step", max_rank: int = 50
 ) -> RetrievalScores:
-    """Score the rankings that a matrix of distances gives.
+    """Retrieval scores from a matrix of distances.
 
-    Each query's gallery is sorted by ascending distance, ties in gallery order. With cameras, gallery images with the
-    query's identity and camera (junk) are left out; without, nothing is. A query without a match is counted in
-    ``num_queries`` and left out of every mean. If no query has one, the scores are NaN and there is one UserWarning.
+    For each query, the gallery is sorted by ascending distance, ties in gallery order. If cameras are given, gallery
+    images with the query's identity and camera (junk) are left out. A query without a match is counted in
+    ``num_queries`` and left out of every mean. If no query has a match, all scores are NaN and a UserWarning is issued.
 
     Args:
-        distances: (num_queries, num_gallery), any real dtype, any memory layout, or :class:`EmbeddingDistances`;
-            smaller is more alike.
+        distances: (num_queries, num_gallery), smaller is more similar: a matrix of any real dtype and memory layout, or
+            :class:`gaaplib.distances.EmbeddingDistances`.
         query_pids, gallery_pids: identities, (num_queries,) and (num_gallery,).
-        query_camids, gallery_camids: cameras, as many, both or neither. Where cameras are unknown give neither: a
-            placeholder shared by all images would make every match junk.
+        query_camids, gallery_camids: cameras, of the same lengths; give both or neither. If cameras are unknown, give
+            neither: a placeholder shared by all images would make every match junk.
         ap: convention of the average precision. ``"step"`` is scikit-learn's; ``"trapezoid"`` is that of Market-1501's
             official evaluation and never the higher of the two.
         max_rank: length of ``cmc``.
 
+    Returns:
+        :class:`RetrievalScores`.
+
     Raises:
         ValueError: lengths that do not agree, an empty gallery, one camera array missing, a distance that is NaN or
             infinite, an unknown ``ap``, ``max_rank`` below 1.
+
+    Example:
+        One query of person 7; its match is the second nearest of three gallery images.
+
+        >>> scores = evaluate_distances([[0.2, 0.1, 0.9]], query_pids=[7], gallery_pids=[7, 8, 9], max_rank=3)
+        >>> scores.mAP, scores.cmc.tolist()
+        (0.5, [0.0, 1.0, 1.0])
     """
     identities = Identities(query_pids, gallery_pids, query_camids, gallery_camids)
     return _summarise(*_score_queries(distances, identities, ap, max_rank), ap)
@@ -142,26 +148,41 @@ def evaluate_embeddings(
     max_rank: int = 50,
     progress: bool = False,
 ) -> RetrievalScores:
-    """Score the rankings that embeddings give: those of :func:`evaluate_distances` on their pairwise distances.
+    """Retrieval scores from embeddings: the same as :func:`evaluate_distances` of their pairwise distances.
 
-    Neither the matrix of distances is held nor a converted or normalised copy of the gallery, which may be mapped from
-    a file (``np.load(..., mmap_mode="r")``). What is held besides is bounded by ``BLOCK_BYTES``, some 600 MB, and
-    the time grows linearly with the gallery.
+    The whole distance matrix is never in memory, and the gallery is not copied, so it may be memory-mapped
+    (``np.load(..., mmap_mode="r")``). Working memory is limited by ``gaaplib.distances.BLOCK_BYTES`` to about 600 MB.
+    The time grows linearly with the gallery.
 
     Args:
         query, gallery: (num_queries, dim) and (num_gallery, dim).
         metric: ``"cosine"`` or ``"euclidean"``; see :func:`gaaplib.distances.pairwise_distances`.
-        progress: show a bar that counts the queries.
+        progress: show a progress bar that counts the queries.
 
-    The other arguments, the errors and the warning are those of :func:`evaluate_distances`; the embeddings' errors are
-    those of
-    :func:`gaaplib.distances.pairwise_distances`, and numbers of embeddings and identities that do not agree.
+    The other arguments and the warning are those of :func:`evaluate_distances`.
+
+    Returns:
+        :class:`RetrievalScores`.
+
+    Raises:
+        ValueError: as :func:`evaluate_distances` and :func:`gaaplib.distances.pairwise_distances`; numbers of
+            embeddings and identities that do not agree.
+
+    Example:
+        With cameras, the query's own image in the gallery is junk, and the match is found first.
+
+        >>> query, gallery = [[1.0, 0.0]], [[1.0, 0.0], [0.9, 0.1], [0.0, 1.0]]
+        >>> scores = evaluate_embeddings(query, gallery, [7], [7, 7, 8], query_camids=[0], gallery_camids=[0, 1, 1])
+        >>> scores.mAP, float(scores.cmc[0])
+        (1.0, 1.0)
     """
     identities = Identities(query_pids, gallery_pids, query_camids, gallery_camids)
     query, gallery = real_matrix(query, "query"), real_matrix(gallery, "gallery")
     for name, rows, number in zip(("query", "gallery"), (query, gallery), identities.shape, strict=True):
         if len(rows) != number:
-            raise ValueError(f"{name} has {len(rows)} embeddings but {name}_pids has {number} entries: give as many")
+            raise ValueError(
+                f"{name} has {len(rows)} embeddings but {name}_pids has {number} entries: give one of each per image"
+            )
     distances = EmbeddingDistances(query, gallery, metric, progress=progress)
     return _summarise(*_score_queries(distances, identities, ap, max_rank), ap)
 
@@ -169,19 +190,28 @@ def evaluate_embeddings(
 def expected_by_chance(
     query_pids, gallery_pids, query_camids=None, gallery_camids=None, *, ap: str = "step", max_rank: int = 50
 ) -> RetrievalScores:
-    """Exact expectation of every score when each ranking is uniformly random.
+    """Exact expectation of every retrieval score if each ranking is uniformly random.
 
     With N ranked gallery images of which R are hits, and H_N the N-th harmonic number:
 
     - AP, step: (H_N + (N - H_N) (R - 1) / (N - 1)) / N; a hit at rank k has k - 1 images before it, each a hit with
       probability (R - 1) / (N - 1).
     - AP, trapezoid: the mean of that and R / N, the expectation with the precision before the hit.
-    - CMC(k): 1 - C(N - R, k) / C(N, k), the hypergeometric chance of a hit among k.
-    - INP: sum over l of (R / l) P(l); P(l) = C(l - 1, R - 1) / C(N, R) is the chance that the last hit has rank l.
+    - CMC(k): 1 - C(N - R, k) / C(N, k), the hypergeometric probability of a hit among k.
+    - INP: sum over l of (R / l) P(l); P(l) = C(l - 1, R - 1) / C(N, R) is the probability that the last hit has rank l.
     - first hit: (N + 1) / (R + 1).
 
-    Arguments, errors and the warning are those of :func:`evaluate_distances`; ``ap``, ``inp`` and ``first_hit`` of the
-    answer hold each query's expectation.
+    Arguments, errors and the warning are those of :func:`evaluate_distances`.
+
+    Returns:
+        :class:`RetrievalScores`; ``ap``, ``inp`` and ``first_hit`` hold the expectation of each query.
+
+    Example:
+        One match among four gallery images:
+
+        >>> chance = expected_by_chance(query_pids=[7], gallery_pids=[7, 8, 9, 9], max_rank=4)
+        >>> round(chance.mAP, 3), chance.cmc.round(3).tolist()
+        (0.521, [0.25, 0.5, 0.75, 1.0])
     """
     identities = Identities(query_pids, gallery_pids, query_camids, gallery_camids)
     check_choice(ap, AP_CONVENTIONS, "ap")
@@ -207,7 +237,7 @@ def expected_by_chance(
 
 
 def evaluate_classification(scores, labels, *, max_rank: int = 50) -> ClassificationScores:
-    """Score the closed protocol, in which every identity was trained on.
+    """Scores of the closed protocol, in which every test identity was trained on.
 
     The rank of the right class is 1 + the number of classes with a higher score + the number of earlier classes with
     the same score.
@@ -217,9 +247,19 @@ def evaluate_classification(scores, labels, *, max_rank: int = 50) -> Classifica
         labels: integers (num_images,), the right class of each image, 0 .. num_classes - 1.
         max_rank: length of ``cmc``.
 
+    Returns:
+        :class:`ClassificationScores`.
+
     Raises:
-        ValueError: no image, a score that is NaN or infinite, lengths that do not agree, a label that is no integer or
-            not a column of ``scores``, ``max_rank`` below 1.
+        ValueError: no image, a score that is NaN or infinite, lengths that do not agree, a label that is not an integer
+            or not a column of ``scores``, ``max_rank`` below 1.
+
+    Example:
+        Class 0 has two images, both right; class 1 has one, which is wrong.
+
+        >>> scores = evaluate_classification([[0.9, 0.1], [0.8, 0.2], [0.7, 0.3]], labels=[0, 0, 1])
+        >>> round(scores.mRA, 3), round(scores.micro_accuracy, 3)
+        (0.5, 0.667)
     """
     scores = real_matrix(scores, "scores")
     check_finite(scores, "scores")
@@ -246,11 +286,11 @@ def evaluate_classification(scores, labels, *, max_rank: int = 50) -> Classifica
 
 
 def expected_classification_by_chance(labels, num_classes: int, *, max_rank: int = 50) -> ClassificationScores:
-    """Exact expectation of every closed-set score when the classes are ranked at random.
+    """Exact expectation of every closed-set score if the classes are ranked at random.
 
     With C classes the right one has each rank with probability 1 / C: mRA and accuracy are 1 / C, CMC(k) is
-    min(k, C) / C, mAP is H_C / C (the harmonic number), and the rank is (C + 1) / 2. Arguments and errors are those of
-    :func:`evaluate_classification`.
+    min(k, C) / C, mAP is H_C / C (H_C is the C-th harmonic number), and the rank is (C + 1) / 2. Arguments and errors
+    are those of :func:`evaluate_classification`.
     """
     labels = _checked_classes(labels, num_classes)
     check_count(max_rank, "max_rank")
@@ -270,14 +310,14 @@ def expected_classification_by_chance(labels, num_classes: int, *, max_rank: int
 
 
 class Identities:
-    """Who is who: the gallery images of each query's identity, and which of them are junk.
+    """For each query, the gallery images of its identity, and which of them are junk.
 
     Args:
         query_pids, gallery_pids, query_camids, gallery_camids: as in :func:`evaluate_distances`, with its errors.
 
     Attributes:
         shape: (num_queries, num_gallery).
-        gallery: (num_gallery,) the identity of each gallery image as a number from 0, those of queries included.
+        gallery: (num_gallery,) the identity of each gallery image as an integer from 0, numbered over both sides.
     """
 
     def __init__(self, query_pids, gallery_pids, query_camids=None, gallery_camids=None):
@@ -291,7 +331,7 @@ class Identities:
         self._start, self._stop = (np.searchsorted(by_identity, query, side) for side in ("left", "right"))
 
     def of(self, query: int) -> tuple[np.ndarray, np.ndarray]:
-        """Columns of the gallery images of the query's identity, ascending, and booleans: which of them are junk."""
+        """Columns of the gallery images of the query's identity, ascending, and booleans that mark the junk."""
         own = self._order[self._start[query] : self._stop[query]]
         if self._cameras is None:
             return own, np.zeros(len(own), bool)
@@ -300,14 +340,14 @@ class Identities:
 
 
 def chunks(distances, identities: Identities) -> Iterator[tuple[int, np.ndarray]]:
-    """The rows of a matrix or of :class:`EmbeddingDistances`, some at a time, checked, contiguous and finite.
+    """The distances in blocks of rows, each checked, contiguous and finite.
 
     Args:
         distances: as in :func:`evaluate_distances`, with its errors.
         identities: of the same shape.
 
     Yields:
-        The first row's number and the distances, (rows, num_gallery); the next rows may overwrite them.
+        The index of the first row and the distances, (rows, num_gallery). The next block may overwrite them.
     """
     embedded = isinstance(distances, EmbeddingDistances)
     distances = distances if embedded else np.asarray(distances)
@@ -318,7 +358,7 @@ def chunks(distances, identities: Identities) -> Iterator[tuple[int, np.ndarray]
             f"must be a matrix of shape {identities.shape}"
         )
     for first_row, block in distances.blocks() if embedded else [(0, real_matrix(distances, "distances"))]:
-        # Half precision is exact in single, and slow by itself.
+        # Every float16 is exact in float32, and float16 itself is slow.
         dtype = np.float32 if block.dtype == np.float16 else block.dtype
         step = max(1, CHUNK_ELEMENTS // identities.shape[1])
         for start in range(0, len(block), step):
@@ -337,9 +377,9 @@ def places(row, columns) -> np.ndarray:
     """
     values = row[columns]
     if len(columns) < MANY_HITS:
-        # Row by row, as count_nonzero with an axis is several times slower.
+        # Row by row, because count_nonzero with an axis is several times slower.
         before = np.array([np.count_nonzero(smaller) for smaller in row < values[:, np.newaxis]], np.int64)
-        # Each column equals itself; the rest is rarely needed.
+        # Each column equals itself; if nothing else does, there are no ties.
         alone = np.count_nonzero(row == values[:, np.newaxis]) == len(columns)
         tied = () if alone else range(len(columns))
     else:
@@ -364,7 +404,7 @@ def _score_queries(distances, identities, ap: str, max_rank: int) -> tuple[np.nd
 
 
 def _score_row(row, own, junk, precision) -> tuple[float, float, float]:
-    """AP, INP and rank of the first hit of one query; NaN without a hit."""
+    """AP, INP and rank of the first hit of one query; NaN if it has no hit."""
     order = np.argsort(row[own], kind="stable")
     own, hit = own[order], ~junk[order]
     hits = own[hit]
@@ -375,7 +415,7 @@ def _score_row(row, own, junk, precision) -> tuple[float, float, float]:
 
 
 def _summarise(per_query, cmc, ap_convention: str) -> RetrievalScores:
-    """Average over the valid queries; NaN and one warning, at the caller's caller, if there is none."""
+    """The means over the valid queries; if there is none, NaN and a warning that points to the user's call."""
     valid = ~np.isnan(per_query[0])
     if valid.any():
         mAP, mINP = (float(values[valid].mean()) for values in per_query[:2])
@@ -386,11 +426,11 @@ def _summarise(per_query, cmc, ap_convention: str) -> RetrievalScores:
 
 
 def no_match(num_queries: int) -> str:
-    """Why there are no scores: no query has a match."""
+    """The warning that no query has a match, so there are no scores."""
     return (
         f"none of the {num_queries} queries has a match in the gallery (images with the query's identity and camera "
         "are left out), so the scores are NaN; check that pids and camids belong to these images, and give no "
-        "camids where cameras are unknown"
+        "camids if cameras are unknown"
     )
 
 
@@ -400,10 +440,10 @@ def cmc_of_ranks(rank, max_rank: int) -> np.ndarray:
 
 
 def _precision_trapezoid(hit, rank):
-    """Mean of the precision just before and at the hit, the former taken as 1 at rank 1.
+    """Mean of the precision just before the hit and at the hit; at rank 1 the former is 1.
 
-    So the trapezoids under the precision-recall curve in Market-1501's official evaluation, which is that of the Oxford
-    buildings (J. Philbin et al., CVPR 2007), where old_precision starts at 1.
+    This is the area of the trapezoids under the precision-recall curve, as Market-1501's official evaluation computes
+    it. That evaluation follows the one of Oxford Buildings (J. Philbin et al., CVPR 2007): old_precision starts at 1.
     """
     before = np.where(rank == 1, 1.0, (hit - 1) / np.maximum(rank - 1, 1))
     return (before + hit / rank) / 2
@@ -412,13 +452,13 @@ def _precision_trapezoid(hit, rank):
 def _chance(n: int, r: int, ap: str, max_rank: int) -> tuple[tuple[float, float, float], np.ndarray]:
     """Expected (AP, INP, first hit) and CMC for one N and R; formulas in :func:`expected_by_chance`."""
     rank = np.arange(1, n + 1)
-    left = rank[::-1]  # images not yet drawn at each rank
-    missed = np.cumprod(np.maximum(left - r, 0) / left)  # the chance of no hit up to each rank
-    first = r / left * np.concatenate([[1.0], missed[:-1]])  # the chance of the first hit at each rank
+    left = rank[::-1]  # images not yet ranked at each rank
+    missed = np.cumprod(np.maximum(left - r, 0) / left)  # the probability of no hit up to each rank
+    first = r / left * np.concatenate([[1.0], missed[:-1]])  # the probability of the first hit at each rank
     precision = np.mean((1 + (rank - 1) * (r - 1) / max(n - 1, 1)) / rank)
     if ap == "trapezoid":
         precision = (precision + r / n) / 2
-    # Read backwards a random ranking is as random: the last hit has rank `left` as often as the first has `rank`.
+    # A reversed random ranking is also uniformly random: the last hit has rank `left` as often as the first has `rank`.
     inp = np.sum(r / left * first)
     return (precision, inp, (n + 1) / (r + 1)), 1 - missed[np.minimum(np.arange(max_rank), n - 1)]
 
@@ -427,7 +467,7 @@ def _chance(n: int, r: int, ap: str, max_rank: int) -> tuple[tuple[float, float,
 
 
 def _checked_labels(query_pids, gallery_pids, query_camids, gallery_camids) -> tuple[tuple, tuple | None]:
-    """The identities of both sides and the cameras of both, or None, as arrays of one axis."""
+    """The identities of both sides and the cameras of both (or None), as one-dimensional arrays."""
     if (query_camids is None) != (gallery_camids is None):
         missing = "query_camids" if query_camids is None else "gallery_camids"
         raise ValueError(f"{missing} is missing: give the cameras of both sides, or of neither")
@@ -439,7 +479,8 @@ def _checked_labels(query_pids, gallery_pids, query_camids, gallery_camids) -> t
                 raise ValueError(f"{side}_{kind} has shape {values.shape}: it must have one axis")
             if len(values) != len(own_pids):
                 raise ValueError(
-                    f"{side}_pids has {len(own_pids)} entries and {side}_{kind} {len(values)}: they must be as many"
+                    f"{side}_pids has {len(own_pids)} entries and {side}_{kind} {len(values)}: give one of each per "
+                    "image"
                 )
     if len(pids[1]) == 0:
         raise ValueError("gallery_pids is empty: give at least one gallery image to rank")
@@ -454,17 +495,17 @@ def _codes(query, gallery, name: str) -> tuple[np.ndarray, np.ndarray]:
     numbers = [values.dtype.kind in "biuf" for values in (query, gallery)]
     if len(query) and numbers[0] != numbers[1]:
         raise ValueError(
-            f"query_{name} has dtype {query.dtype} and gallery_{name} {gallery.dtype}: give numbers on both sides, or "
-            "text on both"
+            f"query_{name} has dtype {query.dtype} and gallery_{name} {gallery.dtype}: give numbers for both sides, or "
+            "text for both"
         )
     try:
         if np.result_type(query, gallery).kind == "f" and query.dtype.kind != "f" != gallery.dtype.kind:
-            # Signed and unsigned 64-bit integers have floats in common only, which large ones do not fit.
+            # NumPy's common type of signed and unsigned 64-bit integers is float64, which rounds large ones.
             query, gallery = query.astype(object), gallery.astype(object)
         codes = np.unique(np.concatenate([query, gallery]), return_inverse=True)[1]
     except TypeError as error:
         raise ValueError(
-            f"{name} cannot be compared with each other ({error}): give all as numbers or as text"
+            f"the {name} cannot be compared with each other ({error}): give all as numbers, or all as text"
         ) from error
     return codes[: len(query)], codes[len(query) :]
 
@@ -473,16 +514,16 @@ def _checked_classes(labels, num_classes: int) -> np.ndarray:
     labels = np.asarray(labels)
     if labels.ndim != 1 or len(labels) == 0 or labels.dtype.kind not in "iu":
         raise ValueError(
-            f"labels has shape {labels.shape} and dtype {labels.dtype}: give one integer for each of at least one image"
+            f"labels has shape {labels.shape} and dtype {labels.dtype}: give one integer for each image, at least one"
         )
     outside = np.flatnonzero((labels < 0) | (labels >= num_classes))
     if outside.size:
         row = outside[0]
         raise ValueError(
-            f"label {labels[row]} at row {row} is none of the {num_classes} classes, 0 .. {num_classes - 1}"
+            f"label {labels[row]} at row {row} is not one of the {num_classes} classes, 0 .. {num_classes - 1}"
         )
     return labels
 
 
 AP_CONVENTIONS = {"step": lambda hit, rank: hit / rank, "trapezoid": _precision_trapezoid}
-"""What AP averages over the hits: the precision of the hit-th one, at this rank; both count from 1."""
+"""The value that AP averages over the hits, from the number of the hit and its rank, both from 1."""

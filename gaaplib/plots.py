@@ -1,6 +1,6 @@
-"""Figures: arrays in, matplotlib figure out. Nothing here reads a file.
+"""Figures: functions from arrays to matplotlib figures. Nothing here reads a file.
 
-The look is set once, here. Figures of synthetic data say so inside their frame: ``synthetic=True``.
+The style of all figures is set here. With ``synthetic=True`` a figure is labelled as synthetic inside its frame.
 """
 
 import matplotlib.pyplot as plt
@@ -12,7 +12,7 @@ sns.set_theme(style="whitegrid", palette="colorblind", context="notebook")
 plt.rcParams.update({"figure.dpi": 110, "savefig.bbox": "tight", "axes.titlesize": "medium"})
 
 PALETTE = sns.color_palette("colorblind")
-# A thing keeps its colour in every figure; all are from one palette that colour-blind readers can tell apart.
+# The same thing has the same colour in every figure. Colour-blind readers can tell the palette's colours apart.
 COLOURS = {
     "train": PALETTE[0],
     "val": PALETTE[1],
@@ -21,44 +21,44 @@ COLOURS = {
     "histogram": PALETTE[3],
     "chance": PALETTE[7],
 }
-_PLACES = {
+_INDICES = {
     "attention": {"class": 0, "none": 1, "self": 2, "uniform": 5, "channel": 4, "nonlocal": 9},
     "pooling": {"avg": 0, "max": 3, "gem": 2},
     "backbone": {"vgg16": 1, "vgg19": 3, "resnet18": 9, "resnet34": 0, "resnet50": 2},
 }
-COLOURS |= {name: PALETTE[place] for places in _PLACES.values() for name, place in places.items()}
+COLOURS |= {name: PALETTE[index] for indices in _INDICES.values() for name, index in indices.items()}
 RIGHT, WRONG = PALETTE[2], PALETTE[3]
-# Images of 64 pixels need no more, and notebooks are committed with their figures.
+# Enough for images 64 pixels wide; notebooks are committed with their figures, so figures should be small.
 GRID_DPI = 80
 
 
 def image_grid(images, labels=None, *, columns=8, frames=None, title=None, synthetic=False):
-    """Images in rows.
+    """A grid of images.
 
     Args:
-        images: sequence of uint8 (height, width, 3); None leaves a place empty.
-        labels: a short text for each, written above it.
-        columns: images a row.
-        frames: a colour or None for each.
+        images: sequence of uint8 (height, width, 3); None leaves a cell empty.
+        labels: a short text for each image, written above it.
+        columns: images per row.
+        frames: a colour or None for each image.
         title: of the figure.
-        synthetic: whether the images were drawn.
+        synthetic: whether the images are synthetic.
     """
     rows = -(-len(images) // columns)
     height, width = next(image.shape[:2] for image in images if image is not None)
     size = (columns, rows * (0.93 * height / width + (0.22 if labels else 0.07)) + 0.4)
     figure, axes = plt.subplots(rows, columns, figsize=size, dpi=GRID_DPI, squeeze=False, layout="constrained")
     figure.get_layout_engine().set(w_pad=0.01, h_pad=0.01, wspace=0.02, hspace=0.0)
-    for place, axis in enumerate(axes.flat):
+    for index, axis in enumerate(axes.flat):
         axis.set(xticks=[], yticks=[])
         axis.grid(False)
-        image = images[place] if place < len(images) else None
+        image = images[index] if index < len(images) else None
         if image is None:
             axis.axis("off")
             continue
         axis.imshow(image)
         if labels:
-            axis.set_title(labels[place], fontsize=8, pad=2)
-        frame = frames[place] if frames else None
+            axis.set_title(labels[index], fontsize=8, pad=2)
+        frame = frames[index] if frames else None
         axis.spines[:].set(color=frame or "0.8", linewidth=3.0 if frame else 0.5)
     finish_grid(figure, title, synthetic)
     return figure
@@ -69,15 +69,16 @@ def rankings(queries, rows, *, titles=None, synthetic=False):
 
     Args:
         queries: sequence of uint8 (height, width, 3).
-        rows: for each query a list of ``(image, is_match)``, nearest first.
+        rows: for each query, a list of ``(image, is_match)``, nearest first.
         titles: a short text for each query.
+        synthetic: whether the images are synthetic.
     """
     columns = 1 + max(len(row) for row in rows)
     images, frames, labels = [], [], []
-    for place, (query, row) in enumerate(zip(queries, rows, strict=True)):
+    for index, (query, row) in enumerate(zip(queries, rows, strict=True)):
         images += [query, *(image for image, _ in row)]
         frames += [None, *(RIGHT if match else WRONG for _, match in row)]
-        labels += [titles[place] if titles else "query"]
+        labels += [titles[index] if titles else "query"]
         labels += [f"{rank} {'✓' if match else '✗'}" for rank, (_, match) in enumerate(row, start=1)]
         padding = columns - 1 - len(row)
         images, frames, labels = images + [None] * padding, frames + [None] * padding, labels + [""] * padding
@@ -85,13 +86,14 @@ def rankings(queries, rows, *, titles=None, synthetic=False):
 
 
 def training_curves(history, *, synthetic=False):
-    """Loss and accuracy over epochs, training beside validation.
+    """Loss and accuracy over epochs, for training and validation.
 
     Args:
         history: the table of :attr:`gaaplib.runs.Run.history`.
+        synthetic: whether the images are synthetic.
     """
     prefix = "logits_" if "logits_accuracy" in history else ""
-    panels = (("loss", "loss"), (f"{prefix}accuracy", "accuracy (share right)"))
+    panels = (("loss", "loss"), (f"{prefix}accuracy", "accuracy (fraction)"))
     figure, axes = plt.subplots(1, 2, figsize=(9, 3.2), layout="constrained")
     for axis, (column, name) in zip(axes, panels, strict=True):
         for kind, source in (("train", column), ("val", f"val_{column}")):
@@ -111,7 +113,8 @@ def cmc_curves(curves, *, protocol, synthetic=False):
 
     Args:
         curves: ``{name: array of CMC(1), CMC(2), ...}`` as fractions.
-        protocol: its name, for the axis.
+        protocol: name of the protocol, for the axis label.
+        synthetic: whether the images are synthetic.
     """
     figure, axis = plt.subplots(figsize=(5.5, 3.6), layout="constrained")
     for name, cmc in curves.items():
@@ -125,37 +128,39 @@ def cmc_curves(curves, *, protocol, synthetic=False):
 
 
 def counts_bars(counts, *, synthetic=False):
-    """Images a role as horizontal bars, with their identities in words.
+    """Horizontal bars of the number of images per role, labelled with the numbers of images and identities.
 
     Args:
         counts: DataFrame with an index of roles and columns ``images`` and ``identities``.
+        synthetic: whether the images are synthetic.
     """
     figure, axis = plt.subplots(figsize=(7, 0.45 * len(counts) + 0.9), layout="constrained")
     sns.barplot(x=counts.images, y=counts.index, ax=axis, color=PALETTE[0])
-    for place, (images, identities) in enumerate(zip(counts.images, counts.identities, strict=True)):
-        axis.text(images, place, f"  {images:,} images, {identities:,} identities", va="center", fontsize=9)
+    for row, (images, identities) in enumerate(zip(counts.images, counts.identities, strict=True)):
+        axis.text(images, row, f"  {images:,} images, {identities:,} identities", va="center", fontsize=9)
     axis.set(xlabel="images", ylabel="", xlim=(0, counts.images.max() * 1.6))
     mark_synthetic(axis, synthetic, corner="upper right")
     return figure
 
 
 def images_per_identity(pids, *, synthetic=False):
-    """How many images the identities have, as a histogram.
+    """Histogram of the number of images per identity.
 
     Args:
         pids: (n,) identity of each image.
+        synthetic: whether the images are synthetic.
     """
     sizes = pd.Series(np.asarray(pids)).value_counts()
     figure, axis = plt.subplots(figsize=(7, 2.8), layout="constrained")
     sns.histplot(sizes, discrete=True, ax=axis, color=PALETTE[0])
-    axis.set(xlabel="images of an identity", ylabel="identities", xlim=(0, None))
+    axis.set(xlabel="images per identity", ylabel="identities", xlim=(0, None))
     axis.yaxis.get_major_locator().set_params(integer=True)
     mark_synthetic(axis, synthetic, corner="upper left")
     return figure
 
 
 def finish_grid(figure, title, synthetic):
-    """The title of a figure of several panels, which says that images are synthetic, if they are."""
+    """Give a figure of several panels its title, with a note if the images are synthetic."""
     words = [title] if title else []
     if synthetic:
         words.append("(synthetic images)")
@@ -164,14 +169,14 @@ def finish_grid(figure, title, synthetic):
 
 
 def mark_synthetic(axis, synthetic, corner):
-    """Say inside the frame that the data are synthetic, if they are; ``corner`` such as "upper left"."""
+    """Write "synthetic data" inside the frame if the data are synthetic; ``corner`` is for example "upper left"."""
     if not synthetic:
         return
     vertical, horizontal = corner.split()
-    place = {"left": 0.02, "right": 0.98, "lower": 0.03, "upper": 0.97}
+    position = {"left": 0.02, "right": 0.98, "lower": 0.03, "upper": 0.97}
     axis.text(
-        place[horizontal],
-        place[vertical],
+        position[horizontal],
+        position[vertical],
         "synthetic data",
         transform=axis.transAxes,
         ha=horizontal,

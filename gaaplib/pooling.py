@@ -1,7 +1,7 @@
-"""Pooling of a feature map to one vector an image (Eq. 6 of the paper and its alternatives).
+"""Pooling of a feature map to one vector per image (Eq. 6 of the paper and its alternatives).
 
-Every entry of ``POOLING`` takes (batch, height, width, channels) and answers (batch, channels), and is called alike:
-``pool(inputs, groups=None, training=None)``.
+Every entry of ``POOLING`` maps (batch, height, width, channels) to (batch, channels), and all entries have the same
+call: ``pool(inputs, groups=None, training=None)``.
 """
 
 import keras
@@ -9,17 +9,18 @@ from keras import ops
 
 
 class Pooling(keras.layers.Layer):
-    """Pools over positions, and with ``pool_over="class"`` over the images of an identity as well.
+    """Pools over positions and, with ``pool_over="class"``, also over the images of an identity.
 
     The paper averages over positions (Eq. 6), but its text also speaks of "averaging feature space across a batch
     size within a class label". With ``pool_over="class"`` the vector of a training image is the mean of the pooled
-    vectors of all images of its identity in the batch; at inference, where identities are unknown, it is its own.
+    vectors of all images of its identity in the batch. At inference identities are unknown, so each image keeps its
+    own pooled vector.
 
     Args:
         pool_over: ``"positions"`` or ``"class"``.
 
     Raises:
-        ValueError: for another ``pool_over``, or for ``"class"`` in training without ``groups``.
+        ValueError: ``pool_over`` is unknown, or it is ``"class"`` and a training call gives no ``groups``.
     """
 
     POOL_OVER = ("positions", "class")
@@ -31,17 +32,17 @@ class Pooling(keras.layers.Layer):
         self.pool_over = pool_over
 
     def call(self, inputs, groups=None, training=None):
-        """Pool.
+        """Pool each feature map to one vector, (batch, channels).
 
         Args:
             inputs: (batch, height, width, channels).
-            groups: (batch,) integers, equal for images of one identity; read in training by ``"class"`` only.
+            groups: (batch,) integers, equal for images of one identity; used by ``"class"`` in training only.
         """
         pooled = self.pool(inputs)
         if self.pool_over == "positions" or not training:
             return pooled
         if groups is None:
-            raise ValueError("pool_over='class' needs `groups` in training: which images are of one identity")
+            raise ValueError("pool_over='class' needs `groups` in training: one integer per image, its identity")
         same = ops.cast(ops.equal(groups[:, None], groups[None, :]), pooled.dtype)
         return ops.matmul(same, pooled) / ops.sum(same, axis=1, keepdims=True)
 
@@ -58,7 +59,18 @@ class Pooling(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="gaaplib")
 class AveragePooling(Pooling):
-    """Eq. 6: the mean over positions. After attention this is the paper's GAAP."""
+    """Eq. 6: the mean over positions. After attention this is the paper's GAAP.
+
+    Example:
+        >>> from keras import ops
+        >>> feature_map = ops.reshape(ops.arange(8.0), (1, 2, 2, 2))  # one image, 2 x 2 positions, 2 channels
+        >>> ops.convert_to_numpy(AveragePooling()(feature_map)).tolist()
+        [[3.0, 4.0]]
+        >>> identities = ops.convert_to_tensor([7, 7, 9])
+        >>> averaged = AveragePooling("class")(ops.reshape(ops.eye(3), (3, 1, 1, 3)), groups=identities, training=True)
+        >>> ops.convert_to_numpy(averaged).tolist()
+        [[0.5, 0.5, 0.0], [0.5, 0.5, 0.0], [0.0, 0.0, 1.0]]
+    """
 
     def pool(self, inputs):
         return ops.mean(inputs, axis=(1, 2))
@@ -66,7 +78,7 @@ class AveragePooling(Pooling):
 
 @keras.saving.register_keras_serializable(package="gaaplib")
 class MaxPooling(Pooling):
-    """The maximum over positions, the alternative of the paper's Table III."""
+    """The maximum over positions, the alternative in the paper's Table III."""
 
     def pool(self, inputs):
         return ops.max(inputs, axis=(1, 2))
@@ -74,10 +86,24 @@ class MaxPooling(Pooling):
 
 @keras.saving.register_keras_serializable(package="gaaplib")
 class GeMPooling(Pooling):
-    """Generalised mean, ``(mean x^p)^(1/p)`` with a learnt p (Radenovic et al. 2018; AGW starts it at 3).
+    """Generalised mean, ``(mean x^p)^(1/p)`` with a trainable p (Radenovic et al. 2018; AGW starts it at 3).
 
-    p = 1 is the average, p to infinity the maximum. Values below ``epsilon`` are raised to it first, as the power of
-    a negative number is not real.
+    p = 1 is the average; as p grows, the result approaches the maximum. Values below ``epsilon`` are first set to
+    ``epsilon``, because the power of a negative number is not real.
+
+    Args:
+        pool_over: as in :class:`Pooling`.
+        p: initial value of the exponent, above 0.
+        epsilon: smallest value that is pooled, above 0.
+
+    Raises:
+        ValueError: ``p`` or ``epsilon`` is not above 0.
+
+    Example:
+        >>> from keras import ops
+        >>> feature_map = ops.reshape(ops.convert_to_tensor([1.0, 3.0]), (1, 2, 1, 1))
+        >>> [round(float(GeMPooling(p=p)(feature_map)[0, 0]), 2) for p in (1.0, 3.0, 50.0)]
+        [2.0, 2.41, 2.96]
     """
 
     def __init__(self, pool_over="positions", p=3.0, epsilon=1e-6, **kwargs):
@@ -93,7 +119,7 @@ class GeMPooling(Pooling):
         )
 
     def pool(self, inputs):
-        # In float32: a cube leaves the range in which half precision is exact.
+        # In float32: half precision cannot hold a cube exactly.
         exponent = ops.cast(self.exponent, "float32")
         powered = ops.power(ops.maximum(ops.cast(inputs, "float32"), self.epsilon), exponent)
         return ops.cast(ops.power(ops.mean(powered, axis=(1, 2)), 1.0 / exponent), inputs.dtype)

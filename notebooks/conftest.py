@@ -1,12 +1,14 @@
-"""nbval compares what notebooks show, not standard error: TensorFlow and progress bars go there."""
+"""Settings for nbval: standard error is not compared, and two notebooks run in the profile smoke."""
 
-# Several runs in demo, small ones in smoke; what they show of them is not compared.
+# These train several runs in the profile demo; smoke is fast enough for a test. Cells whose output
+# depends on these runs are not compared.
 IN_SMOKE = ("06_attention_maps.ipynb", "11_explorer.ipynb")
 
 
 def pytest_collection_modifyitems(items):
     notebook_items = [item for item in items if hasattr(item.parent, "skip_compare")]
     for notebook in {item.parent for item in notebook_items}:
+        # TensorFlow's log and the progress bars are on standard error.
         notebook.skip_compare += ("stderr",)
     for item in notebook_items:
         if item.path.name in IN_SMOKE:

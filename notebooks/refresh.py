@@ -1,7 +1,7 @@
-"""Execute notebooks in place, as they are committed.
+"""Execute notebooks in place and save their outputs, ready to be committed.
 
-`python notebooks/refresh.py 01_data 02_train` executes these two, without names all of them. What only
-tells of the machine is left out: standard error (TensorFlow greets there) and the times of the cells.
+`python notebooks/refresh.py 01_data 02_train` executes these two notebooks; without names, all of them.
+Output that depends on the machine is left out: standard error (with TensorFlow's log) and cell timings.
 """
 
 import sys
@@ -14,7 +14,7 @@ FOLDER = Path(__file__).parent
 
 
 def refresh(path):
-    """Execute one notebook and write it back."""
+    """Execute one notebook in the folder of the notebooks and save it with its outputs."""
     notebook = nbformat.read(path, as_version=4)
     NotebookClient(
         notebook, timeout=None, record_timing=False, resources={"metadata": {"path": FOLDER}}

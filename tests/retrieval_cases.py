@@ -1,4 +1,4 @@
-"""Random small retrieval problems, shared by the tests of metrics."""
+"""Small random retrieval problems, shared by the tests of metrics, single-shot scores and verification."""
 
 import warnings
 
@@ -16,7 +16,7 @@ LAYOUTS = (
 
 @st.composite
 def retrieval_cases(draw):
-    """Few identities, cameras and distances: ties, uneven junk, one-image and absent identities."""
+    """Few identities, cameras and distances, so that there are ties, uneven junk, and rare or missing identities."""
     num_query, num_gallery = draw(st.integers(1, 8)), draw(st.integers(1, 12))
 
     def integers(size, low, high):
@@ -25,7 +25,7 @@ def retrieval_cases(draw):
     distances = integers(num_query * num_gallery, 0, draw(st.sampled_from([0, 3, 1000])))
     distances = distances.reshape(num_query, num_gallery) / 8
     distances[distances == 0] *= draw(st.sampled_from([1, -1]))
-    distances[0, 0] *= -1  # one zero is unlike the others by its sign alone
+    distances[0, 0] *= -1  # one zero differs from the others in sign only
     cameras = draw(st.booleans())
     num_cameras = draw(st.integers(1, 3))
     return {
@@ -44,7 +44,7 @@ def as_lists(case):
 
 
 def quietly(function, *args, **kwargs):
-    """Call where cases without a valid query may be drawn; the warning has its own test."""
+    """Call the function without the warning that no query has a match, which has its own test."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         return function(*args, **kwargs)

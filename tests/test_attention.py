@@ -31,7 +31,7 @@ def test_every_entry_passes_the_layer_check(name, partners):
 
 
 @pytest.mark.parametrize("name", ATTENTION)
-def test_every_entry_is_called_alike_and_keeps_the_shape(name):
+def test_all_entries_have_the_same_call_and_keep_the_shape(name):
     layer = ATTENTION[name]()
     assert layer(MAPS, partners=PARTNERS, training=True).shape == MAPS.shape
     assert layer(MAPS, partners=None, training=False).shape == MAPS.shape
@@ -89,7 +89,7 @@ def test_channel_with_alpha_one_half_is_self_at_another_temperature():
     matrix = to_numpy(layer.attention_map(MAPS))
     control = CrossFeatureAttention(key_dim=4, partner="self")
     control(MAPS)
-    # 0.5 / sqrt(d_k / 2) = (1 / sqrt(2)) / sqrt(d_k): the query a factor sqrt(2) smaller.
+    # 0.5 / sqrt(d_k / 2) = (1 / sqrt(2)) / sqrt(d_k), so the query is divided by sqrt(2).
     query, key, value, output = kernels(layer)
     control.set_weights([query / np.sqrt(2.0), key, value, output])
     assert np.allclose(to_numpy(control.attention_map(MAPS)), matrix, atol=1e-6)
@@ -130,12 +130,12 @@ def test_nonlocal_starts_as_the_identity_and_equals_its_formula():
     features = MAPS.reshape(4, 6, 8)
     products = (features @ theta) @ (features @ phi).transpose(0, 2, 1) / 6
     residual = products @ (features @ value) @ output
-    # Untouched moving statistics: mean 0, variance 1.
+    # The initial moving statistics: mean 0, variance 1.
     expected = MAPS + (residual * np.linspace(0.5, 2.0, 8) / np.sqrt(1 + 1e-5)).reshape(MAPS.shape)
     assert np.allclose(to_numpy(layer(MAPS, training=False)), expected, atol=1e-4)
 
 
-def test_equal_shapes_start_from_different_draws():
+def test_projections_of_equal_shape_start_differently():
     layer = CrossFeatureAttention(key_dim=4)
     layer(MAPS)
     query, key, *_ = kernels(layer)

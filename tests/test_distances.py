@@ -1,4 +1,4 @@
-"""Distances against their oracle, in any parts."""
+"""Distances compared with their oracle, in blocks of any size."""
 
 import numpy as np
 import pytest
@@ -33,7 +33,7 @@ def test_distances_equal_the_oracle(metric, dtype, answer):
 def test_euclidean_distance_is_never_nan_for_equal_rows():
     rows = np.random.default_rng(3).normal(size=(50, 64)).astype(np.float32)
     squares = (rows**2).sum(axis=1)[:, None] + (rows**2).sum(axis=1) - 2 * rows @ rows.T
-    assert squares.min() < 0  # the case is real: without clipping this root would be NaN
+    assert squares.min() < 0  # without clipping, this root would be NaN
     assert pairwise_distances(rows, rows, "euclidean").min() >= 0
 
 
@@ -48,11 +48,11 @@ def test_cosine_is_right_for_tiny_and_huge_rows():
 @pytest.mark.parametrize("block", [1, 3 * 90 * 4, 7 * 90 * 4, 2**29])
 @pytest.mark.parametrize("chunk", [1, 5 * 64, 2**22])
 def test_equal_embeddings_in_any_parts(metric, block, chunk, monkeypatch):
-    # Three copies of each gallery row, far apart; the hit is the last of them, so its rank is settled among equals.
+    # Three copies of each gallery row, far apart. The hit is the last of them, so its rank depends on ties.
     rng = np.random.default_rng(9)
     labels = (np.arange(29), np.concatenate([np.full(60, -1), np.arange(30)]))
     gallery = np.tile(rng.integers(-4, 5, (30, 64)), (3, 1)).astype(np.float32)
-    # Queries of norm 8: with them every product is exact, whatever the order of its sums, so that equals tie.
+    # Queries of norm 8 make every product exact in any order of summation, so that equal rows tie.
     query = rng.choice([-1, 1], (29, 64)).astype(np.float32)
     expected = evaluate_embeddings(query, gallery, *labels, metric=metric).first_hit
     assert (expected % 3 == 0).all()
@@ -60,7 +60,7 @@ def test_equal_embeddings_in_any_parts(metric, block, chunk, monkeypatch):
     for module in (distances, metrics):
         monkeypatch.setattr(module, "CHUNK_ELEMENTS", chunk)
     np.testing.assert_array_equal(evaluate_embeddings(query, gallery, *labels, metric=metric).first_hit, expected)
-    # With any numbers the ranking is still that of the matrix.
+    # With arbitrary numbers the ranking is still that of the matrix.
     query, gallery = query * rng.random(64, np.float32), gallery * rng.random(64, np.float32)
     scores = evaluate_embeddings(query, gallery, *labels, metric=metric)
     of_matrix = evaluate_distances(pairwise_distances(query, gallery, metric), *labels)

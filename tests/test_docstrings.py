@@ -37,7 +37,7 @@ def name_of(path):
     return ".".join(part for part in parts if part != "__init__")
 
 
-@pytest.mark.parametrize("name", map(name_of, MODULES))
+@pytest.mark.parametrize("name", [name_of(path) for path in MODULES])
 def test_examples_run_as_they_stand(name):
     module = importlib.import_module(name)
     result = doctest.testmod(module, optionflags=FLAGS)

@@ -105,7 +105,10 @@ def test_it_is_committed_with_outputs_that_tell_nothing_of_a_machine(name):
 
 @pytest.mark.parametrize(
     ("parameters", "message"),
-    [({"sed": 3}, "unknown parameter .sed. .did you mean seed..; known: profile, "), ({"seed": "3"}, "seed='3' is a str; expected int")],
+    [
+        ({"sed": 3}, "unknown parameter 'sed' .did you mean seed..; known: profile, "),
+        ({"seed": "3"}, "seed='3' is a str; expected int"),
+    ],
 )
 def test_plain_papermill_stops_in_the_first_cells(tmp_path, parameters, message):
     with pytest.raises(papermill.PapermillExecutionError, match=message) as caught:

@@ -34,7 +34,7 @@ def test_every_figure_function_is_checked_here():
     assert {name for name in public if not name.startswith("_")} == {*FIGURES, "finish_grid", "mark_synthetic"}
 
 
-def test_right_and_wrong_have_their_frames_and_signs():
+def test_right_and_wrong_images_are_framed_and_marked():
     figure = plots.rankings([IMAGE], [[(IMAGE, True), (IMAGE, False)]])
     edges = [tuple(axis.spines["left"].get_edgecolor()[:3]) for axis in figure.axes]
     assert edges[1:] == [tuple(plots.RIGHT), tuple(plots.WRONG)]
@@ -42,7 +42,7 @@ def test_right_and_wrong_have_their_frames_and_signs():
     assert "2 ✗" in words(figure)
 
 
-def test_curves_show_the_numbers_they_are_given():
+def test_curves_show_the_given_numbers():
     figure = plots.training_curves(HISTORY)
     lines = {line.get_label(): line.get_ydata().tolist() for line in figure.axes[0].lines}
     assert lines == {"train": [2.0, 1.0], "val": [2.1, 1.5]}

@@ -36,7 +36,7 @@ def test_gem_lies_between_its_limits_and_equals_its_formula():
     assert np.allclose(to_numpy(GeMPooling(p=60.0)(MAPS)), MAPS.max(axis=(1, 2)), rtol=0.05)
 
 
-def test_gem_learns_its_exponent_and_bears_zeros():
+def test_gem_trains_its_exponent_and_accepts_zeros():
     layer = GeMPooling()
     assert np.isfinite(to_numpy(layer(np.zeros_like(MAPS)))).all()
     assert [weight.name for weight in layer.trainable_weights] == ["p"]
@@ -52,7 +52,7 @@ def test_over_the_class_is_the_mean_of_the_identity_in_training_only(name):
     assert np.allclose(trained, [mean, own[1], mean, mean, own[4]], atol=1e-6)
 
 
-def test_over_positions_leaves_groups_alone():
+def test_over_positions_ignores_groups():
     layer = AveragePooling()
     assert np.array_equal(to_numpy(layer(MAPS, groups=GROUPS, training=True)), to_numpy(layer(MAPS)))
 

@@ -1,9 +1,9 @@
-"""The data sets: one module each, all answering the record table of :mod:`gaaplib.datasets.records`.
+"""The data sets: one module each, whose ``read`` returns the record table of :mod:`gaaplib.datasets.records`.
 
-A module has ``read(root, expected)`` and the published counts in ``EXPECTED``. One whose images are not files of their
-own also has ``images(root, paths)``, which yields Pillow images; one that comes in ``VARIANTS`` has a further argument
-``variant`` of ``read``, and ``published(root, variant)`` for the counts. What a data set lacks is a constant of its
-module, too: ``TRAINED_ON`` and ``CLOSED_ON`` name the data set that stands in.
+A module has ``read(root, expected)`` and the published counts in ``EXPECTED``. If its images are not separate files, it
+also has ``images(root, paths)``, which yields Pillow images. If the data set comes in ``VARIANTS``, ``read`` takes a
+further argument ``variant``, and ``published(root, variant)`` returns the counts. If it has no training set, or too few
+images for the closed protocol, ``TRAINED_ON`` or ``CLOSED_ON`` names the data set to use instead.
 """
 
 from gaaplib.datasets import cuhk03, folder, ilids, market1501, partial_ilids, raid, rpifield
@@ -20,16 +20,28 @@ DATASETS = {
 
 
 def published(name, root, variant=None):
-    """The published counts ``{split: {"images": ..., ...}}`` of what is in ``root``; None where nobody knows them."""
+    """The published counts of a data set, ``{split: {"images": ..., ...}}``, or None if there are none.
+
+    Args:
+        name: a key of ``DATASETS``.
+        root: the data set's folder; CUHK03 looks there for the variant if ``variant`` is None.
+        variant: one of the data set's ``VARIANTS``, or None.
+
+    Example:
+        >>> published("ilids", "data/ilids")
+        {'all': {'images': 476, 'identities': 119, 'cameras': 0}}
+        >>> published("market1501", "data/market1501", variant="500k")["gallery"]
+        {'images': 515913, 'identities': 751, 'cameras': 6}
+    """
     dataset = DATASETS[name]
     return dataset.published(root, variant) if hasattr(dataset, "VARIANTS") else dataset.EXPECTED
 
 
 def trained_on(name):
-    """The data set that models for this one are trained on where it has no training set of its own, else None."""
+    """The data set whose models are used for this one if it has no training set; None if it has one."""
     return getattr(DATASETS[name], "TRAINED_ON", None)
 
 
 def closed_on(name):
-    """The data set that stands in for this one in the closed protocol: itself, unless it has too few images."""
+    """The data set used in the closed protocol: this one, or its substitute if it has too few images."""
     return getattr(DATASETS[name], "CLOSED_ON", name)

@@ -1,11 +1,11 @@
 """CUHK03 in the new protocol: 1,467 identities on a campus, two cameras, 767 to train and 700 to test.
 
-It comes in two variants, boxes of a detector ("detected") and boxes drawn by hand ("labeled"), and in two layouts,
-which ``TREE`` shows; the first is named as Market-1501.
+There are two variants, boxes from a detector ("detected") and boxes drawn by hand ("labeled"), and two layouts, which
+``TREE`` shows.
 
-In the first, a name is identity and camera (c1, c2); the rest is free. In the second, the configuration has it all: the
-files' names, their labels and cameras, and which of them train, query and are gallery; files that it does not use are
-left out.
+In the first layout the folders are named as Market-1501's, and a file name starts with the identity and the camera (c1,
+c2). In the second layout a MATLAB file, the configuration, lists the file names, their labels and cameras, and which
+are for training, queries and gallery. Images that it does not list are ignored.
 
 Sources: W. Li et al., "DeepReID: Deep Filter Pairing Neural Network for Person Re-identification", CVPR 2014; Z. Zhong
 et al., "Re-ranking Person Re-identification with k-reciprocal Encoding", CVPR 2017.
@@ -26,8 +26,8 @@ from gaaplib.datasets.market1501 import FOLDERS
 from gaaplib.datasets.records import make_records, warn_if_counts_differ
 
 TREE = """
-One of these, or with "labeled" in place of "detected"; root is any of the folders above the images', or directly has
-cuhk03-np or cuhk03:
+One of these, or with "labeled" instead of "detected"; root is any of these folders that is not itself a folder of
+images, or the parent of cuhk03-np or cuhk03:
 cuhk03-np/                                    cuhk03/
     detected/                                     cuhk03_new_protocol_config_detected.mat
         bounding_box_train/0001_c1_1.png          images_detected/1_001_1_01.png
@@ -69,22 +69,23 @@ def read(
 ) -> pd.DataFrame:
     """Records of CUHK03 in the new protocol; no image is opened.
 
-    One UserWarning is given if the counts are not as expected.
+    Gives one UserWarning if the counts differ from the expected ones.
 
     Args:
-        root: a folder that directly has ``bounding_box_train``, ``query`` and ``bounding_box_test``; one that has the
-            configuration and beside it ``images_detected`` or ``images_labeled``; or a parent as in the layouts above.
-        expected: counts of each variant to compare with, as ``EXPECTED``; None compares with nothing.
-        variant: "detected" or "labeled"; None takes the one in the name of ``root``, or else "detected" if it is there.
+        root: a folder that contains ``bounding_box_train``, ``query`` and ``bounding_box_test``; one that contains the
+            configuration and ``images_detected`` or ``images_labeled``; or a parent as in ``TREE``.
+        expected: the expected counts of each variant, in the form of ``EXPECTED``; None skips the comparison.
+        variant: "detected" or "labeled". None takes the variant in the name of ``root``, otherwise "detected" if it
+            exists, otherwise "labeled".
 
     Returns:
         Records as described in :mod:`gaaplib.datasets.records`; cameras are 1 and 2.
 
     Raises:
-        FileNotFoundError: neither layout is there, or an image that the configuration uses is not.
+        FileNotFoundError: neither layout exists, or an image that the configuration lists is missing.
         PermissionError: a folder or file may not be read.
-        ValueError: an unknown variant, both layouts, an image whose name does not match, an empty split, a
-            configuration that cannot be read or contradicts itself, fewer than two training identities, a link that
+        ValueError: an unknown variant, both layouts at once, an image whose name does not match, an empty split, a
+            configuration that cannot be read or contradicts itself, fewer than two training identities, or a link that
             leads out of the root.
     """
     root = Path(root).expanduser()
@@ -101,15 +102,15 @@ def read(
 def published(root: str | PathLike, variant: str | None = None) -> Mapping[str, Mapping[str, int]]:
     """Counts of the published data set in the variant that :func:`read` reads.
 
-    Arguments and errors are those of :func:`read`, as far as finding the data set goes.
+    Arguments are those of :func:`read`, and so are the errors if the data set is not found.
     """
     return EXPECTED[_find_layout(Path(root).expanduser(), variant)[0]]
 
 
 def _find_layout(root: Path, variant: str | None) -> tuple[str, Path, Reader]:
-    """The variant, the folder that has it, and the function that reads its rows."""
+    """The variant, its folder, and the function that reads its rows."""
     if variant is not None and variant not in VARIANTS:
-        raise ValueError(f"variant is {variant!r}: it must be {' or '.join(VARIANTS)}, or None to take what is there")
+        raise ValueError(f"variant is {variant!r}: it must be {' or '.join(VARIANTS)}, or None to take what exists")
     variants = [variant] if variant else sorted(VARIANTS, key=lambda name: name not in root.name)
     layouts = {name: _layouts(root, name) for name in variants}
     name = next((name for name, found in layouts.items() if found), variants[0])
@@ -150,20 +151,20 @@ def _read_config(home: Path, root: Path, variant: str) -> list[tuple[str, int, i
     camids = _whole_numbers(config, "camId", table["camId"], 2)
     if not len(names) == len(pids) == len(camids):
         raise ValueError(
-            f"{config} has {len(names)} names in filelist, {len(pids)} labels and {len(camids)} camId: there must be "
-            "as many of each; download it anew"
+            f"{config} has {len(names)} names in filelist, {len(pids)} labels and {len(camids)} camId: their numbers "
+            "must be equal; download it again"
         )
     used = [
         (index - 1, split)
         for split in FOLDERS
         for index in _whole_numbers(config, f"{split}_idx", table[f"{split}_idx"], len(names))
     ]
-    # By the names in the folder, so that a name that leads out of it is missing.
-    there = set(images_in(folder, root))
-    missing = [names[index] for index, _ in used if names[index] not in there]
+    # Compared with the folder's own names, so that a name that leads out of the folder counts as missing.
+    present = set(images_in(folder, root))
+    missing = [names[index] for index, _ in used if names[index] not in present]
     if missing:
         raise FileNotFoundError(
-            f"{len(missing)} of {len(used)} images that {config} uses are not in {folder}, first "
+            f"{len(missing)} of {len(used)} images that {config} lists are not in {folder}, first "
             f"{', '.join(missing[:3])}: the images must be named as in its filelist"
         )
     start = folder.relative_to(root).as_posix()
@@ -177,8 +178,8 @@ def _load(config: Path) -> dict[str, np.ndarray]:
             table = loadmat(config, variable_names=VARIABLES)
     except PermissionError:
         raise
-    except Exception as error:  # a damaged file is whatever the reader stumbles over
-        raise ValueError(f"{config} cannot be read as MATLAB v5 ({error}): download it anew") from error
+    except Exception as error:  # a damaged file makes loadmat raise errors of many types
+        raise ValueError(f"{config} cannot be read as MATLAB v5 ({error}): download it again") from error
     missing = [name for name in VARIABLES if name not in table]
     if missing:
         raise ValueError(f"{config} has no {', '.join(missing)}: it must have {', '.join(VARIABLES)}")

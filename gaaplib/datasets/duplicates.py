@@ -1,4 +1,4 @@
-"""Copies of one file among the queries and the gallery, which are found whatever the network learnt."""
+"""Queries whose file is also in the gallery: any network retrieves such a copy, whatever it has learnt."""
 
 import hashlib
 from os import PathLike
@@ -8,22 +8,22 @@ import pandas as pd
 
 
 def same_bytes(root: str | PathLike, records: pd.DataFrame) -> pd.DataFrame:
-    """Pairs of a query and a gallery image of one identity whose files are the same, byte by byte.
+    """Pairs of a query and a gallery image of the same identity whose files are identical, byte by byte.
 
-    Only files of the same size are read. An image that is a member of a file, such as ``RAiD_4Cams.mat#000123``, has no
-    file of its own to compare, and is in no pair.
+    Only files of equal size are read. An image inside a larger file, such as ``RAiD_4Cams.mat#000123``, is not compared
+    and is in no pair.
 
     Args:
         root: folder that ``records.path`` is relative to.
-        records: as described in :mod:`gaaplib.datasets.records`, rows in any order; a column ``role``, if there is one,
-            says who is query and gallery instead of the split.
+        records: as described in :mod:`gaaplib.datasets.records`, rows in any order. If there is a column ``role``, it
+            decides which images are query and gallery; otherwise ``split`` does.
 
     Returns:
-        One row a pair, sorted, with columns ``query`` and ``gallery`` (paths) and ``pid``; none if no file is there
-        twice or if there are no queries.
+        One row per pair, sorted, with columns ``query`` and ``gallery`` (paths) and ``pid``. Empty if there are no
+        copies or no queries.
 
     Raises:
-        FileNotFoundError: an image that is not there.
+        FileNotFoundError: an image is missing.
     """
     root = Path(root).expanduser()
     records = records[records["path"].map(lambda path: _has_file(root, path)).astype(bool)]
@@ -40,7 +40,10 @@ def same_bytes(root: str | PathLike, records: pd.DataFrame) -> pd.DataFrame:
 
 
 def _has_file(root: Path, path: str) -> bool:
-    """Whether an image is to be a file of its own: it is, or the file that it would be a member of is not there."""
+    """Whether the path stands for a file of its own, rather than an image inside a file ("container#number").
+
+    A path with "#" whose file and container are both missing counts as a file, so that it is reported as missing.
+    """
     container, sign, _ = path.rpartition("#")
     return not sign or (root / path).is_file() or not (root.is_file() or (root / container).is_file())
 

@@ -1,4 +1,4 @@
-"""Files of data sets, found and matched by name, and lists of them; no image is opened and nothing is unpacked."""
+"""Finds the files of a data set, matches their names and reads lists of them; opens no image and unpacks nothing."""
 
 import os
 import posixpath
@@ -11,21 +11,21 @@ from textwrap import indent
 IMAGE_SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 ARCHIVE_SUFFIXES = {".7z", ".bz2", ".gz", ".rar", ".tar", ".tbz2", ".tgz", ".txz", ".xz", ".zip"}
 SYSTEM_FOLDERS = {"__MACOSX", "@eaDir"}
-"""Folders that a system makes, like the hidden ones."""
+"""Folders that an operating system creates; they are ignored, as hidden folders are."""
 SHOWN = 10
 
 
 def images_in(folder: Path, root: Path) -> list[str]:
-    """Names of the images directly in a folder, sorted; hidden files and folders are none.
+    """Sorted names of the images directly in a folder; hidden files are ignored.
 
     Args:
-        folder: ``root`` or a folder somewhere in it, which exists.
-        root: the data set's, out of which no symbolic link may lead.
+        folder: an existing folder: ``root`` or a folder at any depth in it.
+        root: the data set's folder; no symbolic link may lead out of it.
 
     Raises:
         PermissionError: the folder may not be read.
-        ValueError: an image, or a folder between, is a symbolic link that leads nowhere or out of the root; an image's
-            name is not UTF-8.
+        ValueError: an image, or a folder on the way to it, is a symbolic link that is broken or leads out of the root;
+            or an image's name is not UTF-8.
     """
     check_links(folder, root)
     names = []
@@ -40,10 +40,10 @@ def images_in(folder: Path, root: Path) -> list[str]:
 
 
 def folders_in(folder: Path, root: Path) -> list[str]:
-    """Names of the folders directly in a folder, sorted; hidden ones and those that a system makes are left out.
+    """Sorted names of the folders directly in a folder, without hidden ones and ``SYSTEM_FOLDERS``.
 
-    Arguments and errors are those of :func:`images_in`; a link that leads nowhere is refused whatever its name, because
-    it may have been a folder.
+    Arguments and errors are those of :func:`images_in`. A broken link is refused whatever its name, because it may have
+    been a link to a folder.
     """
     check_links(folder, root)
     names = []
@@ -58,12 +58,12 @@ def folders_in(folder: Path, root: Path) -> list[str]:
 
 
 def named_images(folder: Path, root: Path, pattern: re.Pattern, owner: str, naming: str) -> list[tuple[str, re.Match]]:
-    """The images directly in a folder, each with its path, POSIX and relative to the root, and the match of its name.
+    """(path, match) of each image directly in a folder: its POSIX path relative to the root, and the match of its name.
 
     Args:
         folder, root: as for :func:`images_in`.
-        pattern: of the whole file name.
-        owner: whose naming this is, for the error: "i-LIDS".
+        pattern: must match the whole file name.
+        owner: the data set's name, for the error: "i-LIDS".
         naming: the naming in words, with an example, for the error.
 
     Raises:
@@ -77,79 +77,79 @@ def named_images(folder: Path, root: Path, pattern: re.Pattern, owner: str, nami
 
 
 def check_names(folder: Path, images: Sequence[str], parsed: Sequence[object], owner: str, naming: str) -> None:
-    """Refuse a folder without images, or with images whose names do not parse.
+    """Raise an error if a folder has no images, or images whose names do not parse.
 
     Args:
-        folder: where they are.
-        images: their names, or paths in the folder.
-        parsed: what each name says; None is not this data set's naming.
+        folder: the images' folder.
+        images: their names, or their paths relative to the folder.
+        parsed: the parsed form of each name; None if the name is not of this data set.
         owner, naming: as for :func:`named_images`.
 
     Raises:
-        ValueError: an image whose name does not parse, no image.
+        ValueError: no image, or one whose name does not parse.
     """
     if not images:
         packed = "".join(f"; {hint}" for hint in _packed(folder))
         raise ValueError(
-            f"{folder} has no image (found there: {found_in(folder)}){packed}: unpack the data set anew; "
+            f"{folder} has no image (found there: {found_in(folder)}){packed}: unpack the data set again; "
             f"expected {naming}"
         )
-    wrong = [name for name, what in zip(images, parsed, strict=True) if what is None]
+    wrong = [name for name, result in zip(images, parsed, strict=True) if result is None]
     if wrong:
         raise ValueError(
             f"{len(wrong)} of {len(images)} images in {folder} are not named as {owner}'s, first "
             f"{', '.join(wrong[:3])}: expected {naming}; move other images out of the folder, or unpack the data set "
-            "anew"
+            "again"
         )
 
 
 def one_home(
     found: Sequence[Path], root: Path, owner: str, tree: str, homes: Collection[str] = (), names: Collection[str] = ()
 ) -> Path:
-    """The one place where a data set was found.
+    """The data set's folder, if there is exactly one; raises a helpful error otherwise.
 
     Args:
-        found: all the places.
-        root: where it was looked for.
+        found: all folders in which the data set was found.
+        root: the folder that was searched.
         owner: the data set's name.
-        tree: what it looks like on disk, for the error.
+        tree: the expected layout, for the error.
         homes: names of folders, at any depth, that the data set may be in.
-        names: what is directly in such a folder: folders, or with an ending, files.
+        names: what such a folder directly contains: folders, or files if the name has an ending.
 
     Raises:
-        FileNotFoundError: it was found nowhere. Shows the tree and what is there instead, and names what is misspelt in
-            case only, still packed, a link to nothing, or a file where a folder is wanted and the reverse.
+        FileNotFoundError: it was not found. The message shows the expected layout and what is there instead. It points
+            out names in the wrong case, archives, broken links, and files where a folder is expected or the reverse.
         PermissionError: a folder may not be read.
         ValueError: it was found more than once.
     """
     if len(found) > 1:
-        places = "; ".join(map(str, found))
+        copies = "; ".join(map(str, found))
         raise ValueError(
-            f"more than one {owner}: {places}: give the folder of one as root, or move the others elsewhere"
+            f"more than one {owner}: {copies}: give the folder of one as root, or move the others elsewhere"
         )
     if found:
         return found[0]
-    places = _places(root, {home.casefold() for home in homes})
-    there = [f"found in {place}: {found_in(place)}" for place in places]
-    hints = [hint for place in places for hint in _hints(place, homes, names)]
+    searched = _places(root, {home.casefold() for home in homes})
+    contents = [f"found in {folder}: {found_in(folder)}" for folder in searched]
+    hints = [hint for folder in searched for hint in _hints(folder, homes, names)]
     raise FileNotFoundError(
-        "\n".join([f"no {owner} in {root}; expected", indent(tree.strip("\n"), "    "), *there, *hints])
+        "\n".join([f"no {owner} in {root}; expected", indent(tree.strip("\n"), "    "), *contents, *hints])
     )
 
 
 def wrong_case(folder: Path, names: Collection[str]) -> list[str]:
-    """A line for each file or folder that has one of these names but for upper and lower case."""
+    """A hint for each file or folder whose name differs from one of ``names`` in upper and lower case only."""
     right = {name.casefold(): name for name in names}
-    there = names_in(folder)
+    present = names_in(folder)
     return [
-        f"{folder / name} is there: rename it to {right[name.casefold()]}"
-        for name in there
-        if name.casefold() in right and right[name.casefold()] not in there
+        f"{folder / name} differs in case: rename it to {right[name.casefold()]}"
+        for name in present
+        if name.casefold() in right and right[name.casefold()] not in present
     ]
 
 
 def names_in(folder: Path) -> list[str]:
-    """Names of what is directly in a folder and not hidden, sorted; none if there is no such folder.
+    """Sorted names of the files and folders directly in a folder, without hidden ones; empty if it does not exist.
 
     Raises:
         PermissionError: the folder may not be read.
@@ -158,27 +158,27 @@ def names_in(folder: Path) -> list[str]:
 
 
 def is_archive(name: str) -> bool:
-    """Whether a file's name is that of an archive or of a packed file."""
+    """Whether a file name has the ending of an archive or a compressed file."""
     return os.path.splitext(name)[1].lower() in ARCHIVE_SUFFIXES
 
 
 def found_in(folder: Path) -> str:
-    """What is in a folder, for the error that something else is not."""
+    """The contents of a folder in words, for an error message about a missing file."""
     with permitted(folder):
         if not folder.is_dir():
             return "a file, not a folder" if folder.exists() else "no such file or folder"
-    there = names_in(folder)
+    names = names_in(folder)
     # A name that is not UTF-8 could not be printed.
-    shown = ", ".join(there[:SHOWN]).encode("utf-8", "backslashreplace").decode()
-    return shown + (", ..." if len(there) > SHOWN else "") or "nothing"
+    shown = ", ".join(names[:SHOWN]).encode("utf-8", "backslashreplace").decode()
+    return shown + (", ..." if len(names) > SHOWN else "") or "nothing"
 
 
 def check_links(path: Path, root: Path) -> None:
-    """Refuse a path in a data set which passes a symbolic link that leads nowhere or out of the root.
+    """Raise an error if a path goes through a symbolic link that is broken or leads out of the root.
 
     Args:
-        path: of a file or folder in the root, or the root.
-        root: the data set's, which may itself be a link or lie below one.
+        path: the root, or a file or folder in it.
+        root: the data set's folder, which may itself be a link or lie below one.
 
     Raises:
         ValueError: there is such a link.
@@ -192,30 +192,30 @@ def check_links(path: Path, root: Path) -> None:
 
 @contextmanager
 def permitted(path: Path) -> Iterator[None]:
-    """Say what to do where reading is not permitted.
+    """Context manager that adds advice to a PermissionError.
 
     Raises:
-        PermissionError: instead of one without advice.
+        PermissionError: ``path`` may not be read; the message says how to permit it.
     """
     try:
         yield
     except PermissionError as error:
         raise PermissionError(
-            f"{path} may not be read (permission denied): ask its owner, or as such run chmod -R u+rX on it"
+            f"{path} may not be read (permission denied): ask its owner, or if it is yours, run chmod -R u+rX on it"
         ) from error
 
 
 def listed_image(home: Path, text: str, root: Path) -> str:
-    """The path, POSIX and relative to ``home``, of an image that a list names.
+    """The POSIX path, relative to ``home``, of an image named in a list.
 
     Args:
         home: the folder that the list's paths are relative to.
-        text: as written; backslashes are slashes.
+        text: the path as written in the list; backslashes count as slashes.
         root: as for :func:`images_in`; ``home`` or a folder above it.
 
     Raises:
-        ValueError: it is empty, leaves the folder, has no image's ending, or there is no such file; it passes a
-            symbolic link that leads nowhere or out of the root.
+        ValueError: the path is empty, leaves the folder, does not end as an image, does not exist, or goes through a
+            symbolic link that is broken or leads out of the root.
     """
     if not text.strip():
         raise ValueError("the path is empty")
@@ -231,10 +231,10 @@ def listed_image(home: Path, text: str, root: Path) -> str:
 
 
 def read_text(file: Path) -> str:
-    """The text of a list, UTF-8 with or without a byte order mark.
+    """The text of a UTF-8 file, with or without a byte order mark.
 
     Raises:
-        PermissionError: it may not be read.
+        PermissionError: the file may not be read.
         ValueError: it is in another encoding.
     """
     try:
@@ -245,10 +245,10 @@ def read_text(file: Path) -> str:
 
 
 def refuse(file: Path, problems: list[str]) -> None:
-    """Raise the problems of a list, the first ten of them.
+    """Raise one error that lists the problems of a file, at most the first ten.
 
     Raises:
-        ValueError: there is at least one.
+        ValueError: there is at least one problem.
     """
     if problems:
         shown = problems[:SHOWN] + [f"... {len(problems)} problems in all"] * (len(problems) > SHOWN)
@@ -256,9 +256,9 @@ def refuse(file: Path, problems: list[str]) -> None:
 
 
 def _scan(folder: Path) -> list[os.DirEntry]:
-    """What is directly in a folder and not hidden, in the file system's order.
+    """The entries directly in a folder, without hidden ones, in the file system's order.
 
-    Not by pathlib: RPIfield has 600,000 images, and to ask the disk again about each of them is slow.
+    ``os.scandir`` and not pathlib: RPIfield has 600,000 images, and pathlib would ask the disk about each again.
     """
     with permitted(folder), os.scandir(folder) as entries:
         return [entry for entry in entries if not entry.name.startswith(".")]
@@ -267,14 +267,14 @@ def _scan(folder: Path) -> list[os.DirEntry]:
 def _check_link(link: Path, root: Path) -> None:
     if not os.path.exists(link):
         raise ValueError(
-            f"{link} is a symbolic link to {os.readlink(link)}, which is not there: remove the link, or put in its "
-            "place what it led to"
+            f"{link} is a symbolic link to {os.readlink(link)}, which does not exist: remove the link, or replace it "
+            "by the file or folder it pointed to"
         )
     target = Path(os.path.realpath(link))
     if not target.is_relative_to(os.path.realpath(root)):
         raise ValueError(
-            f"{link} is a symbolic link to {target}, outside of {root}: copy that in its place, or give its own folder "
-            "as root"
+            f"{link} is a symbolic link to {target}, outside of {root}: replace the link by a copy, or give the "
+            "folder of its target as root"
         )
 
 
@@ -287,31 +287,31 @@ def _check_utf8(folder: Path, names: list[str]) -> None:
 
 
 def _places(folder: Path, homes: set[str]) -> list[Path]:
-    """A folder and those in it, at any depth, that have one of these names in whatever case; no link is followed."""
-    places = [folder]
+    """A folder and its subfolders, at any depth, with one of these names in any case; links are not followed."""
+    folders = [folder]
     for name in names_in(folder):
         if name.casefold() in homes and os.path.isdir(folder / name) and not os.path.islink(folder / name):
-            places += _places(folder / name, homes)
-    return places
+            folders += _places(folder / name, homes)
+    return folders
 
 
 def _hints(place: Path, homes: Collection[str], names: Collection[str]) -> list[str]:
-    """What may be wrong with a place where a data set is not."""
+    """Hints on why a data set is not in this folder."""
     if os.path.isfile(place) and is_archive(place.name):
-        return [f"{place} is packed: unpack it, and give the folder that comes out as root"]
+        return [f"{place} is packed: unpack it, and give the unpacked folder as root"]
     if not os.path.isdir(place):
         return []
     hints = [*_packed(place), *wrong_case(place, (*homes, *names))]
     for name, file_wanted in [*((home, False) for home in homes), *((name, "." in name) for name in names)]:
         path = place / name
         if os.path.islink(path) and not os.path.exists(path):
-            hints.append(f"{path} is a symbolic link to {os.readlink(path)}, which is not there")
+            hints.append(f"{path} is a symbolic link to {os.readlink(path)}, which does not exist")
         elif os.path.isdir(path) if file_wanted else os.path.isfile(path):
-            is_there, wanted = ("folder", "file") if file_wanted else ("file", "folder")
-            hints.append(f"{path} is a {is_there}: it must be a {wanted}")
+            actual, wanted = ("folder", "file") if file_wanted else ("file", "folder")
+            hints.append(f"{path} is a {actual}: it must be a {wanted}")
     return hints
 
 
 def _packed(folder: Path) -> list[str]:
-    """A line for each archive in a folder."""
+    """A hint for each archive in a folder."""
     return [f"{folder / name} is packed: unpack it" for name in names_in(folder) if is_archive(name)]

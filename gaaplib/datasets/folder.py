@@ -1,21 +1,22 @@
-"""A user's own photographs: a folder for each person, or a table.
+"""A user's own photographs: one folder per person, or a table. ``TREE`` shows both layouts.
 
-It is as ``TREE`` shows. As folders, a folder's name is the person's, any text but that of a split or of a part of
-another data set (``NO_PERSON``), which would be taken for a handful of persons.
+With one folder per person, the folder's name is the person's name. Names of splits and of parts of other data sets
+(``NO_PERSON``) are refused, because a folder such as ``query`` would be read as a person.
 
-Persons are numbered from 1 in the order of their names, numbers in it by value ("2" before "10"); a person who is added
-may change the numbers of others. Images lie directly in their person's folder: one that lies deeper is refused, because
-in ``train/anna/1.jpg`` nothing tells whether "train" or "anna" is the person. Cameras are unknown; the split is "all".
+Persons are numbered from 1 in the order of their names, with numbers in a name compared by value ("2" before "10").
+Adding a person may therefore change the numbers of others. Images must be directly in their person's folder. Deeper
+ones are refused: in ``train/anna/1.jpg`` it is not clear whether "train" or "anna" is the person. Cameras are unknown;
+the split is "all".
 
-As a table, it is ``records.csv`` in the folder, or a CSV file of another name given itself, of lines such as::
+The table is ``records.csv`` in the folder, or a CSV file of any name that is given as the root. Its lines are such as::
 
     path,pid,camid,split
     door/0001.jpg,anna,1,train
     yard/0002.jpg,ben,2,query
 
-Paths are relative to the table's folder. ``camid`` and ``split`` may be left out, or empty throughout. Whole numbers as
-pids are kept; if one is anything else, persons are numbered as above. Pid 0 is always the distractor, in the gallery
-only. Where there is a table, the folders do not matter.
+Paths are relative to the table's folder. ``camid`` and ``split`` are optional, and may be empty in all rows. If all
+pids are whole numbers they are used as they are; otherwise persons are numbered as above. Pid 0 is always the
+distractor, which is in the gallery only. If there is a table, the folder names have no meaning.
 """
 
 import csv
@@ -44,7 +45,7 @@ from gaaplib.datasets.files import (
 from gaaplib.datasets.records import DISTRACTOR, SPLITS, UNKNOWN_CAMERA, make_records, warn_if_counts_differ
 
 TREE = """
-photographs/                      the root; a folder for each person, of any name:
+photographs/                      the root; one folder per person, of any name:
     anna/IMG_0001.jpg
     ben/IMG_0002.jpg
 or a table and images in any folders:
@@ -58,31 +59,30 @@ NO_PERSON = {
     *("train", "val", "test", "query", "gallery", "probe", "images", "images_detected", "images_labeled", "persons"),
     *("bounding_box_train", "bounding_box_test", "gt_bbox", "gt_query", "partial_body_images", "whole_body_images"),
 }
-"""Folders of other data sets, in lower case."""
+"""Folder names of other data sets, in lower case."""
 
 EXPECTED = None
-"""Nobody but the user knows how many photographs there are."""
+"""There are no published counts to compare with."""
 
 
 def read(root: str | PathLike, expected: Mapping[str, Mapping[str, int]] | None = EXPECTED) -> pd.DataFrame:
     """Records of a folder of photographs; no image is opened.
 
-    One UserWarning is given if the counts are not as expected.
+    Gives one UserWarning if the counts differ from the expected ones.
 
     Args:
-        root: the folder with a subfolder for each person or with ``records.csv``, or a CSV file.
-        expected: counts to compare with, such as ``{"all": {"images": 20, "identities": 4}}``; None compares with
-            nothing.
+        root: the folder that has one subfolder per person or ``records.csv``, or a CSV file.
+        expected: the expected counts, such as ``{"all": {"images": 20, "identities": 4}}``; None skips the comparison.
 
     Returns:
         Records as described in :mod:`gaaplib.datasets.records`, with paths relative to ``image_folder(root)``.
 
     Raises:
-        FileNotFoundError: no persons' folders with images and no table.
+        FileNotFoundError: neither persons' folders with images nor a table.
         PermissionError: a folder or the table may not be read.
-        ValueError: an image outside or too deep in the persons' folders, a person without images, still packed, or
-            named as a part of another data set; a table with wrong columns or values, naming the lines; a link that
-            leads out of the root.
+        ValueError: an image outside or too deep in the persons' folders; a person without images, in an archive, or
+            named as a part of another data set; wrong columns or values in the table (the message lists the lines); or
+            a link that leads out of the root.
     """
     root = Path(root).expanduser()
     home = image_folder(root)
@@ -101,13 +101,13 @@ def read(root: str | PathLike, expected: Mapping[str, Mapping[str, int]] | None 
 
 
 def image_folder(root: str | PathLike) -> Path:
-    """The folder that the records' paths are relative to: ``root``, or that of the CSV file that ``root`` is."""
+    """The folder that the records' paths are relative to: ``root``, or its parent if ``root`` is a CSV file."""
     root = Path(root).expanduser()
     return root.parent if root.suffix.lower() == ".csv" and not root.is_dir() else root
 
 
 def number_persons(names: Iterable[str]) -> dict[str, int]:
-    """Number names from 1 in their natural order, in which "2" is before "10"."""
+    """``{name: number}``, numbered from 1 in natural order, in which "2" is before "10"."""
 
     def natural(name: str) -> tuple:
         parts = re.split(r"(\d+)", name)
@@ -133,14 +133,14 @@ def _read_folders(root: Path) -> list[tuple[str, int, int, str]]:
         if not images[person]:
             raise ValueError(
                 f"{root / person} has no image that can be read (found there: {found_in(root / person)}): each "
-                "subfolder is a person; put images in, as JPEG or PNG, or move the folder elsewhere"
+                "subfolder is a person; add JPEG or PNG images to it, or move the folder elsewhere"
             )
     pids = number_persons(people)
     return [(f"{person}/{name}", pids[person], UNKNOWN_CAMERA, "all") for person in people for name in images[person]]
 
 
 def _deeper(person: Path, root: Path) -> Iterator[Path]:
-    """Images in the folders of a person's folder; links, which may lead in a circle, are not followed."""
+    """Images in the subfolders of a person's folder; links are not followed, because they may form a loop."""
     folders = [person / name for name in folders_in(person, root)]
     for folder in folders:
         if not folder.is_symlink():
@@ -149,7 +149,7 @@ def _deeper(person: Path, root: Path) -> Iterator[Path]:
 
 
 def _check_root(root: Path, people: list[str]) -> None:
-    """Refuse what is in a root of persons' folders and would make their count wrong."""
+    """Raise an error for anything in the root that would make the number of persons or images wrong."""
     loose = images_in(root, root)
     if loose:
         raise ValueError(
@@ -158,12 +158,12 @@ def _check_root(root: Path, people: list[str]) -> None:
     splits = [person for person in people if person.lower() in NO_PERSON]
     if splits:
         raise ValueError(
-            f"{root} has {', '.join(splits)}: that is no person, but part of another data set; read that as what "
-            f"it is, give a subfolder as the root, or write a table {TABLE}"
+            f"{root} has {', '.join(splits)}: this is not a person but part of another data set; read it with that "
+            f"data set's name, give a subfolder as the root, or write a table {TABLE}"
         )
     packed = [name for name in names_in(root) if is_archive(name) and name.split(".")[0] not in people]
     if packed:
-        raise ValueError(f"{root / packed[0]} is packed: unpack it, or move it elsewhere if it is no person")
+        raise ValueError(f"{root / packed[0]} is packed: unpack it, or move it elsewhere if it is not a person")
     misspelt = wrong_case(root, [TABLE])
     if misspelt:
         raise ValueError(f"{misspelt[0]}, or move it elsewhere to read the folders")
@@ -179,7 +179,7 @@ def _read_table(table: Path, home: Path) -> list[tuple[str, int, int, str]]:
             problems.append(f"line {line}: {error}")
     refuse(table, problems or _contradictions(lines, rows))
     if not rows:
-        raise ValueError(f"{table} has no rows: it needs one for each image")
+        raise ValueError(f"{table} has no rows: it needs one per image")
     names = {pid for _, pid, _, _ in rows}
     if all(name.isdecimal() for name in names):
         pids = {name: int(name) for name in names}
@@ -190,7 +190,7 @@ def _read_table(table: Path, home: Path) -> list[tuple[str, int, int, str]]:
 
 
 def _table_rows(table: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    """The line number and the values, without spaces around them, of each row that is not blank."""
+    """(line number, {column: value}) of each row that is not blank; spaces around values are removed."""
     reader = csv.reader(io.StringIO(read_text(table), newline=""), strict=True)
     try:
         header = [name.strip() for name in next(reader, [])]
@@ -208,7 +208,7 @@ def _table_rows(table: Path) -> Iterator[tuple[int, dict[str, str]]]:
 def _check_header(table: Path, header: list[str]) -> None:
     problems = [f"line 1: there is no column {name}" for name in NEEDED if name not in header]
     problems += [f"line 1: column {name!r} is unknown" for name in header if name not in NEEDED + OPTIONAL]
-    problems += [f"line 1: column {name} is there twice" for name in sorted(set(header)) if header.count(name) > 1]
+    problems += [f"line 1: column {name} occurs twice" for name in sorted(set(header)) if header.count(name) > 1]
     if problems:
         problems.append(f"line 1 must be {','.join(NEEDED)} and optionally {','.join(OPTIONAL)}, separated by commas")
     refuse(table, problems)
@@ -235,28 +235,28 @@ def _is_distractor(pid: str) -> bool:
 
 
 def _contradictions(lines: list[int], rows: list[tuple[str, str, int, str]]) -> list[str]:
-    """Problems of rows that are right each by itself."""
+    """Problems between rows that are each valid on their own."""
     problems, first = [], {}
     for line, (path, _, camid, split) in zip(lines, rows, strict=True):
         if path in first:
             problems.append(f"line {line}: path {path!r} is in line {first[path]} too: each image must occur once")
         first.setdefault(path, line)
         if (camid == UNKNOWN_CAMERA) != (rows[0][2] == UNKNOWN_CAMERA):
-            problems.append(f"line {line}: camid is {camid}, but {rows[0][2]} in line {lines[0]}: know all or none")
+            problems.append(f"line {line}: camid is {camid}, but {rows[0][2]} in line {lines[0]}: give all or none")
         if (split == "all") != (rows[0][3] == "all"):
             problems.append(f"line {line}: split is {split!r}, but {rows[0][3]!r} in line {lines[0]}: give all or none")
     return problems
 
 
 def photographs(folder):
-    """Records of a folder of photographs: who is on them where that is told, else everybody is ``DISTRACTOR``.
+    """Records of any folder of photographs, with identities if the folder gives them.
 
-    It is told by a subfolder for each person or by ``records.csv``, as :func:`read` reads them. In
-    any other folder all images count, at any depth; links to folders are not followed.
+    If the folder has one subfolder per person or ``records.csv``, it is read by :func:`read`. Otherwise all images are
+    taken, at any depth, and every pid is ``DISTRACTOR``; links to folders are not followed.
 
     Raises:
         FileNotFoundError: no images.
-        ValueError: a table ``records.csv`` that is wrong, a link that leads out of the folder.
+        ValueError: an error in ``records.csv``, or a link that leads out of the folder.
     """
     root = Path(folder).expanduser()
     try:
@@ -271,7 +271,7 @@ def photographs(folder):
 
 
 def _paths_below(folder, root):
-    """Paths, relative to the root, of the images in a folder at any depth."""
+    """Paths, relative to the root, of all images in a folder, at any depth."""
     yield from ((folder / name).relative_to(root).as_posix() for name in images_in(folder, root))
     for name in folders_in(folder, root):
         if not (folder / name).is_symlink():

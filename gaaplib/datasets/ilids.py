@@ -1,7 +1,7 @@
 """i-LIDS MCTS: 119 identities in an airport's arrival hall, 476 images.
 
-On disk it is as ``TREE`` shows. A name is identity (4 digits) and the image's index (3 digits). The index is not a
-camera: which camera took an image is not published, so cameras are unknown. There is no official split.
+``TREE`` shows the layout. A file name is the identity (4 digits) and the image's index (3 digits). The index is not a
+camera: the cameras are not published, so they are unknown. There is no official split.
 
 Source: W.-S. Zheng, S. Gong and T. Xiang, "Associating Groups of People", BMVC 2009.
 """
@@ -18,7 +18,7 @@ from gaaplib.datasets.files import images_in, named_images, one_home
 from gaaplib.datasets.records import UNKNOWN_CAMERA, make_records, warn_if_counts_differ
 
 TREE = """
-i-LIDS_Pedestrian/                the root, or directly in it
+i-LIDS_Pedestrian/                the root, or a folder in it
     Persons/0001001.jpg           or any folder of such images as root
 """
 
@@ -35,11 +35,11 @@ NAMING = "<4-digit identity from 0001><3-digit index>.jpg, such as 0001001.jpg"
 def read(root: str | PathLike, expected: Mapping[str, Mapping[str, int]] | None = EXPECTED) -> pd.DataFrame:
     """Records of i-LIDS MCTS; no image is opened.
 
-    One UserWarning is given if the counts are not as expected.
+    Gives one UserWarning if the counts differ from the expected ones.
 
     Args:
         root: the folder ``i-LIDS_Pedestrian``, its parent, or ``Persons`` under any name.
-        expected: counts to compare with, as ``EXPECTED``; None compares with nothing.
+        expected: the expected counts, in the form of ``EXPECTED``; None skips the comparison.
 
     Returns:
         Records as described in :mod:`gaaplib.datasets.records`; cameras are unknown, and the split is "all".
@@ -47,8 +47,8 @@ def read(root: str | PathLike, expected: Mapping[str, Mapping[str, int]] | None 
     Raises:
         FileNotFoundError: there are no images of this naming.
         PermissionError: a folder may not be read.
-        ValueError: two copies, an image whose name does not match, an empty ``Persons``, a link that leads out of the
-            root.
+        ValueError: two copies, an image whose name does not match, an empty ``Persons``, or a link that leads out of
+            the root.
     """
     root = Path(root).expanduser()
     images = named_images(_find_home(root), root, NAME, "i-LIDS", NAMING)
@@ -59,7 +59,7 @@ def read(root: str | PathLike, expected: Mapping[str, Mapping[str, int]] | None 
 
 
 def _find_home(root: Path) -> Path:
-    """The folder that directly has the images."""
+    """The folder that directly contains the images."""
     found = [home for home in (root / FOLDER / SUBFOLDER, root / SUBFOLDER) if os.path.isdir(home)]
     if os.path.isdir(root) and any(NAME.fullmatch(name) for name in images_in(root, root)):
         found.append(root)

@@ -24,25 +24,26 @@ from tqdm import tqdm
 from gaaplib.project import locked, write_whole
 
 STORE_VERSION = 2
-# Images in one task: one by one, threads spend most of their time on Python's lock when images have 128 x 64.
+# Images per task. With one image of 128 x 64 per task, threads spend most of their time waiting for Python's lock.
 PIECE = 32
-# Tasks at a time.
+# Largest number of tasks in the queue.
 AHEAD = 4 * (os.cpu_count() or 1)
-# Images between two notes of how far the store is.
+# The progress is saved each time so many images are decoded.
 SAVE_EVERY = 4096
 MAX_UNDECODABLE = 0.01
-# The ImageNet mean in 0..255: what fills a border is then zero for the network.
+# The ImageNet mean in 0..255: borders of this colour are zero after the network's normalisation.
 BORDER = (124, 116, 104)
 
 
 def read_image(path, height, width):
     """Decode one file to uint8 (height, width, 3), RGB, resized bilinearly.
 
-    Grey, palette, CMYK and 16-bit pictures are converted, transparent ones are laid on the border colour, and a
-    camera's rotation mark (EXIF) is obeyed.
+    Grey, palette, CMYK and 16-bit images are converted to RGB. Transparent pixels get the border colour. The EXIF
+    orientation is applied.
 
     Raises:
-        ValueError: the file cannot be decoded (empty, truncated, not a picture), naming it and why.
+        ValueError: the file cannot be decoded (empty, truncated, not an image); the message has its path and the
+            reason.
     """
     try:
         with Image.open(path) as image:
@@ -56,7 +57,7 @@ def read_image(path, height, width):
 
 def _pixels(image, height, width):
     """A Pillow image as uint8 (height, width, 3)."""
-    # No step copies an image that it leaves as it is: with 128 x 64, that would take a seventh of the time.
+    # Steps that change nothing do not copy the image: at 128 x 64, copies would take a seventh of the time.
     ImageOps.exif_transpose(image, in_place=True)
     image = _to_rgb(image)
     if image.size != (width, height):
@@ -80,13 +81,13 @@ def _to_rgb(image):
 
 @dataclass(frozen=True)
 class ImageStore:
-    """Decoded images and the records that they belong to.
+    """Decoded images and their records.
 
     Attributes:
         images: uint8 (n, height, width, 3), memory-mapped, read-only.
-        records: the record table without the undecodable images; its column ``row`` is the row in ``images``.
+        records: the record table without the undecodable images; its column ``row`` is the index in ``images``.
         undecodable: one sentence for each image that was left out.
-        fingerprint: SHA-256 over paths, identities, cameras, splits and pixels: equal data, equal fingerprint.
+        fingerprint: SHA-256 over paths, identities, cameras, splits and pixels: equal data have equal fingerprints.
     """
 
     images: np.ndarray
@@ -96,27 +97,27 @@ class ImageStore:
 
 
 def open_store(root, records, height, width, cache, *, read_members=None, verify=False, progress=True):
-    """Open the image store of these records, decoding them first if need be.
+    """Open the image store of these records; decodes the images first if necessary.
 
-    The store lies in a folder of ``cache`` named after the paths, sizes and modification times of the files and the
-    size of the images, so that a change of any file is noticed. What an interruption left of it is checked and gone on
-    with; a store that is damaged is decoded anew, with a warning. Where another process is decoding it, this one waits.
+    The store is a folder in ``cache``. Its name is a hash of the image size and of the files' paths, sizes and
+    modification times, so a changed file leads to a new store. An incomplete store is checked and completed. A damaged
+    store is decoded again, with a warning. If another process is decoding the same store, this one waits.
 
     Args:
         root: folder that ``records.path`` is relative to.
         records: the record table of :mod:`gaaplib.datasets.records`.
-        height, width: of the stored images, in pixels.
-        cache: folder for stores, made when missing.
-        read_members: function from paths of the records to an iterator of Pillow images, where images lie within
-            one file and their paths are "file#member"; None: every path is a file.
-        verify: read the whole store and compare its checksum, as is done once when it has been decoded; without it a
-            complete store is opened by its size alone.
-        progress: show a bar while decoding.
+        height, width: size of the stored images, in pixels.
+        cache: folder for stores; created if missing.
+        read_members: function from paths of the records to an iterator of Pillow images, for images inside one file,
+            whose paths are "file#member"; None if every path is a file.
+        verify: read the whole store and compare its checksum. Otherwise only the size of a complete store is checked,
+            because its checksum was compared when it was decoded.
+        progress: show a progress bar while decoding.
 
     Raises:
-        ValueError: more than 1 % of the images cannot be decoded; the first of them are listed.
+        ValueError: more than 1 % of the images cannot be decoded; the message lists the first of them.
         FileNotFoundError: a file of the records is missing.
-        OSError: the disk is full, or gives back something else than was written.
+        OSError: the disk is full, or returns other data than was written.
     """
     root, paths = Path(root), records.path.tolist()
     key = _files_key(root, paths, [path.rpartition("#")[0] for path in paths] if read_members else paths)
@@ -138,7 +139,7 @@ def open_store(root, records, height, width, cache, *, read_members=None, verify
 
 
 def _files_key(root, paths, files):
-    """A hash of what the files of the paths are without reading them."""
+    """SHA-256 over the paths and the sizes and modification times of their files, which are not read."""
     digest = hashlib.sha256(f"store {STORE_VERSION}".encode())
     for path, file in zip(paths, files, strict=True):
         try:
@@ -150,14 +151,14 @@ def _files_key(root, paths, files):
 
 
 def decoded(root, height, width, read_members, paths):
-    """Images one after the other, decoded by several threads, a few ahead of what is asked for.
+    """Yield images in order, decoded by several threads ahead of the caller.
 
     Args:
-        root, height, width, read_members: as :func:`open_store` takes them.
+        root, height, width, read_members: as for :func:`open_store`.
         paths: list of paths of the records.
 
     Yields:
-        For each path, in order, uint8 (height, width, 3), or a sentence where it cannot be decoded.
+        For each path, in order, uint8 (height, width, 3), or a str with the reason if it cannot be decoded.
     """
     if read_members:
         yield from (_pixels(image, height, width) for image in read_members(paths))
@@ -169,7 +170,7 @@ def decoded(root, height, width, read_members, paths):
         except ValueError as error:
             return str(error).replace(str(root / path), path)
 
-    # Pillow decodes outside Python's lock, so threads do work side by side.
+    # Pillow releases Python's lock while it decodes, so threads run in parallel.
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         waiting = deque()
         for first in range(0, len(paths), PIECE):
@@ -181,10 +182,11 @@ def decoded(root, height, width, read_members, paths):
 
 
 class _StoreFiles:
-    """The folder of a store: ``images.npy`` grows image by image, ``store.json`` says how much of it counts.
+    """The folder of a store: ``images.npy`` grows image by image, ``store.json`` records how much of it is valid.
 
-    That is ``rows``, their checksum ``pixels``, a SHA-256 over the images that could be decoded, and why the others
-    could not. The file is written, not mapped: pages of a map would pile up in memory, and a full disk would kill.
+    ``store.json`` has the number of valid ``rows``, ``pixels``, which is a SHA-256 over the decoded images, and
+    ``undecodable``, the reason for each of the others. The array is written as a file and not through a memory map: a
+    map's pages would fill the memory, and a full disk would kill the process.
     """
 
     def __init__(self, folder, paths, height, width):
@@ -197,7 +199,7 @@ class _StoreFiles:
         self.image_bytes = height * width * 3
 
     def recorded(self):
-        """What ``store.json`` says, and None; where the array does not agree, an empty store and why."""
+        """(content of ``store.json``, None), or (an empty store, the reason) if the array does not match it."""
         if not self.array.exists() and not self.note.exists():
             return _empty(), None
         try:
@@ -208,16 +210,16 @@ class _StoreFiles:
             with open(self.array, "rb") as file:
                 whole = file.read(len(self.header)) == self.header
             whole &= store["version"] == STORE_VERSION and isinstance(store["undecodable"], dict)
-            # An interruption leaves rows that nothing tells of; a complete store has none.
+            # An interruption leaves rows that are not recorded yet; a complete store has no such rows.
             if whole and (size == expected or (size > expected and store["rows"] < len(self.paths))):
                 return store, None
-            reason = f"images.npy has {size} bytes, expected {expected}" if whole else "it is none of this version"
+            reason = f"images.npy has {size} bytes, expected {expected}" if whole else "it has another version or shape"
         except (OSError, ValueError, LookupError, TypeError) as error:
             reason = error
         return _empty(), reason
 
     def complete(self, decode, progress):
-        """Check what is there, decode the rest, check the whole; answer what ``store.json`` says then."""
+        """Check the existing rows, decode the rest, check everything; returns the new content of ``store.json``."""
         store, digest = self._verified()
         if store["rows"] == len(self.paths):
             return store
@@ -226,7 +228,7 @@ class _StoreFiles:
             raise OSError(f"{self.folder} needs {missing / 1e9:.1f} GB, but its disk has {free / 1e9:.1f} GB left")
         if not store["rows"]:
             self._save(store)
-            # Not overwritten: another process may still have a damaged one mapped.
+            # Deleted and not overwritten: another process may still have the damaged file mapped.
             self.array.unlink(missing_ok=True)
             self.array.write_bytes(self.header)
         with open(self.array, "ab") as file:
@@ -234,14 +236,14 @@ class _StoreFiles:
             self._append(file, store, digest, decode(self.paths[store["rows"] :]), progress)
         store, _ = self._verified()
         if store["rows"] < len(self.paths):
-            raise OSError(f"{self.folder}: the disk gives back something else than was written; use another one")
+            raise OSError(f"{self.folder}: the disk returns other data than was written; use another disk")
         return store
 
     def _size(self, rows):
         return len(self.header) + rows * self.image_bytes
 
     def _verified(self):
-        """What is recorded and its running checksum, where that is right; else, with a warning, an empty store."""
+        """(recorded store, its running checksum) if the checksum is right; otherwise warns and returns empty ones."""
         (store, damage), digest = self.recorded(), hashlib.sha256()
         if store["rows"]:
             with open(self.array, "rb") as file:
@@ -254,11 +256,11 @@ class _StoreFiles:
                 damage = "its checksum differs"
         if damage is None:
             return store, digest
-        warnings.warn(f"the image store {self.folder} is damaged ({damage}): it is decoded anew", stacklevel=4)
+        warnings.warn(f"the image store {self.folder} is damaged ({damage}): it is decoded again", stacklevel=4)
         return _empty(), hashlib.sha256()
 
     def _append(self, file, store, digest, images, progress):
-        """Write the images that are missing, and every some thousand how many are safely on disk."""
+        """Append the missing images; after every ``SAVE_EVERY``, record how many are safely on disk."""
         total, paths = len(self.paths), self.paths[store["rows"] :]
         bar = tqdm(
             paths, desc="decoding images", initial=store["rows"], total=total, unit="image", disable=not progress
@@ -285,7 +287,7 @@ def _empty():
 
 
 def _report_undecodable(reasons, total):
-    """A warning for a few broken images; an error when they are more than 1 %."""
+    """Warn about undecodable images; raise an error if they are more than 1 %."""
     listed = "\n".join(f"  {reason}" for reason in reasons[:10])
     more = f"\n  and {len(reasons) - 10} more" if len(reasons) > 10 else ""
     message = f"{len(reasons)} of {total} images cannot be decoded:\n{listed}{more}"

@@ -1,4 +1,4 @@
-"""A look at a data set on disk before anything is trained on it: what is there, what should be, what is broken."""
+"""Checks a data set on disk before training: its counts against the published ones, and every unreadable image."""
 
 import warnings
 from dataclasses import dataclass
@@ -19,17 +19,17 @@ SHOWN = 20
 
 @dataclass(frozen=True)
 class Inspection:
-    """What was found; printed, it is the report of ``gaap data``.
+    """The result of a check; ``str()`` of it is the report of ``gaap data``.
 
     Attributes:
-        name: of the data set, a key of ``DATASETS``.
+        name: the data set, a key of ``DATASETS``.
         root: the folder or file that was read.
         records: the table of :mod:`gaaplib.datasets.records`.
-        expected: the published counts, ``{split: {"images": ..., ...}}``; None where nobody knows them.
-        remarks: what the parser warned of besides the counts.
+        expected: the published counts, ``{split: {"images": ..., ...}}``; None if there are none.
+        remarks: the parser's warnings, apart from the one about counts.
         copies: queries that are the same file as a gallery image; see :func:`gaaplib.datasets.duplicates.same_bytes`.
-        opened: number of images that were decoded, all or none.
-        broken: one sentence for each of them that cannot be decoded.
+        opened: number of images that were opened: all or 0.
+        broken: one sentence for each image that cannot be decoded.
     """
 
     name: str
@@ -43,14 +43,14 @@ class Inspection:
 
     @property
     def counts(self):
-        """Images, identities and cameras of each split: found, and expected where that is known."""
+        """Images, identities and cameras of each split: found and, if they are known, expected."""
         if self.expected is None:
             return pd.concat({"found": counts(self.records)}, axis=1)
         return beside_expected(self.records, self.expected)
 
     @property
     def is_usable(self):
-        """Whether a run would accept it: at most 1 % of the images are broken."""
+        """Whether a run accepts the data set: at most 1 % of the images are broken."""
         return len(self.broken) <= MAX_UNDECODABLE * len(self.records)
 
     def __str__(self):
@@ -63,22 +63,22 @@ class Inspection:
         table = self.counts
         if table["found"].equals(table["expected"]):
             return ["The counts are the published ones."]
-        return ["The counts differ from the published ones: results on these images do not compare with others'."]
+        return ["The counts differ from the published ones: results are not comparable with published ones."]
 
     def _on_records(self):
         records = self.records
         sizes = records.loc[records["pid"] != DISTRACTOR, "pid"].value_counts()
         alone = int((sizes == 1).sum())
-        lines = [f"{alone} identities have one image only: nothing can be matched with it."] if alone else []
+        lines = [f"{alone} identities have one image only, so it has no match."] if alone else []
         if (records["camid"] == UNKNOWN_CAMERA).any():
-            lines.append("Cameras are unknown: no gallery image is left out as one from the query's own camera.")
+            lines.append("Cameras are unknown: gallery images from the query's own camera cannot be left out.")
         return lines
 
     def _on_copies(self):
         pairs = [f"  {row.query} = {row.gallery} (pid {row.pid})" for row in self.copies.itertuples(index=False)]
         if not pairs:
             return []
-        head = "queries are the same file, byte for byte, as a gallery image of their identity; remove one of each two:"
+        head = "queries are byte-identical to a gallery image of their identity; remove one file of each pair:"
         return [f"{self.copies['query'].nunique()} {head}", *_first(pairs)]
 
     def _on_images(self):
@@ -86,7 +86,7 @@ class Inspection:
             return ["The images were not opened."]
         if not self.broken:
             return [f"All {self.opened:,} images can be decoded."]
-        advice = "they are left out" if self.is_usable else "more than 1 %, which no run accepts"
+        advice = "they are left out" if self.is_usable else "more than 1 %, so runs refuse the data set"
         head = f"{len(self.broken)} of {self.opened:,} images cannot be decoded ({advice}); repair or replace:"
         return [head, *_first([f"  {reason}" for reason in self.broken])]
 
@@ -96,16 +96,17 @@ def inspect(name, root, variant=None, *, open_images=True, progress=False):
 
     Args:
         name: a key of ``DATASETS``.
-        root: as for its parser.
-        variant: one of the parser's ``VARIANTS``; None: as the parser decides.
-        open_images: decode every image, which takes a few seconds for 10,000.
-        progress: show a bar meanwhile.
+        root: as for the data set's ``read``.
+        variant: one of the data set's ``VARIANTS``; None: the parser's default.
+        open_images: decode every image, which takes a few seconds per 10,000.
+        progress: show a progress bar.
 
     Returns:
         An :class:`Inspection`.
 
     Raises:
-        FileNotFoundError, ValueError: the parser cannot use the folder; it says why, and what it expected.
+        FileNotFoundError, ValueError: the parser cannot read the folder; the message has the reason and the expected
+            layout.
     """
     dataset, root = DATASETS[name], Path(root).expanduser()
     with warnings.catch_warnings(record=True) as caught:
@@ -124,11 +125,11 @@ def sheet(inspection, *, identities, images, height=128, width=64):
 
     Args:
         inspection: an :class:`Inspection`.
-        identities, images: as of :func:`gaaplib.datasets.records.sample`.
-        height, width: pixels.
+        identities, images: as for :func:`gaaplib.datasets.records.sample`.
+        height, width: size of the images, in pixels.
 
     Returns:
-        The rows of the records, and for each of them uint8 (height, width, 3), or None where it cannot be decoded.
+        The rows of the records, and a list with uint8 (height, width, 3) for each row, None if it cannot be decoded.
     """
     dataset, root = DATASETS[inspection.name], inspection.root
     rows = sample(inspection.records, identities, images)
@@ -149,9 +150,9 @@ def _image_or_none(file, height, width):
 def _broken_images(dataset, root, folder, paths, progress):
     """One sentence for each image that cannot be decoded."""
     read_members = partial(dataset.images, root) if hasattr(dataset, "images") else None
-    answers = decoded(folder, 16, 8, read_members, paths)
-    bar = tqdm(answers, total=len(paths), desc="opening images", unit="image", disable=not progress)
-    return tuple(answer for answer in bar if isinstance(answer, str))
+    results = decoded(folder, 16, 8, read_members, paths)
+    bar = tqdm(results, total=len(paths), desc="opening images", unit="image", disable=not progress)
+    return tuple(result for result in bar if isinstance(result, str))
 
 
 def _first(lines):

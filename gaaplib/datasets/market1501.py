@@ -1,13 +1,14 @@
-"""Market-1501: 1,501 identities before a supermarket, six cameras, boxes of a detector.
+"""Market-1501: 1,501 identities in front of a supermarket, six cameras, boxes from a detector.
 
-On disk it is as ``TREE`` shows. A name is identity, camera (c1..c6) and sequence, frame, and box. Identity 0000 is a
-distractor, in the gallery only; -1 is junk, which the official evaluation ignores, and is dropped here.
+``TREE`` shows the layout. A file name is the identity, the camera (c1..c6) and sequence, the frame, and the box.
+Identity 0000 is the distractor, in the gallery only. Identity -1 is junk: the official evaluation ignores it, and this
+module drops it.
 
-The variant "500k" has 500,000 further distractors in its gallery, of the archive ``distractors_500k.zip``. It holds a
-folder ``images``, which is unpacked into ``Market-1501-v15.09.15`` or beside it, or into a folder named as the archive.
-A name begins with 0000 and a camera, or with -1, which is junk here too. One that tells no camera has ``NO_CAMERA``: a
-table of records knows all cameras or none, and this one is no query's. Scores do not depend on it, because of a gallery
-only images of the query's own identity are left out for their camera.
+The variant "500k" adds 500,000 distractors to the gallery, from the archive ``distractors_500k.zip``. The archive has a
+folder ``images``, which is unpacked into ``Market-1501-v15.09.15``, into its parent, or into a folder with the
+archive's name. A file name begins with 0000 and a camera, or with -1, which is junk. A distractor whose name gives no
+camera gets camera ``NO_CAMERA``, which no query has, because a table of records has all cameras or none. This does not
+change scores: only gallery images of the query's own identity are left out because of their camera.
 
 Source: L. Zheng et al., "Scalable Person Re-identification: A Benchmark", ICCV 2015.
 """
@@ -24,14 +25,14 @@ from gaaplib.datasets.files import named_images, one_home
 from gaaplib.datasets.records import DISTRACTOR, make_records, warn_if_counts_differ
 
 TREE = """
-Market-1501-v15.09.15/                            the root, or directly in it
+Market-1501-v15.09.15/                            the root, or a folder in it
     bounding_box_train/0002_c1s1_000451_03.jpg
     query/0001_c1s1_001051_00.jpg
     bounding_box_test/0000_c1s1_000151_01.jpg
 """
 DISTRACTORS_TREE = """
-images/0000_c1s1_000151_01.jpg                    directly in Market-1501-v15.09.15 or in the root;
-distractors_500k/images/0000_c1s1_000151_01.jpg   or this, with or without the folder images
+images/0000_c1s1_000151_01.jpg                    directly in Market-1501-v15.09.15 or in the root; or
+distractors_500k/images/0000_c1s1_000151_01.jpg   there, with or without the folder images
 """
 
 FOLDER = "Market-1501-v15.09.15"
@@ -43,7 +44,7 @@ EXPECTED = {
     "query": {"images": 3_368, "identities": 750, "cameras": 6},
     "gallery": {"images": 15_913, "identities": 751, "cameras": 6},
 }
-"""Counts of the published data set without junk; the gallery's include the distractor."""
+"""Counts of the published data set without junk; those of the gallery include the distractor."""
 
 VARIANTS = ("500k",)
 DISTRACTORS = 500_000
@@ -56,7 +57,7 @@ DISTRACTOR_NAME = re.compile(
 )
 DISTRACTOR_NAMING = (
     "<0000 or -1>_c<camera 1-6><anything>.jpg, such as 0000_c1s1_000151_01.jpg, or a name without _c<digit>, which "
-    "tells no camera"
+    "gives no camera"
 )
 JUNK = -1
 
@@ -68,24 +69,24 @@ def read(
 ) -> pd.DataFrame:
     """Records of Market-1501; no image is opened.
 
-    One UserWarning is given if the counts are not as expected.
+    Gives one UserWarning if the counts differ from the expected ones.
 
     Args:
-        root: the folder ``Market-1501-v15.09.15``, its parent, or any folder that directly has ``bounding_box_train``,
-            ``query`` and ``bounding_box_test``.
-        expected: counts to compare with; ``EXPECTED`` stands for those of the variant, as :func:`published` answers
-            them; None compares with nothing.
-        variant: "500k" adds the distractors; None leaves them out, even if they are there.
+        root: the folder ``Market-1501-v15.09.15``, its parent, or any folder that directly contains
+            ``bounding_box_train``, ``query`` and ``bounding_box_test``.
+        expected: the expected counts; with the default, those that :func:`published` returns for the variant; None
+            skips the comparison.
+        variant: "500k" adds the distractors; None leaves them out, even if they exist.
 
     Returns:
-        Records as described in :mod:`gaaplib.datasets.records`; cameras are 1 to 6, and ``NO_CAMERA`` for a distractor
-        of the variant whose name tells none.
+        Records as described in :mod:`gaaplib.datasets.records`; cameras are 1 to 6, or ``NO_CAMERA`` for a distractor
+        of the variant whose name gives none.
 
     Raises:
-        FileNotFoundError: the three folders are not there, or the distractors' is not.
+        FileNotFoundError: one of the three folders or the distractors' folder is missing.
         PermissionError: a folder may not be read.
         ValueError: an unknown variant, two copies, an image whose name does not match, an empty split, a distractor in
-            training or among the queries, fewer than two training identities, a link that leads out of the root.
+            the training or query folder, fewer than two training identities, or a link that leads out of the root.
     """
     root = Path(root).expanduser()
     counts = published(root, variant)
@@ -107,10 +108,10 @@ def read(
 
 
 def published(root: str | PathLike, variant: str | None = None) -> dict[str, dict[str, int]]:
-    """Counts of the published data set, as :func:`read` compares with.
+    """Counts of the published data set, with which :func:`read` compares.
 
     Args:
-        root: as for :func:`read`; it does not matter, because no variant can be told from what is there.
+        root: not used, because the variant does not depend on the folder's content.
         variant: as for :func:`read`.
 
     Raises:
@@ -126,7 +127,7 @@ def published(root: str | PathLike, variant: str | None = None) -> dict[str, dic
 
 
 def _find_home(root: Path) -> Path:
-    """The folder that directly has the three splits' folders."""
+    """The folder that directly contains the three splits' folders."""
     folders = FOLDERS.values()
     found = [home for home in (root, root / FOLDER) if all(os.path.isdir(home / folder) for folder in folders)]
     return one_home(found, root, "Market-1501", TREE, homes=[FOLDER], names=folders)
@@ -135,7 +136,7 @@ def _find_home(root: Path) -> Path:
 def _find_distractors(root: Path, home: Path) -> Path:
     """The folder of the variant's distractors."""
     bases = sorted({home, root})
-    # In a folder named as the archive, that of images is the one, if it is there.
+    # In a folder with the archive's name, its subfolder ``images`` is taken if it exists.
     inner = [base / ARCHIVE / IMAGES for base in bases]
     archives = [folder if os.path.isdir(folder) else folder.parent for folder in inner]
     found = [folder for folder in (*(base / IMAGES for base in bases), *archives) if os.path.isdir(folder)]
@@ -152,5 +153,5 @@ def _read_folder(
     ]
     rows = [row for row in rows if row[1] != JUNK]
     if not rows:
-        raise ValueError(f"{folder} has no image besides junk (identity -1): split {split!r} needs at least one")
+        raise ValueError(f"{folder} has no image besides junk (identity -1): the split {split!r} needs at least one")
     return rows

@@ -1,12 +1,12 @@
-"""Partial-iLIDS: 119 identities of i-LIDS, each a photograph cut off as a query and a whole one as gallery.
+"""Partial-iLIDS: 119 identities of i-LIDS, each with a cropped photograph as query and a whole one as gallery.
 
-There is no training set: the field trains on Market-1501. Four layouts circulate, which ``TREE`` shows: three of
-folders and, fourth, two lists with one path a line, relative to their folder, ``Probe.txt`` (queries) and
-``Gallery.txt``.
+There is no training set; published methods train on Market-1501. The data set exists in four layouts, which ``TREE``
+shows: three pairs of folders, and a pair of lists, ``Probe.txt`` (queries) and ``Gallery.txt``, with one path per line,
+relative to the lists' folder.
 
-A name is the identity, in the first layout with the camera (further characters are free); the others tell no camera, so
-all are unknown. The layout is recognised by its folders, not by the name of the data set's. Where both lists are, they
-alone say which images there are, because the folders that they name are beside them.
+A file name is the identity; in the first layout it also has the camera, and any characters may follow. In the other
+layouts cameras are unknown. The layout is recognised by the folders inside the data set's folder, not by its name. If
+both lists exist, only they are read, and the folders are ignored, because the lists name the images in them.
 
 Source: W.-S. Zheng, S. Gong and T. Xiang, "Person Re-identification by Probabilistic Relative Distance Comparison",
 CVPR 2011.
@@ -24,23 +24,23 @@ from gaaplib.datasets.files import check_links, listed_image, named_images, name
 from gaaplib.datasets.records import UNKNOWN_CAMERA, make_records, warn_if_counts_differ
 
 TREE = """
-One of these, and the folder the root, or directly in it:
+One of these; the folder is the root, or directly in it:
 PartialiLIDS/                 partial_ilids/             Partial_iLIDS/
     query/001_1.jpg               Probe/001.jpg              partial_body_images/001.jpg
     gallery/001_2.jpg             Gallery/001.jpg            whole_body_images/001.jpg
-or two lists in such a folder, of lines such as Probe/001.jpg:
+or two lists in such a folder, with lines such as Probe/001.jpg:
     Probe.txt
     Gallery.txt
 """
 
 TRAINED_ON = "market1501"
-"""It has no training set; the field trains on this data set."""
+"""Partial-iLIDS has no training set; published methods train on this data set."""
 
 CLOSED_ON = "ilids"
-"""It has two images an identity, too few for the closed protocol: the paper's counts are those of this data set."""
+"""Partial-iLIDS has two images per identity, too few for the closed protocol; the paper's counts are of this set."""
 
 HOMES = ("partialilids", "partial_ilids", "partial-ilids")
-"""Names of the data set's folder, in lower case."""
+"""Possible names of the data set's folder, in lower case."""
 
 NAME = re.compile(r"(?P<pid>0*[1-9]\d{0,8})\.(?i:jpg|jpeg|png)", re.ASCII)
 CAMERA_NAME = re.compile(r"(?P<pid>0*[1-9]\d{0,8})_(?P<camid>\d{1,9})(?:\D.*)?\.(?i:jpg|jpeg|png)", re.ASCII)
@@ -55,32 +55,32 @@ LAYOUTS = {
     ("partial_body_images", "whole_body_images"): NAME,
     LISTS: NAME,
 }
-"""Where the queries and the gallery are, and how their images are named."""
+"""{(queries, gallery): naming}: the two folders or lists of each layout, and the pattern of their file names."""
 
 EXPECTED = {"query": {"images": 119, "identities": 119}, "gallery": {"images": 119, "identities": 119}}
-"""Counts of the published data set; cameras are not compared, because one layout alone tells them."""
+"""Counts of the published data set; cameras are not compared, because only one layout has them."""
 
 
 def read(root: str | PathLike, expected: Mapping[str, Mapping[str, int]] | None = EXPECTED) -> pd.DataFrame:
     """Records of Partial-iLIDS in any of its layouts; no image is opened.
 
-    One UserWarning is given if the counts are not as expected.
+    Gives one UserWarning if the counts differ from the expected ones.
 
     Args:
-        root: the folder with the two folders or the two lists, or its parent if it is named ``PartialiLIDS``,
-            ``partial_ilids`` or ``Partial_iLIDS``.
-        expected: counts to compare with, as ``EXPECTED``; None compares with nothing.
+        root: the folder with the two folders or the two lists; or its parent, if the folder's name is
+            ``PartialiLIDS``, ``partial_ilids`` or ``Partial_iLIDS``.
+        expected: the expected counts, in the form of ``EXPECTED``; None skips the comparison.
 
     Returns:
         Records as described in :mod:`gaaplib.datasets.records`; splits are "query" and "gallery", and cameras are
-        unknown but for the layout that has them.
+        unknown, except in the layout that has them.
 
     Raises:
-        FileNotFoundError: none of the layouts is there.
+        FileNotFoundError: none of the layouts was found.
         PermissionError: a folder or list may not be read.
         ValueError: more than one layout, one list without the other, an image whose name does not match, a folder or
-            list without images, a list with a path that is missing, listed twice or outside the list's folder, a link
-            that leads out of the root.
+            list without images, a listed path that is missing, repeated or outside the list's folder, or a link that
+            leads out of the root.
     """
     root = Path(root).expanduser()
     home, layout = _find_layout(root)
@@ -96,12 +96,12 @@ def read(root: str | PathLike, expected: Mapping[str, Mapping[str, int]] | None 
 
 
 def _find_layout(root: Path) -> tuple[Path, tuple[str, str]]:
-    """The data set's folder and which of ``LAYOUTS`` it has."""
+    """The data set's folder and its layout, a key of ``LAYOUTS``."""
     parents = [name for name in names_in(root) if name.lower() in HOMES]
     homes = [root, *(root / name for name in parents)]
     found = [(home, layout) for home in homes for layout in _layouts(home)]
     places = [home / f"{query} and {gallery}" for home, (query, gallery) in found]
-    # Gallery is right in one layout and wrong in another: only one that is whole but for the case can be meant.
+    # "Gallery" is right in one layout and wrong in another, so hints on case come from complete layouts only.
     lower = {name.lower() for home in homes for name in names_in(home)}
     meant = [name for layout in LAYOUTS if lower.issuperset(map(str.lower, layout)) for name in layout]
     one_home(places, root, "Partial-iLIDS", TREE, homes=parents, names=meant)
@@ -109,10 +109,10 @@ def _find_layout(root: Path) -> tuple[Path, tuple[str, str]]:
 
 
 def _layouts(home: Path) -> list[tuple[str, str]]:
-    """Those of ``LAYOUTS`` that a folder has; where the lists are, they alone.
+    """The layouts that a folder has, or only the lists if both exist.
 
     Raises:
-        ValueError: one list without the other, or with another name but for upper and lower case.
+        ValueError: one list without the other, or a list whose name is in the wrong case.
     """
     lists = [name for name in names_in(home) if name.lower() in map(str.lower, LISTS)]
     if sorted(lists) == sorted(LISTS):
@@ -120,13 +120,13 @@ def _layouts(home: Path) -> list[tuple[str, str]]:
     if lists:
         raise ValueError(
             f"{home} has {' and '.join(lists)}: the lists must be {' and '.join(LISTS)}, both; add or rename one, or "
-            "move what is there elsewhere to read the folders"
+            "move the lists elsewhere to read the folders"
         )
     return [layout for layout in LAYOUTS if all(os.path.isdir(home / name) for name in layout)]
 
 
 def _images_of(part: Path, root: Path, pattern: re.Pattern) -> list[tuple[str, re.Match]]:
-    """The images of a folder or list, each with its path from the root and the match of its file name."""
+    """(path relative to the root, match of the file name) of each image in a folder or list."""
     if part.is_dir():
         return named_images(part, root, pattern, "Partial-iLIDS", NAMINGS[pattern])
     check_links(part, root)
@@ -143,10 +143,10 @@ def _images_of(part: Path, root: Path, pattern: re.Pattern) -> list[tuple[str, r
         if name is None:
             problems.append(f"line {line}: {path!r} is not named as Partial-iLIDS's: expected {NAMINGS[pattern]}")
         elif path in line_of:
-            problems.append(f"line {line}: {path!r} is in line {line_of[path]} too: remove one")
+            problems.append(f"line {line}: {path!r} is in line {line_of[path]} too: remove one of the lines")
         images.append(((part.parent / path).relative_to(root).as_posix(), name))
         line_of.setdefault(path, line)
     refuse(part, problems)
     if not images:
-        raise ValueError(f"{part} is empty: it must list images, one path a line")
+        raise ValueError(f"{part} is empty: it must list images, one path per line")
     return images

@@ -1,10 +1,10 @@
-"""RAiD: 43 persons, two indoor and two outdoor cameras, all in one MATLAB file.
+"""RAiD: 43 persons, two indoor and two outdoor cameras, in one MATLAB file.
 
-The file is of MATLAB's format v7.3, which is HDF5. Its struct ``dataset`` has ``images`` (128 x 64 x 3 x 6,920, uint8),
-``masks`` (128 x 64 x 6,920, the person's foreground), ``cam`` (1 to 4) and ``personID``, one of each an image. HDF5 has
-the axes reversed: ``images`` is (6920, 3, 64, 128) there. Person 8 is not in camera 3, and person 34 not in camera 4.
+The file has MATLAB's format v7.3, which is HDF5. Its struct ``dataset`` has ``images`` (128 x 64 x 3 x 6,920, uint8),
+``masks`` (128 x 64 x 6,920, the person's foreground), and one ``cam`` (1 to 4) and ``personID`` per image. In HDF5 the
+axes are reversed: ``images`` is (6920, 3, 64, 128). Person 8 is not in camera 3, and person 34 is not in camera 4.
 
-The path of an image is that of the file, "#" and the image's number from 0, as ``RAiD_4Cams.mat#000123``.
+The path of an image is the file's name, "#", and the image's number from 0: ``RAiD_4Cams.mat#000123``.
 
 Source: A. Das et al., "Consistent Re-identification in a Camera Network", ECCV 2014.
 """
@@ -25,7 +25,7 @@ from gaaplib.datasets.files import check_links, is_archive, one_home, permitted
 from gaaplib.datasets.records import make_records, warn_if_counts_differ
 
 TREE = """
-RAiD_4Cams.mat                    the root, under whatever name, or directly in it
+RAiD_4Cams.mat                    the root, under any name, or a file in it
 """
 
 FILE = "RAiD_4Cams.mat"
@@ -43,21 +43,21 @@ CHUNK = 256
 def read(root: str | PathLike, expected: Mapping[str, Mapping[str, int]] | None = EXPECTED) -> pd.DataFrame:
     """Records of RAiD; no pixel is read.
 
-    One UserWarning is given if the counts are not as expected.
+    Gives one UserWarning if the counts differ from the expected ones.
 
     Args:
-        root: the file ``RAiD_4Cams.mat``, under whatever name, or the folder that directly has it.
-        expected: counts to compare with, as ``EXPECTED``; None compares with nothing.
+        root: the file ``RAiD_4Cams.mat``, under any name, or the folder that directly contains it.
+        expected: the expected counts, in the form of ``EXPECTED``; None skips the comparison.
 
     Returns:
         Records as described in :mod:`gaaplib.datasets.records`; cameras are 1 to 4, the split is "all", and row n is
-        image n of the file. A path is relative to the file's folder; :func:`image` opens it.
+        image n of the file. Paths are relative to the file's folder; :func:`image` opens them.
 
     Raises:
-        FileNotFoundError: the file is not there, or is still packed.
+        FileNotFoundError: the file is missing, or still in an archive.
         PermissionError: it may not be read.
-        ValueError: a file of another format, fields missing or of another shape than RAiD's, a camera or a person that
-            RAiD cannot have, fewer than two identities, a link that leads out of the root.
+        ValueError: a file of another format, fields that are missing or of another shape than RAiD's, a camera or
+            person number out of range, fewer than two identities, or a link that leads out of the root.
     """
     with _open(root) as (file, dataset):
         camids, pids = (dataset[name][()].ravel() for name in ("cam", "personID"))
@@ -78,29 +78,29 @@ def image(root: str | PathLike, path: str) -> Image.Image:
 
     Args:
         root: as for :func:`read`.
-        path: of the records.
+        path: a path from the records.
 
     Returns:
         The image, RGB, 128 pixels high and 64 wide.
 
     Raises:
-        FileNotFoundError, PermissionError, ValueError: as :func:`read`, or the path is no image of this file.
+        FileNotFoundError, PermissionError, ValueError: as :func:`read`, or the path is not of an image in this file.
     """
     return next(images(root, [path]))
 
 
 def images(root: str | PathLike, paths: Iterable[str]) -> Iterator[Image.Image]:
-    """The images of these paths, one after another in their order; the file is opened once and read in chunks.
+    """Yield the images of these paths in their order; the file is opened once and read in chunks.
 
-    The order of the records is the quickest. Arguments and errors, which come with the first image, are those of
-    :func:`image`.
+    The order of the records is the fastest. Arguments and errors are those of :func:`image`; errors are raised when the
+    first image is taken.
     """
     for pixels in _members(root, paths, "images"):
         yield Image.fromarray(pixels)
 
 
 def mask(root: str | PathLike, path: str) -> np.ndarray:
-    """The foreground of one image: bool (128, 64), True where the person is.
+    """The foreground of one image: bool (128, 64), True on the person.
 
     Arguments and errors are those of :func:`image`.
     """
@@ -108,7 +108,7 @@ def mask(root: str | PathLike, path: str) -> np.ndarray:
 
 
 def _members(root: str | PathLike, paths: Iterable[str], field: str) -> Iterator[np.ndarray]:
-    """What a field has for each path, with the axes in MATLAB's order."""
+    """Yield a field's value for each path, with the axes in MATLAB's order."""
     with _open(root) as (file, dataset):
         stored = dataset[field]
         numbers = [_number(path, file, len(stored)) for path in paths]
@@ -124,7 +124,7 @@ def _number(path: str, file: Path, images: int) -> int:
     member = MEMBER.fullmatch(path)
     if member is None or member["file"] != file.name or int(member["number"]) >= images:
         raise ValueError(
-            f"{path!r} is no image of {file}: its {images} images are {file.name}#000000 to "
+            f"{path!r} is not an image in {file}: its {images} images are {file.name}#000000 to "
             f"{file.name}#{images - 1:06d}"
         )
     return int(member["number"])
@@ -132,21 +132,23 @@ def _number(path: str, file: Path, images: int) -> int:
 
 @contextmanager
 def _open(root: str | PathLike) -> Iterator[tuple[Path, h5py.Group]]:
-    """The file and its struct ``dataset``, whose fields are those of RAiD."""
+    """The file and its struct ``dataset``, whose fields have been checked."""
     file = _find_file(Path(root).expanduser())
     with permitted(file), file.open("rb") as opened:
         start = opened.read(19)
     if not h5py.is_hdf5(file):
         old = start.startswith(b"MATLAB 5.0")
         raise ValueError(
-            f"{file} is no HDF5 file, as MATLAB's format v7.3 is, but begins with {start!r}: "
+            f"{file} is not an HDF5 file, which MATLAB's format v7.3 is, but begins with {start!r}: "
             + ("load it in MATLAB and save it with '-v7.3', or " if old else "")
-            + "download the data set anew"
+            + "download the data set again"
         )
     try:
         opened = h5py.File(file, "r")
     except OSError as error:
-        raise ValueError(f"{file} cannot be opened ({error}): it may be cut off; download the data set anew") from error
+        raise ValueError(
+            f"{file} cannot be opened ({error}): it may be truncated; download the data set again"
+        ) from error
     with opened:
         dataset = opened.get("dataset")
         if not isinstance(dataset, h5py.Group):
@@ -172,8 +174,8 @@ def _check_fields(file: Path, dataset: h5py.Group) -> None:
     lengths = {name: len(field) if name in AXES else field.size for name, field in fields.items()}
     if len(set(lengths.values())) != 1 or not lengths["images"]:
         raise ValueError(
-            f"the fields in {file} are of {lengths}: expected equally many images, one or more; download the data set "
-            "anew"
+            f"the fields in {file} have {lengths} entries: expected equal numbers, one or more; download the data set "
+            "again"
         )
 
 
@@ -201,5 +203,5 @@ def _refuse(wrong: np.ndarray, values: np.ndarray, file: Path, field: str, right
 
 
 def _listed(names: Iterable[str]) -> str:
-    there = sorted(names)
-    return ", ".join(there[:10]) + (", ..." if len(there) > 10 else "") or "nothing"
+    names = sorted(names)
+    return ", ".join(names[:10]) + (", ..." if len(names) > 10 else "") or "nothing"

@@ -1,11 +1,11 @@
-"""The table of records that every data set's parser answers: one row an image.
+"""The table of records that every data set's parser returns: one row per image.
 
-Columns, exactly these and in this order:
+It has exactly these columns, in this order:
 
 - ``path``: str, POSIX, relative to the root that the parser was given, unique;
-- ``pid``: int64, the identity; ``DISTRACTOR`` (0) is nobody in particular, never a query and never trained on;
-- ``camid``: int64, the camera, or ``UNKNOWN_CAMERA`` (-1) in the whole table;
-- ``split``: "train", "query", "gallery", or "all" in the whole table for a data set without an official split.
+- ``pid``: int64, the identity; ``DISTRACTOR`` (0) is no identity: it is never a query and never trained on;
+- ``camid``: int64, the camera, or ``UNKNOWN_CAMERA`` (-1) in all rows;
+- ``split``: "train", "query" or "gallery", or "all" in all rows if the data set has no official split.
 
 Rows are sorted by path, and the index counts them from 0.
 """
@@ -23,13 +23,20 @@ UNKNOWN_CAMERA = -1
 
 
 def make_records(rows: Iterable[tuple[str, int, int, str]]) -> pd.DataFrame:
-    """Build, sort and check a table of records.
+    """A checked table of records, sorted by path.
 
     Args:
         rows: (path, pid, camid, split) of each image, in any order.
 
     Raises:
         ValueError: as :func:`check_records`.
+
+    Example:
+        >>> rows = [("query/0002.jpg", 2, 1, "query"), ("gallery/0001.jpg", 2, 3, "gallery")]
+        >>> print(make_records(rows))
+                       path  pid  camid    split
+        0  gallery/0001.jpg    2      3  gallery
+        1    query/0002.jpg    2      1    query
     """
     records = pd.DataFrame(list(rows), columns=list(COLUMNS))
     _check_rows(records)
@@ -37,10 +44,10 @@ def make_records(rows: Iterable[tuple[str, int, int, str]]) -> pd.DataFrame:
 
 
 def check_records(records: pd.DataFrame) -> None:
-    """Check all that this module's description says.
+    """Check that a table is as this module describes it.
 
     Raises:
-        ValueError: this is no table of records, naming the first offending row.
+        ValueError: it is not; the message has the first wrong row.
     """
     if tuple(records.columns) != COLUMNS:
         raise ValueError(f"the columns are {list(records.columns)}: they must be {list(COLUMNS)}")
@@ -57,8 +64,8 @@ def counts(records: pd.DataFrame) -> pd.DataFrame:
     """Images, identities and cameras of each split.
 
     Returns:
-        A table with a row for each split there is, in the order of ``SPLITS``, and columns ``images``, ``identities``
-        (distinct pids, the distractor counted as one) and ``cameras`` (known ones, so 0 where they are unknown).
+        A table with one row per split, in the order of ``SPLITS``, and columns ``images``, ``identities`` (distinct
+        pids, the distractor counted as one) and ``cameras`` (0 if they are unknown).
     """
     known = records["camid"].where(records["camid"] != UNKNOWN_CAMERA)
     groups = records.assign(camid=known).groupby("split")
@@ -73,12 +80,13 @@ def counts(records: pd.DataFrame) -> pd.DataFrame:
 
 
 def totals(table: pd.DataFrame) -> pd.Series:
-    """Images, identities and cameras of a whole data set from those of its splits.
+    """Images, identities and cameras of a whole data set, from the counts of its splits.
+
+    With an official split, the identities are those of training and query together, because the gallery's are the
+    queries' and the distractor. The number of cameras is that of the split with most.
 
     Args:
-        table: as :func:`counts` answers it, or published counts in that form. Identities are those of training and
-            query together, where there is a split: those of the gallery are the queries' and the distractor. Cameras
-            are those of the split that has most.
+        table: as returned by :func:`counts`, or published counts in that form.
     """
     has_split = "all" not in table.index
     people = table.reindex([split for split in ("train", "query") if split in table.index]) if has_split else table
@@ -88,15 +96,16 @@ def totals(table: pd.DataFrame) -> pd.Series:
 
 
 def sample(records: pd.DataFrame, identities: int, images: int) -> pd.DataFrame:
-    """Rows for a sheet: some identities, evenly spaced among those that have enough images, a row of images each.
+    """Rows for a contact sheet: some identities, evenly spaced among those with enough images.
 
     Args:
-        records: a table of records; further columns are carried along.
-        identities: how many, or all that there are.
-        images: of each, at equal steps through its cameras; if no identity has so many, as many as the largest has.
+        records: a table of records; further columns are kept.
+        identities: number of identities; all of them if there are fewer.
+        images: number of images per identity, at equal steps through its cameras; if no identity has so many, the
+            number of the largest one.
 
     Returns:
-        The rows, identity by identity, each with equally many; distractors are left out.
+        The rows, identity by identity, with the same number of images each; distractors are left out.
     """
     people = records[records["pid"] != DISTRACTOR].sort_values(["pid", "camid", "path"])
     sizes = people.groupby("pid").size()
@@ -113,35 +122,35 @@ def _even(size: int, number: int) -> np.ndarray:
 
 
 def warn_if_counts_differ(records: pd.DataFrame, expected: Mapping[str, Mapping[str, int]], name: str) -> None:
-    """Warn, once and with both side by side, if the records are not as many as expected.
+    """Give one UserWarning with both counts side by side if they differ from the expected ones.
 
-    Meant for the ``read`` of a parser, to whose caller the warning points.
+    To be called by a parser's ``read``: the warning points to the caller of ``read``.
 
     Args:
         records: the table of records.
         expected: numbers for some or all columns of :func:`counts`, ``{"train": {"images": 12936, "identities": 751},
-            ...}``; a split that is not named is expected to have no records.
-        name: the data set's, for the message.
+            ...}``; a split that is left out is expected to have no records.
+        name: the data set's name, for the message.
     """
     both = beside_expected(records, expected)
     if not both["found"].equals(both["expected"]):
         warnings.warn(
-            f"{name} on disk differs from the published data set; results will not compare with published ones\n"
+            f"{name} on disk differs from the published data set; results are not comparable with published ones\n"
             f"{both.to_string()}",
             stacklevel=3,
         )
 
 
 def beside_expected(records: pd.DataFrame, expected: Mapping[str, Mapping[str, int]]) -> pd.DataFrame:
-    """Numbers found and expected, side by side.
+    """Found and expected counts, side by side.
 
     Args:
         records: the table of records.
         expected: as for :func:`warn_if_counts_differ`.
 
     Returns:
-        A row for each split of either; for "found" and "expected" the columns that ``expected`` names, 0 where there
-        is nothing.
+        A table with one row per split of either. Under "found" and under "expected" it has the columns of
+        ``expected``; missing counts are 0.
     """
     expected = pd.DataFrame.from_dict(expected, orient="index")
     found = counts(records)[list(expected.columns)]
@@ -150,7 +159,7 @@ def beside_expected(records: pd.DataFrame, expected: Mapping[str, Mapping[str, i
 
 
 def _check_rows(records: pd.DataFrame) -> None:
-    """All of :func:`check_records` but the columns and the order."""
+    """All checks of :func:`check_records` except for the columns and the order."""
     if records.empty:
         raise ValueError("there are no records: give at least one image")
     _check_dtypes(records)
@@ -173,10 +182,10 @@ def _check_rows(records: pd.DataFrame) -> None:
             f"pid {DISTRACTOR} is a distractor, which belongs to the gallery only: remove the image, "
             "or give it the identity that it shows",
         ),
-        (camids < UNKNOWN_CAMERA, f"its camid must be 0 or more, or {UNKNOWN_CAMERA} where cameras are unknown"),
+        (camids < UNKNOWN_CAMERA, f"its camid must be 0 or more, or {UNKNOWN_CAMERA} if cameras are unknown"),
         (
             unknown_camera & (not unknown_camera.all()),
-            "its camera is unknown while others are known: know all of them or none",
+            "its camera is unknown while others are known: give all cameras or none",
         ),
     )
     for wrong, why in rules:
@@ -199,9 +208,9 @@ def _check_dtypes(records: pd.DataFrame) -> None:
 
 
 def known_cameras(*camids):
-    """Cameras of several tables, as arrays, if all of them are known; else None for each.
+    """Cameras of several tables as arrays if all are known; otherwise None for each.
 
-    Without all cameras no image can be left out as the query's own: a placeholder would make every match junk.
+    With a placeholder instead of None, every match would seem to be from the query's own camera and be left out.
     """
     arrays = tuple(np.asarray(values) for values in camids)
     known = all((values != UNKNOWN_CAMERA).all() for values in arrays)

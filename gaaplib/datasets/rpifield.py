@@ -1,10 +1,11 @@
-"""RPIfield: 112 actors who came by again and again in a crowd, twelve outdoor cameras, boxes of a detector.
+"""RPIfield: 112 actors who walked repeatedly through a crowd, twelve outdoor cameras, boxes from a detector.
 
-On disk it is as ``TREE`` shows. A folder is a label and, from the second time that the person is in this camera on, the
-number of the reappearance; a name is camera and frame. Labels 1 to 112 are actors; those from 10001 are passers-by, who
-are distractors. The annotation of each camera, a MATLAB file with ``allimagenames`` (with backslashes), ``ids`` (the
-folders) and ``timestamps`` (frames), lies in ``Data_Info`` or beside the images' folders, and is not needed to read the
-images.
+``TREE`` shows the layout. A folder's name is the label and, from the person's second appearance in this camera on, the
+number of the reappearance. A file name is the camera and the frame. Labels 1 to 112 are actors. Labels from 10001 on
+are passers-by, who are distractors.
+
+Each camera has an annotation: a MATLAB file with ``allimagenames`` (with backslashes), ``ids`` (the folders) and
+``timestamps`` (frames). It is in ``Data_Info`` or in the same folder as the images' folders, and it is optional.
 
 Source: M. Zheng et al., "RPIfield: A New Dataset for Temporally Evaluating Person Re-Identification", CVPR Workshops
 2018.
@@ -29,7 +30,7 @@ from gaaplib.datasets.files import check_links, check_names, folders_in, found_i
 from gaaplib.datasets.records import DISTRACTOR, make_records, warn_if_counts_differ
 
 TREE = """
-Data/                             the root, or directly in it; each of the twelve cameras:
+Data/                             the root, or a folder in it; each of the twelve cameras:
     Cam_1/2/Cam_1f_44841.png
     Cam_1/2_1/Cam_1f_67001.png
     Cam_12/15107/Cam_12f_47445.png
@@ -42,7 +43,7 @@ ANNOTATION_FOLDER = "Data_Info"
 CAMERAS = range(1, 13)
 
 EXPECTED = {"all": {"images": 601_581, "identities": 113, "cameras": 12}}
-"""Counts of the published data set; the identities are 112 actors and, as one, the distractor."""
+"""Counts of the published data set; the identities are the 112 actors and the distractor, counted as one."""
 
 LAST_ACTOR, FIRST_DISTRACTOR = 112, 10_001
 NAME = re.compile(
@@ -58,22 +59,22 @@ RIGHT_NAME = (
 def read(root: str | PathLike, expected: Mapping[str, Mapping[str, int]] | None = EXPECTED) -> pd.DataFrame:
     """Records of RPIfield from the folders of images; no image is opened.
 
-    One UserWarning is given if the counts are not as expected, and one if annotation is there and lists more or fewer
-    images of a camera.
+    Gives one UserWarning if the counts differ from the expected ones, and one if there is an annotation and its number
+    of images differs for a camera.
 
     Args:
-        root: the folder that has ``Data``, ``Data`` itself, or any folder that directly has ``Cam_1`` to ``Cam_12``.
-        expected: counts to compare with, as ``EXPECTED``; None compares with nothing, the annotation neither.
+        root: ``Data``, its parent, or any folder that directly contains ``Cam_1`` to ``Cam_12``.
+        expected: the expected counts, in the form of ``EXPECTED``; None skips both comparisons.
 
     Returns:
-        Records as described in :mod:`gaaplib.datasets.records`; cameras are 1 to 12, the split is "all", the pid is an
-        actor's label, and that of all distractors ``DISTRACTOR``.
+        Records as described in :mod:`gaaplib.datasets.records`; cameras are 1 to 12, the split is "all", and the pid
+        is an actor's label, or ``DISTRACTOR``.
 
     Raises:
-        FileNotFoundError: the twelve folders are not there.
+        FileNotFoundError: one of the twelve folders is missing.
         PermissionError: a folder or file may not be read.
         ValueError: two copies, an image whose folder or name does not match, a camera without images, fewer than two
-            actors, an annotation file that cannot be read, a link that leads out of the root.
+            actors, an annotation file that cannot be read, or a link that leads out of the root.
     """
     root = Path(root).expanduser()
     home = _find_home(root)
@@ -89,22 +90,22 @@ def read(root: str | PathLike, expected: Mapping[str, Mapping[str, int]] | None 
 
 
 def read_annotation(root: str | PathLike) -> pd.DataFrame:
-    """What the annotation says of every box; no image is needed.
+    """The annotation of every box as a table; the images are not needed.
 
     Args:
-        root: as for :func:`read`, or any folder that directly has ``Cam_1.mat`` to ``Cam_12.mat``.
+        root: as for :func:`read`, or any folder that directly contains ``Cam_1.mat`` to ``Cam_12.mat``.
 
     Returns:
-        One row a box, sorted by path, with columns
+        One row per box, sorted by path, with columns
 
         - ``path``: POSIX, relative to ``Data``, such as ``Cam_1/2_1/Cam_1f_67001.png``;
-        - ``label``: the actor 1 to 112, or the distractor from 10001 on;
-        - ``reappearance``: the folder's number, or 0 without one, which is the first time in this camera;
-        - ``pid``, ``camid``: as :func:`read` has them;
-        - ``frame``: of the file's name; ``timestamp``: the same number, in the published annotation.
+        - ``label``: 1 to 112 for an actor, from 10001 on for a distractor;
+        - ``reappearance``: the number in the folder's name, or 0 for the first appearance in this camera;
+        - ``pid``, ``camid``: as in the records of :func:`read`;
+        - ``frame``: from the file name; ``timestamp``: from the annotation; the two are equal in the published one.
 
     Raises:
-        FileNotFoundError: the twelve files are not there.
+        FileNotFoundError: one of the twelve files is missing.
         ValueError: a file that cannot be read, lacks a variable, or has names, ids and timestamps that do not agree.
     """
     root = Path(root).expanduser()
@@ -113,21 +114,21 @@ def read_annotation(root: str | PathLike) -> pd.DataFrame:
         missing = ", ".join(f"Cam_{camid}.mat" for camid in CAMERAS if camid not in files)
         raise FileNotFoundError(
             f"the annotation of RPIfield lacks {missing}: looked in {root}, its subfolders {FOLDER} and "
-            f"{ANNOTATION_FOLDER}, and {ANNOTATION_FOLDER} beside it; found in {root}: {found_in(root)}"
+            f"{ANNOTATION_FOLDER}, and {ANNOTATION_FOLDER} in its parent; found in {root}: {found_in(root)}"
         )
     boxes = pd.concat(_read_annotation_file(file, camid) for camid, file in files.items())
     return boxes.sort_values("path", ignore_index=True)
 
 
 def annotation_counts(annotation: pd.DataFrame) -> pd.DataFrame:
-    """How much there is in each camera, as the data set's own table has it.
+    """Counts of each camera, in the form of the data set's own table.
 
     Args:
-        annotation: as :func:`read_annotation` answers it.
+        annotation: as returned by :func:`read_annotation`.
 
     Returns:
-        A row for each camera and the row "all", and columns ``boxes``, ``actor_boxes``, ``actors`` and ``distractors``
-        (labels that occur) and ``sequences`` (folders).
+        One row per camera and the row "all", with columns ``boxes``, ``actor_boxes``, ``actors`` and ``distractors``
+        (numbers of labels that occur) and ``sequences`` (folders).
     """
     cameras = {camid: _count(boxes) for camid, boxes in annotation.groupby("camid")}
     return pd.DataFrame.from_dict(cameras | {"all": _count(annotation)}, orient="index")
@@ -145,7 +146,7 @@ def _count(boxes: pd.DataFrame) -> dict[str, int]:
 
 
 def _find_home(root: Path) -> Path:
-    """The folder that directly has the twelve cameras' folders."""
+    """The folder that directly contains the twelve cameras' folders."""
     cameras = [f"Cam_{camid}" for camid in CAMERAS]
     found = [home for home in (root, root / FOLDER) if all(os.path.isdir(home / camera) for camera in cameras)]
     return one_home(found, root, "RPIfield", TREE, homes=[FOLDER], names=cameras)
@@ -166,7 +167,7 @@ def _read_camera(root: Path, home: Path, camid: int) -> list[tuple[str, int, int
 
 
 def _parse(name: str, camid: int) -> tuple[int, int, int] | None:
-    """Label, reappearance and frame of an image, by its path in its camera's folder; None if that is none of theirs."""
+    """(label, reappearance, frame) from an image's path in its camera's folder; None if the path is not of RPIfield."""
     match = NAME.fullmatch(name)
     if match is None or int(match["camid"]) != camid or LAST_ACTOR < int(match["label"]) < FIRST_DISTRACTOR:
         return None
@@ -174,24 +175,24 @@ def _parse(name: str, camid: int) -> tuple[int, int, int] | None:
 
 
 def _annotation_files(root: Path) -> dict[int, Path]:
-    """The annotation that there is of each camera."""
+    """``{camid: annotation file}`` of the cameras that have one."""
     folders = (root, root / ANNOTATION_FOLDER, root / FOLDER, root.absolute().parent / ANNOTATION_FOLDER)
     files = {camid: [folder / f"Cam_{camid}.mat" for folder in folders] for camid in CAMERAS}
-    there = {camid: [file for file in files[camid] if os.path.isfile(file)] for camid in CAMERAS}
-    used = {camid: files[0] for camid, files in there.items() if files}
+    existing = {camid: [file for file in files[camid] if os.path.isfile(file)] for camid in CAMERAS}
+    used = {camid: files[0] for camid, files in existing.items() if files}
     for file in used.values():
         check_links(file, root if file.is_relative_to(root) else file.parent)
     return used
 
 
 def _warn_if_annotation_differs(records: pd.DataFrame, root: Path) -> None:
-    """Warn the caller of :func:`read`, once, of the cameras that have more or fewer images than annotation."""
+    """Give the caller of :func:`read` one warning with the cameras whose images and annotation differ in number."""
     annotated = {camid: _size(file, "ids") for camid, file in _annotation_files(root).items()}
     table = pd.DataFrame({"found": records["camid"].value_counts(), "annotated": pd.Series(annotated, dtype="int64")})
     table = table.dropna().astype("int64").rename_axis("camera")
     if not table["found"].equals(table["annotated"]):
         warnings.warn(
-            "RPIfield on disk differs from its annotation; unpack the images anew\n"
+            "RPIfield on disk differs from its annotation; unpack the images again\n"
             f"{table[table['found'] != table['annotated']].to_string()}",
             stacklevel=3,
         )
@@ -202,21 +203,21 @@ def _read_annotation_file(file: Path, camid: int) -> pd.DataFrame:
     ids, timestamps = _load(file, "ids"), _load(file, "timestamps")
     if not len(names) == len(ids) == len(timestamps) > 0:
         raise ValueError(
-            f"{file} has {len(names)} names, {len(ids)} ids and {len(timestamps)} timestamps: expected equally many, "
-            "one or more; download the annotation anew"
+            f"{file} has {len(names)} names, {len(ids)} ids and {len(timestamps)} timestamps: expected equal "
+            "numbers, one or more; download the annotation again"
         )
     parts = [_parse(name, camid) for name in names]
     wrong = [name for name, part in zip(names, parts, strict=True) if part is None]
     if wrong:
         raise ValueError(
             f"{len(wrong)} of {len(names)} names in {file} are not RPIfield's, first {', '.join(wrong[:3])}: expected "
-            f"{RIGHT_NAME}; download the annotation anew"
+            f"{RIGHT_NAME}; download the annotation again"
         )
     wrong = [(name, label) for name, label in zip(names, ids, strict=True) if name.split("/")[0] != label]
     if wrong:
         raise ValueError(
-            f"{len(wrong)} of {len(names)} ids in {file} are not the folder's name, first {wrong[0][1]!r} for "
-            f"{wrong[0][0]}: download the annotation anew"
+            f"{len(wrong)} of {len(names)} ids in {file} differ from the folder's name, first {wrong[0][1]!r} for "
+            f"{wrong[0][0]}: download the annotation again"
         )
     label, reappearance, frame = np.array(parts, dtype=np.int64).T
     return pd.DataFrame(
@@ -233,7 +234,7 @@ def _read_annotation_file(file: Path, camid: int) -> pd.DataFrame:
 
 
 def _load(file: Path, variable: str) -> list:
-    """The elements of one variable; not of all at once, because each cell takes an array of its own."""
+    """The elements of one variable. Variables are read one at a time, because every cell becomes an array in memory."""
     _size(file, variable)
     with _readable(file):
         cells = loadmat(file, variable_names=[variable])[variable].ravel()
@@ -241,11 +242,11 @@ def _load(file: Path, variable: str) -> list:
 
 
 def _size(file: Path, variable: str) -> int:
-    """The number of elements of a variable, which is not read."""
+    """The number of elements of a variable, from the file's header."""
     with _readable(file):
         shapes = {name: shape for name, shape, _ in whosmat(file)}
     if variable not in shapes:
-        raise ValueError(f"{file} has no variable {variable}; found there: {', '.join(shapes) or 'nothing'}")
+        raise ValueError(f"{file} has no variable {variable}; found: {', '.join(shapes) or 'nothing'}")
     return prod(shapes[variable])
 
 
@@ -257,4 +258,4 @@ def _readable(file: Path) -> Iterator[None]:
     except PermissionError:
         raise
     except (MatReadError, NotImplementedError, ValueError, TypeError, LookupError, OSError, zlib.error) as error:
-        raise ValueError(f"{file} is no whole MATLAB file of format v5 ({error}): download it anew") from error
+        raise ValueError(f"{file} is not a complete MATLAB file of format v5 ({error}): download it again") from error

@@ -1,9 +1,9 @@
-"""The evaluation protocol: which image trains, validates, tests, queries or is retrieved.
+"""The evaluation protocol: assigns each image to train, val, test, query or gallery.
 
-Identities are split first. Those of the official training split (or, without an official split, those outside the
-fold) get the roles train, val and test, on which the *closed* protocol runs; the unseen ones get query and gallery, on
-which *retrieval* runs. Every draw depends on the seed, the fold and the set of images alone, not on the order of the
-rows.
+Identities are split first. The training identities are those of the official training split or, without an official
+split, those outside the fold. Their images get the roles train, val and test, which the *closed* protocol uses. The
+images of the unseen identities get query and gallery, which *retrieval* uses. The random choices depend only on the
+seed, the fold and the set of images, not on the order of the rows.
 """
 
 import numpy as np
@@ -15,24 +15,33 @@ ROLES = ("train", "val", "test", "query", "gallery")
 
 
 def protocol_split(records: pd.DataFrame, fold: int = 0, folds: int = 5, seed: int = 0) -> pd.DataFrame:
-    """Give each image its one role in a fold.
+    """The records of a fold, with the role of each image.
 
-    Where there is an official split it decides who is trained on, and the fold only redraws train / val / test. Where
-    there is none (split "all"), fold f tests on the identities that :func:`identity_folds` puts in f and trains on the
-    others; distractors are always gallery.
+    An official split decides which identities are trained on, and the fold only changes the split into train, val and
+    test. Without one (split "all"), fold f tests on the identities that :func:`identity_folds` assigns to f and trains
+    on the others. Distractors are always gallery.
 
     Args:
-        records: as described in :mod:`gaaplib.datasets.records`, rows in any order; further columns are carried along.
+        records: as described in :mod:`gaaplib.datasets.records`, rows in any order; further columns are kept.
         fold: 0 .. folds - 1.
         folds: number of folds.
         seed: not negative.
 
     Returns:
-        The records, sorted by path, and a column ``role``: "train", "val", "test", "query" or "gallery".
+        The records, sorted by path, with a further column ``role``: "train", "val", "test", "query" or "gallery".
 
     Raises:
-        ValueError: a fold out of range, records that are not well-formed, an identity of the official split that is
-            both in training and in testing, fewer identities than folds.
+        ValueError: a fold out of range, malformed records, an identity that is in both parts of the official split, or
+            fewer identities than folds.
+
+    Example:
+        >>> from gaaplib.datasets.records import make_records
+        >>> records = make_records((f"{pid}/{i}.jpg", pid, i % 2, "all") for pid in range(1, 6) for i in range(8))
+        >>> split = protocol_split(records, fold=0)
+        >>> split.groupby("role")["pid"].nunique().to_dict()  # identities
+        {'gallery': 1, 'query': 1, 'test': 4, 'train': 4, 'val': 4}
+        >>> split.groupby("role")["pid"].size().to_dict()  # images
+        {'gallery': 6, 'query': 2, 'test': 4, 'train': 24, 'val': 4}
     """
     if fold not in range(folds):
         raise ValueError(f"fold is {fold}: with {folds} folds it must be 0 .. {folds - 1}")
@@ -53,25 +62,25 @@ def protocol_split(records: pd.DataFrame, fold: int = 0, folds: int = 5, seed: i
 def training_split(records: pd.DataFrame, fold: int, seed: int) -> pd.Series:
     """Split the images of each identity 70 / 15 / 15 into "train", "val" and "test".
 
-    Validation and test get 15 % each, rounded, but at least one image; an identity with fewer than three images only
-    trains. Each fold draws anew.
+    Validation and test get 15 % each, rounded, but at least one image. If an identity has fewer than three images, all
+    of them are for training. Each fold has its own random split.
 
     Returns:
         The role of each image, on the records' index.
     """
     images = records.groupby("pid")["path"].transform("size")
     position = _random_position(records, ["pid"], [seed, fold])
-    # Whole numbers, because 0.15 * images is not exact: 0.15 * 10 must round up as 0.15 * 30.
+    # Integer arithmetic, because 0.15 * images is not exact: 0.15 * 10 and 0.15 * 30 must both round up.
     held_out = np.maximum(1, (15 * images + 50) // 100).where(images >= 3, 0)
     roles = pd.Series("train", index=records.index, name="role")
     return roles.mask(position < 2 * held_out, "val").mask(position < held_out, "test")
 
 
 def identity_folds(records: pd.DataFrame, folds: int = 5, seed: int = 0) -> pd.Series:
-    """Deal the identities, shuffled, out to the folds; sizes differ by at most one.
+    """Assign the shuffled identities to folds in turn; the folds' sizes differ by at most one.
 
     Returns:
-        The fold of each pid, indexed by pid; the distractor has none.
+        The fold of each pid, indexed by pid, without the distractor.
 
     Raises:
         ValueError: fewer than two folds, or fewer identities than folds.
@@ -87,12 +96,12 @@ def identity_folds(records: pd.DataFrame, folds: int = 5, seed: int = 0) -> pd.S
 
 
 def query_gallery(records: pd.DataFrame, seed: int) -> pd.Series:
-    """Choose one random image of each identity and camera as a query; the rest is gallery.
+    """Choose one random image per identity and camera as a query; the other images are gallery.
 
-    Every query keeps a match in the gallery. With cameras that is an image of its identity from another camera, so an
-    identity of which fewer than two cameras have an image to spare (two or more) gets no query from the camera with
-    most images (the first of them): all of it is gallery if it has one camera only. Without cameras, an identity with
-    two images or more has one query. Distractors are gallery.
+    Every query must have a match in the gallery. If cameras are known, that is an image of its identity from another
+    camera. So if fewer than two cameras have at least two images of an identity, its camera with most images (the first
+    of them if several are equal) gets no query. An identity seen by one camera only is therefore all gallery. If
+    cameras are unknown, each identity with at least two images has one query. Distractors are gallery.
 
     Returns:
         "query" or "gallery" for each image, on the records' index.
@@ -122,5 +131,5 @@ def _check_official_split(records: pd.DataFrame, unseen: pd.Series) -> None:
     if len(both):
         raise ValueError(
             f"pid {both[0]} is both in training and in query or gallery ({len(both)} such pids): "
-            "retrieval is scored on identities never trained on"
+            "retrieval must be scored on identities that are not trained on"
         )

@@ -1,20 +1,20 @@
-"""Better rankings from the neighbourhoods of the images, without labels: k-reciprocal re-ranking, query expansion.
+"""K-reciprocal re-ranking and query expansion: better rankings without labels, from the neighbours of each image.
 
-K-reciprocal re-ranking compares two images by the neighbours that they share. With all images together, queries first:
+K-reciprocal re-ranking compares two images by the neighbours that they share. Over all images, queries first:
 
-- N(i, k): image i itself and the k others nearest to it; equally near ones in the order of the images.
+- N(i, k): image i itself and its k nearest other images; ties in the order of the images.
 - R(i, k): those j of N(i, k) that have i in N(j, k).
-- R*(i): R(i, k1) and, for each of its j, R(j, k1 / 2) where more than two thirds of it lie in R(i, k1); k1 / 2 is
-  rounded to the nearest, a half to the even neighbour.
+- R*(i): R(i, k1) and, for each of its j, R(j, k1 / 2) if more than two thirds of it lie in R(i, k1); k1 / 2 is
+  rounded to the nearest integer, a half to the even one.
 - V(i): exp(-d(i, j)) at j in R*(i), else 0, divided by its sum; then averaged over i and its k2 - 1 nearest.
 - Jaccard distance of i and j: 1 - m / (2 - m), where m is the sum over images of the lesser of V(i) and V(j).
 - The result: (1 - lambda) times the Jaccard distance plus lambda times d(i, j).
 
-Here d is, as in the authors' code, the squared distance divided by the greatest squared distance from i to any image:
-both in V and in the result. Where they sort in no stated order (equal distances, an image and its copy), the order
-above holds.
+As in the authors' code, d is the squared distance divided by the greatest squared distance from i to any image, both
+in V and in the result. The authors' code leaves the order of ties open (equal distances, an image and its copy); here
+it is the order of the images.
 
-V is sparse, so it is held and multiplied as such; distances are made for a block of rows at a time and never kept.
+V is a sparse matrix. Distances are computed one block of rows at a time and not kept.
 
 Sources: Z. Zhong, L. Zheng, D. Cao, S. Li, "Re-ranking Person Re-identification with k-reciprocal Encoding", CVPR 2017,
 and the authors' code, https://github.com/zhunzhong07/person-re-ranking; O. Chum et al., "Total Recall: Automatic Query
@@ -23,17 +23,14 @@ Expansion with a Generative Feature Model for Object Retrieval", ICCV 2007; F. R
 """
 
 from collections.abc import Callable, Iterator
-from itertools import product
 
 import numpy as np
-import pandas as pd
 from scipy.sparse import csr_array
 
-from gaaplib import metrics
 from gaaplib.distances import check_count, check_finite, real_matrix
 
 CHUNK_ELEMENTS = 2**24
-"""Images x images entries worked on at once, at some 6 bytes each in float32."""
+"""Entries of the (images, images) matrix worked on at once, at about 6 bytes each in float32."""
 
 METRICS = ("euclidean", "cosine")
 
@@ -41,22 +38,34 @@ METRICS = ("euclidean", "cosine")
 def rerank(query, gallery, *, k1: int = 20, k2: int = 6, lambda_value: float = 0.3, metric="euclidean") -> np.ndarray:
     """K-reciprocal re-ranked distances of every query to every gallery image, float32 (num_queries, num_gallery).
 
-    They are what :func:`gaaplib.metrics.evaluate_distances` takes. Where even they are too large to hold, take
+    Pass them to :func:`gaaplib.metrics.evaluate_distances`. If this matrix does not fit into memory, use
     :func:`rerank_rows`.
 
     Args:
-        query, gallery: embeddings, (num_queries, dim) and (num_gallery, dim). Computed in float32, or in float64 where
+        query, gallery: embeddings, (num_queries, dim) and (num_gallery, dim). Computed in float32, or in float64 if
             the input needs it.
-        k1: neighbours that count as candidates.
-        k2: neighbours, oneself included, that V is averaged over; 1 averages nothing.
-        lambda_value: share of the original distance, 0 to 1; 1 leaves the original order.
-        metric: ``"euclidean"``; ``"cosine"``, the same between embeddings of length 1, so that d is proportional to the
-            cosine distance; or a function of two stacks of some of the rows of ``query`` and ``gallery`` that answers
-            their distances (len(a), len(b)), which are squared. Then the embeddings may have any number of axes.
+        k1: number of neighbours that count as candidates.
+        k2: number of neighbours, the image itself included, that V is averaged over; 1 does not average.
+        lambda_value: weight of the original distance, 0 to 1; 1 keeps the original order.
+        metric: ``"euclidean"``; ``"cosine"``, which is Euclidean between embeddings scaled to length 1, so that d is
+            proportional to the cosine distance; or a function of two arrays ``a`` and ``b``, each with some rows of
+            ``query`` and ``gallery``, that returns their distances, (len(a), len(b)), which are then squared. With a
+            function, the embeddings may have any number of axes.
 
     Raises:
         ValueError: dimensions that differ, an empty side, a value that is NaN or infinite, an embedding of zeros for
             ``"cosine"``, an unknown metric, distances of a wrong shape, parameters out of range.
+
+    Example:
+        Gallery image 1 is the nearest to the query, but its own nearest neighbours are images 3 and 4. Re-ranking moves
+        it behind images 2 and 0, which share their neighbours with the query.
+
+        >>> from gaaplib.distances import pairwise_distances
+        >>> query, gallery = [[0.0, 0.0]], [[1.1, 0.0], [0.0, -1.0], [1.0, 0.2], [0.0, -1.6], [0.1, -1.7]]
+        >>> pairwise_distances(query, gallery, "euclidean").argsort().tolist()
+        [[1, 2, 0, 3, 4]]
+        >>> rerank(query, gallery, k1=2, k2=1).argsort().tolist()
+        [[2, 0, 1, 3, 4]]
     """
     distances = np.empty((len(query), len(gallery)), np.float32)
     for rows, part in rerank_rows(query, gallery, k1=k1, k2=k2, lambda_value=lambda_value, metric=metric):
@@ -67,10 +76,10 @@ def rerank(query, gallery, *, k1: int = 20, k2: int = 6, lambda_value: float = 0
 def rerank_rows(
     query, gallery, *, k1: int = 20, k2: int = 6, lambda_value: float = 0.3, metric="euclidean"
 ) -> Iterator[tuple[slice, np.ndarray]]:
-    """The distances of :func:`rerank` for some queries at a time: memory grows with the images, not with their pairs.
+    """The distances of :func:`rerank` in blocks of queries, so that memory grows with the images, not their pairs.
 
-    Each part can be scored alone, by ``evaluate_distances(distances, query_pids[rows], gallery_pids, ...)``, and the
-    per-query scores put together.
+    Each block can be scored by itself with ``evaluate_distances(distances, query_pids[rows], gallery_pids, ...)``, and
+    the per-query scores concatenated.
 
     Yields:
         ``rows``, a slice of the queries, and their distances, float32 (rows, num_gallery); in order.
@@ -79,86 +88,31 @@ def rerank_rows(
     """
     _check_parameters(k1, k2, lambda_value)
     images, squares = _prepare_squares(query, gallery, metric)
-    # Checked above at the call; what is slow waits for the first part.
+    # The arguments are checked at the call; the slow part runs when the first block is requested.
     return _rows(squares, len(images), len(query), k1, k2, lambda_value)
 
 
-def choose_parameters(
-    query,
-    gallery,
-    query_pids,
-    gallery_pids,
-    query_camids=None,
-    gallery_camids=None,
-    *,
-    k1=(10, 20, 30),
-    k2=(1, 3, 6),
-    lambda_values=(0.0, 0.1, 0.3, 0.5, 1.0),
-    metric="euclidean",
-    ap: str = "step",
-) -> tuple[dict, pd.DataFrame]:
-    """The parameters of :func:`rerank` with the highest mAP on *validation* images.
-
-    All embeddings and labels are of the validation split: identities that are neither trained on nor tested on. The
-    test images are no argument, so that their labels cannot take part in the choice; re-rank them once, with what
-    comes out here.
-
-    Args:
-        query, gallery: validation embeddings; see :func:`rerank`.
-        query_pids, gallery_pids, query_camids, gallery_camids: their labels; see
-            :func:`gaaplib.metrics.evaluate_distances`.
-        k1, k2, lambda_values: the values to try, in every combination. A ``lambda_values`` of 1 is no re-ranking.
-        metric, ap: as in :func:`rerank` and :func:`gaaplib.metrics.evaluate_distances`.
-
-    Returns:
-        The keyword arguments ``k1``, ``k2`` and ``lambda_value`` for :func:`rerank`, and a table of all that was tried,
-        with these columns and ``mAP`` and ``cmc1``. Of equally good rows the first is chosen.
-
-    Raises:
-        ValueError: as in :func:`rerank`; no value to try; no validation query with a match.
-    """
-    k1, k2, lambda_values = tuple(k1), tuple(k2), tuple(lambda_values)
-    tried = list(product(k1, k2, lambda_values))
-    if not tried:
-        raise ValueError("k1, k2 or lambda_values is empty: give at least one value of each")
-    for values in tried:
-        _check_parameters(*values)
-    labels = (query_pids, gallery_pids, query_camids, gallery_camids)
-    original = rerank(query, gallery, lambda_value=1, metric=metric)
-    rows = []
-    for neighbours, averaged in product(k1, k2):
-        jaccard = rerank(query, gallery, k1=neighbours, k2=averaged, lambda_value=0, metric=metric)
-        for share in lambda_values:
-            # As in _rows: linear in the share, so that the slow part is done once for all of them.
-            distances = (1 - share) * jaccard + share * original
-            scores = metrics.evaluate_distances(distances, *labels, ap=ap, max_rank=1)
-            if not scores.valid.any():
-                raise ValueError(
-                    "no validation query has a match in the validation gallery: there is no mAP to choose by"
-                )
-            rows.append((neighbours, averaged, share, scores.mAP, scores.cmc[0]))
-    table = pd.DataFrame(rows, columns=["k1", "k2", "lambda_value", "mAP", "cmc1"])
-    best = table.mAP.argmax()
-    return dict(zip(("k1", "k2", "lambda_value"), tried[best], strict=True)), table
-
-
 def expand_queries(query, gallery, *, k: int = 10, alpha: float = 0.0) -> np.ndarray:
-    """Each query as the weighted mean of itself and its k nearest gallery embeddings, for the cosine distance.
+    """Replaces each query by the weighted mean of itself and its k nearest gallery embeddings (cosine distance).
 
-    All are scaled to length 1 first. The query weighs 1, a neighbour with the cosine c weighs max(c, 0) ** alpha: with
-    ``alpha=0`` this is average query expansion (Chum et al. 2007), with ``alpha`` above it that of Radenovic et al.
-    2019, who take 3. Equally near ones are taken in gallery order.
+    All embeddings are first scaled to length 1. The query has the weight 1, a neighbour with the cosine c the weight
+    max(c, 0) ** alpha. ``alpha=0`` is average query expansion (Chum et al. 2007); a positive ``alpha`` is the
+    alpha-weighted expansion of Radenovic et al. 2019, who use 3. Ties are broken by gallery order.
 
     Args:
         query, gallery: (num_queries, dim) and (num_gallery, dim).
-        k: number of neighbours; all of the gallery if it has fewer.
+        k: number of neighbours; the whole gallery if it has fewer images.
         alpha: at least 0.
 
     Returns:
-        (num_queries, dim), not scaled again: compare them by the cosine distance.
+        (num_queries, dim), not of length 1: compare them by the cosine distance.
 
     Raises:
         ValueError: as in :func:`rerank`; ``k`` below 1 or a negative ``alpha``.
+
+    Example:
+        >>> expand_queries([[1.0, 0.0]], [[0.0, 2.0], [-1.0, 0.0]], k=1).tolist()
+        [[0.5, 0.5]]
     """
     check_count(k, "k")
     if not alpha >= 0:
@@ -183,7 +137,7 @@ def _rows(squares, num_images, num_queries, k1, k2, lambda_value) -> Iterator[tu
     neighbours, largest = _neighbours(squares, num_images, max(k1 + 1, k2))
     weights = _weights(_expanded(neighbours, k1), squares, largest)
     weights = _neighbour_matrix(neighbours[:, :k2], np.float32(1 / min(k2, num_images))) @ weights
-    # Row j: which gallery images have image j in their V, and with what weight.
+    # Row j holds the gallery images that have image j in their V, with their weights.
     gallery_weights = weights[num_queries:].T.tocsr()
     gallery = slice(num_queries, num_images)
     for rows in _blocks(num_queries, num_images):
@@ -195,7 +149,7 @@ def _rows(squares, num_images, num_queries, k1, k2, lambda_value) -> Iterator[tu
 
 
 def _neighbours(squares, num_images, count) -> tuple[np.ndarray, np.ndarray]:
-    """Each image and those nearest to it, (num_images, count), nearest first; and the greatest squared distances."""
+    """The images nearest to each one, (num_images, count), itself first, and its greatest squared distance."""
     count = min(count, num_images)
     neighbours = np.empty((num_images, count), np.int32)
     largest = np.empty(num_images)
@@ -203,25 +157,26 @@ def _neighbours(squares, num_images, count) -> tuple[np.ndarray, np.ndarray]:
         block = squares(rows, slice(None))
         largest[rows] = block.max(axis=1)
         check_finite(largest[rows], "the greatest squared distance from an image (queries first)", rows.start)
-        # Below any square, so that an image comes before its copies.
+        # Less than any square, so that an image comes before its copies.
         block[np.arange(len(block)), np.arange(rows.start, rows.stop)] = -1
         neighbours[rows] = _nearest(block, count)
-    # All images in one place: every distance is 0, whatever it is divided by.
+    # If all images are equal, every distance is 0, so any divisor is right.
     return neighbours, np.where(largest > 0, largest, 1)
 
 
 def _nearest(distances, count: int) -> np.ndarray:
-    """Columns of the ``count`` least entries of each row, ascending, equal ones in column order.
+    """Columns of the ``count`` least entries of each row, ascending, ties in column order.
 
-    Partitioning whole rows would take most of the time. So the columns are dealt out in at least ``count`` hands: the
-    count-th least of their minima has ``count`` entries at or below it, and few more, so that only those are sorted.
+    Partitioning whole rows would take most of the time. Therefore the columns are split into at least ``count`` groups.
+    At least ``count`` entries are no greater than the count-th least of the groups' minima, and few more than that, so
+    only these entries are sorted.
     """
     num_columns = distances.shape[1]
-    per_hand = max(1, num_columns // (16 * count))
-    hands = num_columns // per_hand
-    minima = distances[:, : per_hand * hands].reshape(len(distances), per_hand, hands).min(axis=1)
+    group_size = max(1, num_columns // (16 * count))
+    groups = num_columns // group_size
+    minima = distances[:, : group_size * groups].reshape(len(distances), group_size, groups).min(axis=1)
     bound = np.partition(minima, count - 1, axis=1)[:, count - 1 : count]
-    # Found by row, then by column; lexsort is stable, so that equal ones stay in this order.
+    # nonzero goes by row, then by column. lexsort is stable, so ties keep this order.
     row, column = np.nonzero(distances <= bound)
     order = np.lexsort((distances[row, column], row))
     first = np.searchsorted(row, np.arange(len(distances)))
@@ -232,7 +187,7 @@ def _expanded(neighbours, k1: int) -> csr_array:
     """The sets R*(i), as the entries of row i."""
     reciprocal = _reciprocal(neighbours[:, : k1 + 1])
     half = _reciprocal(neighbours[:, : round(k1 / 2) + 1])
-    # How much of R(j, k1 / 2), which is symmetric, lies in R(i, k1), for each j of R(i, k1).
+    # For each j of R(i, k1), the number of images of R(j, k1 / 2) in R(i, k1). R(., k1 / 2) is a symmetric matrix.
     shared = (reciprocal @ half).multiply(reciprocal).tocoo()
     size = np.diff(half.indptr)
     enough = 3 * shared.data > 2 * size[shared.col]
@@ -246,14 +201,14 @@ def _reciprocal(neighbours) -> csr_array:
 
 
 def _neighbour_matrix(neighbours, value) -> csr_array:
-    """``value`` at each image's neighbours."""
+    """Sparse (num_images, num_images) with ``value`` at each image's neighbours."""
     num_images, count = neighbours.shape
     row_ends = np.arange(0, neighbours.size + 1, count)
     return csr_array((np.full(neighbours.size, value), neighbours.ravel(), row_ends), shape=(num_images, num_images))
 
 
 def _weights(sets, squares, largest) -> csr_array:
-    """V before it is averaged, on the entries of ``sets``."""
+    """V before averaging, at the entries of ``sets``."""
     values = np.empty(sets.nnz, np.float32)
     for image, (start, end) in enumerate(zip(sets.indptr[:-1], sets.indptr[1:], strict=True)):
         near = squares(slice(image, image + 1), sets.indices[start:end])[0] / largest[image]
@@ -263,7 +218,7 @@ def _weights(sets, squares, largest) -> csr_array:
 
 
 def _jaccard(weights, image: int, gallery_weights) -> np.ndarray:
-    """Jaccard distances of one image to the gallery."""
+    """Jaccard distances of one image to all gallery images, (num_gallery,)."""
     own = slice(weights.indptr[image], weights.indptr[image + 1])
     others = gallery_weights[weights.indices[own]]
     lesser = np.minimum(others.data, np.repeat(weights.data[own], np.diff(others.indptr)))
@@ -281,7 +236,7 @@ def _blocks(num_rows: int, num_columns: int) -> Iterator[slice]:
 
 
 def _prepare_squares(query, gallery, metric) -> tuple[np.ndarray, Callable]:
-    """All images, and a function from rows and columns of them to squared distances."""
+    """All images, queries first, and a function from row and column indices to their squared distances."""
     if callable(metric):
         return _squares_of_function(query, gallery, metric)
     if metric not in METRICS:
@@ -312,8 +267,8 @@ def _squares_of_function(query, gallery, distances) -> tuple[np.ndarray, Callabl
         block = np.array(distances(a, b))
         if block.shape != (len(a), len(b)) or block.dtype.kind not in "fiu":
             raise ValueError(
-                f"metric answered shape {block.shape} and dtype {block.dtype} for {len(a)} and {len(b)} images: it "
-                f"must answer a matrix of real numbers of shape {(len(a), len(b))}"
+                f"metric returned shape {block.shape} and dtype {block.dtype} for {len(a)} and {len(b)} images: it "
+                f"must return a matrix of real numbers of shape {(len(a), len(b))}"
             )
         return np.square(block, dtype=np.result_type(block, np.float32))
 
@@ -328,7 +283,7 @@ def _unit_length(images, num_queries: int) -> np.ndarray:
         side, row = ("query", zero[0]) if zero[0] < num_queries else ("gallery", zero[0] - num_queries)
         raise ValueError(
             f"{side} embedding at row {row} is all zeros ({zero.size} such rows): it has no direction, so no cosine "
-            "distance; leave it out, or take the metric 'euclidean'"
+            "distance; leave it out, or use metric='euclidean'"
         )
     images = images / largest
     images /= np.linalg.norm(images, axis=1, keepdims=True)
@@ -336,14 +291,16 @@ def _unit_length(images, num_queries: int) -> np.ndarray:
 
 
 def _checked_embeddings(query, gallery) -> np.ndarray:
-    """Queries, then gallery, in one matrix of float32 or float64."""
+    """Queries and gallery in one matrix, queries first, float32 or float64."""
     query, gallery = real_matrix(query, "query"), real_matrix(gallery, "gallery")
     for name, values in (("query", query), ("gallery", gallery)):
         if values.size == 0:
             raise ValueError(f"{name} has shape {values.shape}: give the embedding of at least one image")
         check_finite(values, name)
     if query.shape[1] != gallery.shape[1]:
-        raise ValueError(f"query has {query.shape[1]} columns and gallery {gallery.shape[1]}: they must be as many")
+        raise ValueError(
+            f"query has {query.shape[1]} columns and gallery {gallery.shape[1]}: both must have the same dimension"
+        )
     return np.concatenate([query, gallery], dtype=np.result_type(query, gallery, np.float32))
 
 

@@ -1,12 +1,12 @@
-"""How sure a mean is: over queries (bootstrap), between two models (sign flips), over folds and seeds (spread).
+"""Confidence intervals over queries (bootstrap), tests between two models (sign flips), spread over folds and seeds.
 
-The queries of one identity resemble each other, so they are not independent draws: an interval that treats them as
-such is too narrow, a p-value too small. Give the identities as ``groups`` and whole identities are drawn or flipped.
-What is a mean over queries, so mAP, mINP and each CMC(k), is given as its values per query: for CMC(k), whether
-``first_hit <= k``.
+The queries of one identity resemble each other, so they are not independent. An interval that treats them as
+independent is too narrow, and a p-value too small. Pass the identities as ``groups``: then whole identities are
+resampled or flipped. The functions take one value per query. For mAP and mINP that is the AP or INP; for CMC(k) it is
+whether ``first_hit <= k``.
 
-These say how sure a number is for one trained model. Another seed or fold gives another model:
-:func:`mean_and_spread` is for that.
+Bootstrap and sign flips describe the uncertainty for one trained model. Another seed or fold gives another model; use
+:func:`mean_and_spread` for that.
 
 Sources: A. C. Davison and D. V. Hinkley, "Bootstrap Methods and their Application", 1997, chapters 2.4, 3.8, 4.3 and
 5.3; B. Phipson and G. K. Smyth, "Permutation P-values Should Never Be Zero", 2010.
@@ -19,10 +19,10 @@ import numpy as np
 from scipy.special import stdtrit
 
 GAIN, LOSS, UNCLEAR = "gain", "loss", "no clear difference"
-"""What the interval of a difference says: it lies above 0, below 0, or reaches it."""
+"""The verdicts on a difference: its interval lies above 0, lies below 0, or contains 0."""
 
 CHUNK_ELEMENTS = 2**22
-"""Drawn group indices held at once: some 100 MB, however many resamples."""
+"""Number of resampled group indices in memory at once: about 100 MB for any number of resamples."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Interval:
 
     @property
     def verdict(self) -> str:
-        """``GAIN``, ``LOSS`` or ``UNCLEAR``, where this is the interval of a difference."""
+        """``GAIN``, ``LOSS`` or ``UNCLEAR``, if this is the interval of a difference."""
         return _verdict(self.low, self.high)
 
     def __str__(self) -> str:
@@ -45,14 +45,14 @@ class Interval:
 
 @dataclass(frozen=True)
 class SignFlipTest:
-    """Whether two models differ on the same queries.
+    """The result of :func:`sign_flip_test`: whether two models differ on the same queries.
 
     Attributes:
         difference: mean(a) - mean(b).
         p_value: two-sided, above 0.
-        num_groups: identities whose signs are flipped, or values where none are given.
-        num_flips: choices of signs that were looked at.
-        exact: whether these are all there are.
+        num_groups: number of identities whose signs are flipped; number of values if no groups are given.
+        num_flips: number of sign combinations that were tested.
+        exact: whether these are all combinations.
     """
 
     difference: float
@@ -64,14 +64,14 @@ class SignFlipTest:
 
 @dataclass(frozen=True)
 class Spread:
-    """A mean over runs, and how far the runs lie apart; prints as ``0.412 +- 0.013 (sd of 5 runs), ...``.
+    """A mean over runs and the spread of the runs; prints as ``0.412 +- 0.013 (sd of 5 runs), ...``.
 
     Attributes:
         mean: over the runs.
         sd: sample standard deviation (n - 1) of the runs, not of their mean; NaN for one run.
         n: number of runs.
         low, high: Student's t interval of the mean, mean -+ t(n - 1) sd / sqrt(n); NaN for one run.
-        confidence: of that interval.
+        confidence: of the interval.
     """
 
     mean: float
@@ -83,7 +83,7 @@ class Spread:
 
     @property
     def verdict(self) -> str:
-        """``GAIN``, ``LOSS`` or ``UNCLEAR``, where these are differences; of one run ``UNCLEAR``."""
+        """``GAIN``, ``LOSS`` or ``UNCLEAR``, if the values are differences; ``UNCLEAR`` for one run."""
         return _verdict(self.low, self.high)
 
     def __str__(self) -> str:
@@ -96,20 +96,29 @@ class Spread:
 def bootstrap_mean(values, groups=None, *, confidence=0.95, resamples=10_000, seed=0) -> Interval:
     """Percentile bootstrap interval of a mean.
 
-    With G groups, each resample draws G of them with replacement, with all their values, and its mean is the sum of the
-    values drawn divided by their number. The interval goes from the (1 - confidence) / 2 to the (1 + confidence) / 2
-    quantile of the resampled means.
+    With G groups, each resample consists of G groups chosen with replacement, with all their values. Its mean is the
+    sum of these values divided by their number. The interval goes from the (1 - confidence) / 2 to the
+    (1 + confidence) / 2 quantile of the resampled means.
 
     Args:
         values: (n,), for example the AP of each valid query.
-        groups: (n,), the identity of each value; without, every value is a group of its own.
+        groups: (n,), the identity of each value; None: every value is its own group.
         confidence: between 0 and 1.
         resamples: number of resamples.
-        seed: equal arguments give equal intervals.
+        seed: of the resampling; equal arguments give equal intervals.
+
+    Returns:
+        :class:`Interval`.
 
     Raises:
         ValueError: a value that is NaN or infinite, lengths that do not agree, fewer than two groups, ``confidence`` or
             ``resamples`` out of range.
+
+    Example:
+        The AP of six queries of three identities.
+
+        >>> print(bootstrap_mean([0.9, 0.8, 0.5, 0.6, 0.2, 0.3], groups=[7, 7, 8, 8, 9, 9]))
+        0.550 [0.250, 0.850]
     """
     values = _checked_values(values, "values")
     _check_confidence(confidence)
@@ -122,8 +131,8 @@ def bootstrap_mean(values, groups=None, *, confidence=0.95, resamples=10_000, se
     means = np.empty(resamples)
     for start in range(0, resamples, chunk):
         part = means[start : start + chunk]
-        drawn = rng.integers(num_groups, size=(len(part), num_groups))
-        part[:] = sums[drawn].sum(axis=1) / sizes[drawn].sum(axis=1)
+        chosen = rng.integers(num_groups, size=(len(part), num_groups))
+        part[:] = sums[chosen].sum(axis=1) / sizes[chosen].sum(axis=1)
     low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])
     return Interval(float(values.mean()), float(low), float(high), confidence)
 
@@ -131,12 +140,20 @@ def bootstrap_mean(values, groups=None, *, confidence=0.95, resamples=10_000, se
 def paired_difference(a, b, groups=None, *, confidence=0.95, resamples=10_000, seed=0) -> Interval:
     """Percentile bootstrap interval of mean(a) - mean(b) on the same queries.
 
-    Each query's difference is one value, so that what makes a query hard for both cancels out.
+    The difference is taken query by query, so that what makes a query hard for both models cancels out.
 
     Args:
-        a, b: (n,), the same queries in the same order, so equally many.
+        a, b: (n,), values for the same queries in the same order.
 
-    The other arguments, and the errors, are those of :func:`bootstrap_mean`.
+    The other arguments and the errors are those of :func:`bootstrap_mean`.
+
+    Returns:
+        :class:`Interval`, whose ``verdict`` is ``GAIN`` if it lies above 0.
+
+    Example:
+        >>> difference = paired_difference([0.9, 0.7, 0.4, 0.6], [0.8, 0.5, 0.3, 0.4])
+        >>> print(difference, "-", difference.verdict)
+        0.150 [0.100, 0.200] - gain
     """
     return bootstrap_mean(_differences(a, b), groups, confidence=confidence, resamples=resamples, seed=seed)
 
@@ -144,55 +161,74 @@ def paired_difference(a, b, groups=None, *, confidence=0.95, resamples=10_000, s
 def sign_flip_test(a, b, groups=None, *, resamples=10_000, seed=0) -> SignFlipTest:
     """Two-sided permutation test of mean(a) = mean(b) on the same queries, by flipping the signs of the differences.
 
-    If the two models were exchangeable, each identity's differences could as well have the other sign, all of them at
-    once. The p-value is the share of choices of signs that give a mean at least as far from 0 as the one seen. With G
-    groups and 2 ** G <= ``resamples`` all choices are looked at; else ``resamples`` random ones, and the one seen is
-    counted with them: (1 + as far) / (1 + resamples).
+    If the two models were exchangeable, the differences of each identity could equally well all have the opposite
+    sign. The p-value is the share of sign combinations that give a mean at least as far from 0 as the observed one.
+    With G groups and 2 ** G <= ``resamples``, all combinations are tested. Otherwise ``resamples`` random ones are
+    tested and the observed one is counted with them: (1 + number as far) / (1 + resamples).
 
     Args:
-        a, b: (n,), the same queries in the same order, so equally many.
-        groups: (n,), the identity of each query; without, every query is a group of its own.
-        resamples: number of random choices of signs.
-        seed: equal arguments give equal p-values.
+        a, b: (n,), values for the same queries in the same order.
+        groups: (n,), the identity of each query; None: every query is its own group.
+        resamples: number of random sign combinations.
+        seed: of the random combinations; equal arguments give equal p-values.
+
+    Returns:
+        :class:`SignFlipTest`.
 
     Raises:
         ValueError: as :func:`paired_difference`.
+
+    Example:
+        All six differences are positive: 2 of the 2 ** 6 sign combinations give a mean as far from 0.
+
+        >>> test = sign_flip_test([0.9, 0.7, 0.4, 0.6, 0.5, 0.8], [0.8, 0.5, 0.3, 0.4, 0.4, 0.6])
+        >>> test.p_value, test.num_flips, test.exact
+        (0.03125, 64, True)
     """
     differences = _differences(a, b)
     _check_resamples(resamples)
     sums, _ = _group_totals(differences, groups)
     _check_groups(sums, differences)
-    # Sums in another order differ by rounding; what is as far but for that is as far.
+    # Sums in another order differ by rounding, so a mean that is as far up to rounding counts.
     as_far = abs(sums.sum()) - 1e-12 * np.abs(sums).sum()
     if 2 ** len(sums) <= resamples:
         flips = np.array(list(product((1, -1), repeat=len(sums))))
         p_value = np.mean(np.abs(flips @ sums) >= as_far)
         return SignFlipTest(float(differences.mean()), float(p_value), len(sums), len(flips), True)
     rng = np.random.default_rng(seed)
-    found = 0
+    num_as_far = 0
     chunk = max(1, CHUNK_ELEMENTS // len(sums))
     for start in range(0, resamples, chunk):
         flipped = rng.random((min(chunk, resamples - start), len(sums))) < 0.5
-        found += np.count_nonzero(np.abs(sums.sum() - 2 * (flipped @ sums)) >= as_far)
-    p_value = (1 + found) / (1 + resamples)
+        num_as_far += np.count_nonzero(np.abs(sums.sum() - 2 * (flipped @ sums)) >= as_far)
+    p_value = (1 + num_as_far) / (1 + resamples)
     return SignFlipTest(float(differences.mean()), p_value, len(sums), resamples, False)
 
 
 def mean_and_spread(values, *, confidence=0.95) -> Spread:
     """Mean, sample standard deviation and t interval over runs: folds, seeds, or both.
 
-    The interval takes the runs for independent draws from a normal distribution. Folds share training images and
-    seeds share all of them, so it is no promise for other data; the standard deviation is what was seen, and nothing
-    more. One run has no spread: that is NaN, never 0.
+    The interval assumes that the runs are independent samples of a normal distribution. Folds share training images
+    and seeds share all of them, so the interval does not hold for other data. The standard deviation only describes
+    the given runs. One run has no spread: its standard deviation is NaN, not 0.
 
     Args:
-        values: (n,), one number a run, for example its mAP.
+        values: (n,), one number per run, for example its mAP.
         confidence: between 0 and 1.
+
+    Returns:
+        :class:`Spread`.
 
     Raises:
         ValueError: a value that is NaN or infinite, no value, ``confidence`` out of range.
+
+    Example:
+        >>> print(mean_and_spread([0.41, 0.43, 0.39]))
+        0.410 +- 0.020 (sd of 3 runs), 95 % t interval [0.360, 0.460]
+        >>> print(mean_and_spread([0.41]))
+        0.410 (one run: no spread)
     """
-    values = _checked_values(values, "values", advice="leave out the runs without a number, and say how many")
+    values = _checked_values(values, "values", advice="leave out the runs without a number, and report how many")
     _check_confidence(confidence)
     n, mean = len(values), values.mean()
     if n == 1:
@@ -214,12 +250,12 @@ def _differences(a, b) -> np.ndarray:
 
 
 def _group_totals(values, groups) -> tuple[np.ndarray, np.ndarray]:
-    """Sum and number of the values of each group."""
+    """The sum of the values and the number of values of each group."""
     if groups is None:
         return values, np.ones(len(values))
     groups = np.asarray(groups)
     if groups.shape != values.shape:
-        raise ValueError(f"groups has shape {groups.shape} and values {values.shape}: give one group for each value")
+        raise ValueError(f"groups has shape {groups.shape} and values {values.shape}: give one group per value")
     group_of_value, sizes = np.unique(groups, return_inverse=True, return_counts=True)[1:]
     return np.bincount(group_of_value, weights=values), sizes.astype(float)
 
@@ -227,7 +263,7 @@ def _group_totals(values, groups) -> tuple[np.ndarray, np.ndarray]:
 def _checked_values(values, name: str, advice: str | None = None) -> np.ndarray:
     values = np.asarray(values, dtype=float)
     if values.ndim != 1 or len(values) == 0:
-        raise ValueError(f"{name} has shape {values.shape}: it must have one axis and some values")
+        raise ValueError(f"{name} has shape {values.shape}: it must have one axis and at least one value")
     bad = np.flatnonzero(~np.isfinite(values))
     if bad.size:
         advice = advice or "leave out the queries that are not valid, and for a comparison leave them out in both"
@@ -238,8 +274,8 @@ def _checked_values(values, name: str, advice: str | None = None) -> np.ndarray:
 def _check_groups(sums, values) -> None:
     if len(sums) < 2:
         raise ValueError(
-            f"all {len(values)} values are of {len(sums)} group: at least two are needed, as what is sought "
-            "comes from the differences between groups"
+            f"all {len(values)} values are of {len(sums)} group: at least two groups are needed, because the result is "
+            "computed from the differences between groups"
         )
 
 

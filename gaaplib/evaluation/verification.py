@@ -1,11 +1,11 @@
-"""Accepting and rejecting by a threshold on the distance: verification (ROC) and open-set identification (DIR).
+"""Decisions by a threshold on the distance: verification (ROC) and open-set identification (DIR).
 
-A *smaller* distance means more alike everywhere, and a pair is accepted where ``distance <= threshold``. Junk (gallery
-images of the query's identity *and* camera) is left out, as in ``gaaplib.metrics``.
+A *smaller* distance means more similar, and a pair is accepted if ``distance <= threshold``. Junk (gallery images of
+the query's identity *and* camera) is left out, as in :mod:`gaaplib.metrics`.
 
-- :func:`evaluate_verification`: is this pair of images the same person? Every query with every gallery image is one
-  trial, so that each pair counts once.
-- :func:`evaluate_open_set`: is this person in the gallery at all, and who is it? Every query is one trial.
+- :func:`evaluate_verification`: do these two images show the same person? Each pair of a query and a gallery image is
+  one trial.
+- :func:`evaluate_open_set`: is this person in the gallery at all, and if so, who is it? Each query is one trial.
 
 Source: P. J. Phillips, P. Grother and R. Micheals, "Evaluation Methods in Face Recognition", in Handbook of Face
 Recognition, 2nd edition, 2011, chapter 21 (verification, open-set identification, detection and identification rate).
@@ -20,7 +20,7 @@ from gaaplib.metrics import Identities, chunks, places
 
 
 class OperatingPoint(NamedTuple):
-    """A threshold and the two rates, fractions, that it gives."""
+    """A threshold and its two rates, as fractions."""
 
     true_accept_rate: float
     false_accept_rate: float
@@ -29,17 +29,17 @@ class OperatingPoint(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class RateCurve:
-    """The rates of true and of false acceptance at every threshold worth taking.
+    """The true and false accept rates at every useful threshold.
 
-    Between two distances of genuine trials a higher threshold accepts impostors only; so the distances of the genuine
-    trials are all the thresholds there are, besides minus infinity, which accepts nothing and stands first.
+    Raising a threshold between two genuine distances accepts more impostors and nothing else. Therefore the thresholds
+    are the distances of the genuine trials, after minus infinity, which accepts nothing.
 
     Attributes:
-        thresholds: (n,) ascending; a trial is accepted if its distance is no larger.
+        thresholds: (n,) ascending; a trial is accepted if its distance is at most the threshold.
         true_accept_rate: (n,) share of the genuine trials that is accepted. TAR in verification, DIR in the open set.
         false_accept_rate: (n,) share of the impostor trials that is accepted. FAR in verification, FPIR in the open
             set.
-        num_genuine, num_impostor: trials.
+        num_genuine, num_impostor: numbers of trials.
     """
 
     thresholds: np.ndarray = field(repr=False)
@@ -49,14 +49,14 @@ class RateCurve:
     num_impostor: int
 
     def at(self, false_accept_rate: float) -> OperatingPoint:
-        """The largest true accept rate of all thresholds whose false accept rate is at most the one given.
+        """The operating point with the largest true accept rate whose false accept rate is at most the given one.
 
         Args:
-            false_accept_rate: from 0 to 1. Below 1 / ``num_impostor`` it allows no false acceptance at all.
+            false_accept_rate: from 0 to 1. Below 1 / ``num_impostor`` no impostor may be accepted.
 
         Returns:
-            That rate, the false accept rate that comes with it, and the threshold: the distance of the farthest genuine
-            trial that is accepted, minus infinity where none can be.
+            :class:`OperatingPoint`. Its threshold is the distance of the farthest genuine trial that is accepted, or
+            minus infinity if none can be accepted.
 
         Raises:
             ValueError: a rate that is not from 0 to 1.
@@ -67,7 +67,7 @@ class RateCurve:
 
     @property
     def equal_error_rate(self) -> float:
-        """The least rate that both errors, false acceptance and false rejection, can be held to by one threshold."""
+        """The smallest rate that neither false acceptance nor false rejection exceeds at some threshold."""
         return float(np.min(np.maximum(self.false_accept_rate, 1 - self.true_accept_rate)))
 
     def _point(self, index) -> OperatingPoint:
@@ -77,15 +77,15 @@ class RateCurve:
 
 @dataclass(frozen=True, eq=False)
 class OpenSetScores:
-    """What the open set's rates are made of, query by query.
+    """The result of each query in open-set identification; :meth:`curve` computes the rates.
 
     Attributes:
-        mated: booleans (num_queries,): the query has a match in the gallery once the junk is left out.
-        unmated: booleans (num_queries,): its identity is not in the gallery. A query that is there as junk only is
-            neither, and left out.
+        mated: booleans (num_queries,): the query has a match in the gallery after junk is left out.
+        unmated: booleans (num_queries,): the query's identity is not in the gallery. A query whose matches are all junk
+            is neither mated nor unmated, and is left out.
         rank: (num_queries,) rank of the nearest match of a mated query, from 1; else NaN.
-        distance: (num_queries,) of a mated query to that match, of an unmated one to the nearest gallery image; else
-            NaN.
+        distance: (num_queries,) distance of a mated query to that match, of an unmated query to the nearest gallery
+            image; else NaN.
     """
 
     mated: np.ndarray = field(repr=False)
@@ -94,17 +94,17 @@ class OpenSetScores:
     distance: np.ndarray = field(repr=False)
 
     def curve(self, rank: int = 1) -> RateCurve:
-        """Detection and identification rate by threshold.
+        """Detection and identification rate (DIR) and false alarm rate at each threshold.
 
-        A mated query is detected and identified if its nearest match is among the first ``rank`` and within the
-        threshold; an unmated query is a false alarm if anything is within the threshold.
+        A mated query is detected and identified if its nearest match is among the first ``rank`` gallery images and
+        within the threshold. An unmated query is a false alarm if any gallery image is within the threshold.
 
         Raises:
             ValueError: ``rank`` below 1.
         """
         if not isinstance(rank, int | np.integer) or rank < 1:
             raise ValueError(f"rank is {rank!r}: it must be an integer of at least 1")
-        # NaN, the rank of a query that is not mated, is not among the first.
+        # The rank of a query that is not mated is NaN, for which the comparison is False.
         thresholds, identified = _thresholds(self.distance[self.rank <= rank])
         alarms = _accepted(self.distance[self.unmated], thresholds)
         num_mated, num_unmated = int(self.mated.sum()), int(self.unmated.sum())
@@ -112,19 +112,31 @@ class OpenSetScores:
 
 
 def evaluate_verification(distances, query_pids, gallery_pids, query_camids=None, gallery_camids=None) -> RateCurve:
-    """ROC of the pairs of a query and a gallery image: is it the same person?
+    """ROC curve of verification over all pairs of a query and a gallery image.
 
-    Pairs of one identity are genuine, all others impostors; junk is neither. The pairs are gone through twice, some at
-    a time: first for the distances of the genuine ones, which are held, then to count the impostors below each. With
+    Pairs of one identity are genuine and all others are impostors; junk is neither. The distances are read twice, in
+    blocks: first to collect the genuine ones, then to count the impostors below each of them. With
     :class:`gaaplib.distances.EmbeddingDistances` the distances are therefore computed twice.
 
     Args:
-        distances: (num_queries, num_gallery), smaller is more alike: a matrix of any real dtype and memory layout, or
+        distances: (num_queries, num_gallery), smaller is more similar: a matrix of any real dtype and memory layout, or
             :class:`gaaplib.distances.EmbeddingDistances`.
         query_pids, gallery_pids, query_camids, gallery_camids: as in :func:`gaaplib.metrics.evaluate_distances`.
 
+    Returns:
+        :class:`RateCurve`.
+
     Raises:
-        ValueError: what :func:`gaaplib.metrics.evaluate_distances` raises, and no genuine or no impostor pair.
+        ValueError: as :func:`gaaplib.metrics.evaluate_distances`; no genuine pair or no impostor pair.
+
+    Example:
+        Two genuine pairs (distances 0.1 and 0.4) and two impostor pairs (0.3 and 0.8):
+
+        >>> curve = evaluate_verification([[0.1, 0.3], [0.8, 0.4]], query_pids=[7, 8], gallery_pids=[7, 8])
+        >>> curve.at(false_accept_rate=0.0)
+        OperatingPoint(true_accept_rate=0.5, false_accept_rate=0.0, threshold=0.1)
+        >>> curve.at(false_accept_rate=0.5)
+        OperatingPoint(true_accept_rate=1.0, false_accept_rate=0.5, threshold=0.4)
     """
     identities = Identities(query_pids, gallery_pids, query_camids, gallery_camids)
     genuine, num_own = [np.empty(0)], 0
@@ -146,13 +158,24 @@ def evaluate_verification(distances, query_pids, gallery_pids, query_camids=None
 
 
 def evaluate_open_set(distances, query_pids, gallery_pids, query_camids=None, gallery_camids=None) -> OpenSetScores:
-    """Open-set identification: queries of people in the gallery and of people who are not; distractors may be in it.
+    """Scores of open-set identification, in which only some queries show a person of the gallery.
 
-    The arguments are those of :func:`evaluate_verification`.
+    The gallery may contain distractors. The arguments are those of :func:`evaluate_verification`.
+
+    Returns:
+        :class:`OpenSetScores`.
 
     Raises:
-        ValueError: what :func:`gaaplib.metrics.evaluate_distances` raises, and no query that is mated, or none that is
-            not.
+        ValueError: as :func:`gaaplib.metrics.evaluate_distances`; no query with a match in the gallery, or no query
+            whose identity is not in it.
+
+    Example:
+        Persons 7 and 8 are in the gallery, person 9 is not. At the threshold 0.2 person 7 is identified.
+
+        >>> distances = [[0.2, 0.5, 0.9], [0.6, 0.7, 0.9], [0.8, 0.4, 0.9]]
+        >>> scores = evaluate_open_set(distances, query_pids=[7, 8, 9], gallery_pids=[7, 8, 6])
+        >>> scores.curve(rank=1).at(false_accept_rate=0.0)
+        OperatingPoint(true_accept_rate=0.5, false_accept_rate=0.0, threshold=0.2)
     """
     identities = Identities(query_pids, gallery_pids, query_camids, gallery_camids)
     rank, distance = np.full((2, identities.shape[0]), np.nan)
@@ -173,13 +196,13 @@ def evaluate_open_set(distances, query_pids, gallery_pids, query_camids=None, ga
 
 
 def _thresholds(genuine) -> tuple[np.ndarray, np.ndarray]:
-    """Minus infinity and the distances of the genuine trials, and how many of these each threshold accepts."""
+    """The thresholds (minus infinity and the genuine distances), and how many genuine trials each accepts."""
     distances, trials = np.unique(genuine, return_counts=True)
     return np.concatenate([[-np.inf], distances]), np.concatenate([[0], np.cumsum(trials)])
 
 
 def _accepted(distances, thresholds) -> np.ndarray:
-    """How many of the distances each threshold accepts."""
+    """The number of distances that each threshold accepts."""
     return np.searchsorted(np.sort(distances), thresholds, side="right")
 
 
@@ -188,5 +211,5 @@ def _check_trials(num_genuine: int, genuine: str, num_impostor: int, impostor: s
         if number == 0:
             raise ValueError(
                 f"there is no {what} (gallery images with the query's identity and camera are left out), so there is "
-                "no rate of them; check that pids and camids belong to these images"
+                "no such rate; check that pids and camids belong to these images"
             )

@@ -1,1 +1,1 @@
-"""Looking at a trained model: heat maps, their measures, nearest images, widgets."""
+"""Inspecting a trained model: heat maps, measures of how well they localise, nearest images, and notebook widgets."""

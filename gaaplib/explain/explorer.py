@@ -1,6 +1,6 @@
-"""Widgets for a notebook that ask :mod:`gaaplib.explain.lookup`: choose a run, a query, a map, a position.
+"""Notebook widgets for :mod:`gaaplib.explain.lookup`: choose a run, a query, a map and a position.
 
-Names of files are whatever somebody called them: in HTML they are escaped, in figures there are none.
+File names can contain any characters, so they are escaped in HTML and do not appear in figures.
 """
 
 import gc
@@ -19,21 +19,21 @@ from gaaplib.datasets.records import UNKNOWN_CAMERA
 from gaaplib.explain import heatmaps
 from gaaplib.explain.lookup import Index, ranking_sheet
 
-# Of a large data set so many queries can be chosen, at equal steps from the best to the worst.
+# The largest number of queries to choose from, at equal steps from the best to the worst.
 QUERIES = 300
-# Pixels on the screen: the height of the query that is clicked on, and dots an inch of the sheet beside it.
+# The height of the clickable query in pixels, and the resolution of the sheet beside it in dots per inch.
 QUERY_HEIGHT, SHEET_DPI = 256, 96
-# What the list of layers calls the one that is no stage of the backbone; a widget's None would be no choice at all.
+# The value of the one layer that is not a stage of the backbone. For a widget, None would mean that nothing is chosen.
 ATTENTION = "attention"
-OWN_LAYER = ("behind the attention", ATTENTION)
-# Each run is another model, whose first calls TensorFlow takes for one function that is compiled over and over.
+OWN_LAYER = ("after the attention", ATTENTION)
+# Each run has its own model. TensorFlow takes the first calls of each for repeated compilation, and warns.
 logging.getLogger("tensorflow").setLevel(logging.ERROR)
 
 
 def png(figure):
-    """A figure as the bytes of a PNG; the figure is closed."""
+    """The figure as the bytes of a PNG file. The figure is closed."""
     buffer = io.BytesIO()
-    # A tight box would have all of it drawn twice.
+    # bbox_inches="tight" would render the figure twice.
     box = figure.bbox_inches.padded(0.12)
     figure.savefig(buffer, format="png", dpi=SHEET_DPI, bbox_inches=box, pil_kwargs={"compress_level": 1})
     plt.close(figure)
@@ -41,15 +41,15 @@ def png(figure):
 
 
 def explorer(run, *, photos=None, outputs=None):
-    """Widgets: choose run, query, map and layer, click a position of the query, and see the answer.
+    """Widgets to choose a run, query, map and layer, click a position of the query, and see the nearest images.
 
     Args:
-        run: the run to begin with; the others are those of :func:`gaaplib.runs.finished` with a model.
-        photos: a folder of photographs to look at, in place of each run's own images.
-        outputs: None: :func:`gaaplib.project.outputs_folder`.
+        run: the run to show first. The other choices are the runs of :func:`gaaplib.runs.finished` that have a model.
+        photos: a folder of photographs to use instead of each run's own images.
+        outputs: the folder of all outputs. None: :func:`gaaplib.project.outputs_folder`.
 
     Returns:
-        An ``ipywidgets.VBox``, which shows the middle one of the queries.
+        An ``ipywidgets.VBox``. It first shows the query in the middle of the list.
     """
     others = [
         other for other in runs.finished(outputs, with_model=True) if other.folder.resolve() != run.folder.resolve()
@@ -58,7 +58,7 @@ def explorer(run, *, photos=None, outputs=None):
 
 
 class _Explorer:
-    """The widgets, and what happens when somebody uses one of them."""
+    """The widgets and their callbacks."""
 
     def __init__(self, choices, photos, outputs):
         @lru_cache(maxsize=4)
@@ -68,7 +68,7 @@ class _Explorer:
         self._opened, self._answering, self.index = opened, False, None
         kinds = [(f"{kind}: {words}", kind) for kind, words in heatmaps.KINDS.items()]
         self.run = _chooser("run", [(run.folder.name, run) for run in choices])
-        # A list that was empty when it was made shows nothing as chosen.
+        # A dropdown that was created without options shows no selection later.
         self.query, self.kind, self.layer = _chooser("query"), _chooser("map", kinds), _chooser("layer", [OWN_LAYER])
         over = {"grid_area": "one", "width": "100%", "height": "100%"}
         self.image = widgets.Image(format="png", layout=over)
@@ -83,7 +83,7 @@ class _Explorer:
         self._answer(self.run)
 
     def _laid_out(self):
-        """The choosers above, the query with its positions beside the sheet, words beneath."""
+        """The layout: the dropdowns on top, the query with its positions beside the sheet, text below."""
         self.over = widgets.GridBox([self.image, self.cells])
         self.over.layout = {"grid_template_areas": "'one'", "height": f"{QUERY_HEIGHT}px"}
         hint = widgets.HTML("Choose a position:")
@@ -92,15 +92,15 @@ class _Explorer:
         return widgets.VBox([self.run, self.query, self.kind, self.layer, shown, self.words])
 
     def _answer(self, asked):
-        """Bring up to date what depends on the widget that was used; what else changes by that asks nothing."""
+        """Update what depends on the widget that was used. Changes made during an update trigger no further one."""
         if self._answering or (self.index is None and asked is not self.run):
             return
         self._answering = True
-        # A figure leaves many objects behind; they are collected when the answer is out.
+        # A figure leaves many objects behind; they are collected after the update.
         gc.disable()
         try:
             if asked is self.run:
-                self.words.value = "The run's model embeds its images ..."
+                self.words.value = "Computing the embeddings of the run's images ..."
                 self._open()
             if asked in (self.run, self.query):
                 self.image.value = _png_of(self.index.queries.pixels(self.query.value))
@@ -114,12 +114,12 @@ class _Explorer:
             self._answering = False
 
     def _open(self):
-        """Take another run: its queries, the layers of its network and the positions of its map."""
+        """Open the chosen run: its queries, the layers of its network and the positions of its map."""
         self.index = None
         self.index = self._opened(self.run.value)
         order = self.index.order
         order = order[np.unique(np.linspace(0, len(order) - 1, QUERIES).astype(int))]
-        self.query.options = [(_described(self.index, place), int(place)) for place in order]
+        self.query.options = [(_described(self.index, query), int(query)) for query in order]
         self.query.value = int(order[len(order) // 2])
         stages = heatmaps.stages(self.index.model)
         self.layer.options = [OWN_LAYER, *((f"{stage} of the backbone", stage) for stage in stages)]
@@ -134,23 +134,23 @@ class _Explorer:
         self.over.layout.width = f"{QUERY_HEIGHT * width // height}px"
 
     def _show(self):
-        """The sheet, the chosen position and the words for what is chosen now."""
-        kind, place = self.kind.value, self.query.value
+        """Show the sheet, the position and the text for the current choices."""
+        kind, query = self.kind.value, self.query.value
         self.layer.disabled = kind not in heatmaps.AT_ANY_LAYER
         layer = None if self.layer.disabled or self.layer.value == ATTENTION else self.layer.value
-        picture = png(ranking_sheet(self.index, place, kind, layer=layer, position=self._position))
+        picture = png(ranking_sheet(self.index, query, kind, layer=layer, position=self._position))
         for cell in self.cells.children:
             cell.mark(kind == "rollout" and cell.position == self._position)
-        names = [self.index.gallery.names[place] for place in self.index.rank(place).places]
+        names = [self.index.gallery.names[place] for place in self.index.rank(query).places]
         listed = ", ".join(f"{rank}&nbsp;{html.escape(name)}" for rank, name in enumerate(names, start=1))
-        asked = html.escape(self.index.queries.names[place])
-        self.words.value = f"<div style='line-height: 1.5'><b>{asked}</b>, and the nearest: {listed}</div>"
-        # Last, so that nothing moves any more when the answer is seen.
+        asked = html.escape(self.index.queries.names[query])
+        self.words.value = f"<div style='line-height: 1.5'><b>{asked}</b>; nearest images: {listed}</div>"
+        # Last, so that the layout does not move after the sheet appears.
         self.sheet.value = picture
 
 
 class _Cell(widgets.Button):
-    """A position of the query to click on, or to reach by Tab and press."""
+    """A button for one position of the query; it can be clicked, or reached with Tab and pressed."""
 
     def __init__(self, position, shape, answer):
         words = f"row {position[0] + 1} of {shape[0]}, column {position[1] + 1} of {shape[1]}"
@@ -160,7 +160,7 @@ class _Cell(widgets.Button):
         self.on_click(answer)
 
     def mark(self, is_chosen):
-        """Frame the cell that is chosen."""
+        """Draw a frame around the cell if it is chosen."""
         self.layout.border = "3px solid #de8f05" if is_chosen else "1px solid rgba(255, 255, 255, 0.5)"
 
 
@@ -170,14 +170,14 @@ def _chooser(name, options=()):
     )
 
 
-def _described(index, place):
-    """A query in the list of queries."""
+def _described(index, query):
+    """The entry of a query in the list of queries."""
     queries = index.queries
     if index.ap is None:
-        return queries.names[place]
-    score = "no match" if np.isnan(index.ap[place]) else f"AP {index.ap[place]:.2f}"
-    camera = "" if queries.camids[place] == UNKNOWN_CAMERA else f", camera {queries.camids[place]}"
-    return f"{score}: person {queries.pids[place]}{camera}"
+        return queries.names[query]
+    score = "no match" if np.isnan(index.ap[query]) else f"AP {index.ap[query]:.2f}"
+    camera = "" if queries.camids[query] == UNKNOWN_CAMERA else f", camera {queries.camids[query]}"
+    return f"{score}: person {queries.pids[query]}{camera}"
 
 
 def _png_of(pixels):

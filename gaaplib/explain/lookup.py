@@ -1,4 +1,4 @@
-"""Looking images up by a run's model: who is nearest to whom, is it the same person, and the sheets that show it."""
+"""Retrieval with the model of a run: the nearest images, whether two images show the same person, and figures."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,7 +15,6 @@ from gaaplib.distances import EmbeddingDistances, pairwise_distances
 from gaaplib.evaluation import verification
 from gaaplib.explain import heatmaps
 from gaaplib.explain import plots as map_plots
-from gaaplib.methods import METHODS
 from gaaplib.project import outputs_folder
 from gaaplib.runs.data import load_data
 from gaaplib.training import fit
@@ -25,10 +24,10 @@ class Ranking(NamedTuple):
     """The gallery images nearest to a query, nearest first.
 
     Attributes:
-        places: (k,) in the gallery.
+        places: (k,) indices in the gallery.
         distances: (k,).
-        states: for each ``"match"``, ``"wrong"``, ``"junk"`` (the query's identity in its own camera, which no
-            evaluation ranks) or None, where nobody knows.
+        states: for each, ``"match"``, ``"wrong"``, ``"junk"`` (the query's identity and camera, which evaluations leave
+            out) or None if unknown.
     """
 
     places: np.ndarray
@@ -37,12 +36,12 @@ class Ranking(NamedTuple):
 
 
 class Decision(NamedTuple):
-    """Whether two images show one person, and what that rests on; printed, it is a sentence.
+    """Whether two images show the same person, with the threshold and its error rates; ``str`` gives a sentence.
 
     Attributes:
         distance: of the two images.
         point: the :class:`gaaplib.evaluation.verification.OperatingPoint`: threshold and rates.
-        num_impostor: pairs of different people that the rate of false acceptance was counted on.
+        num_impostor: number of pairs of different people from which the false accept rate was computed.
     """
 
     distance: float
@@ -51,7 +50,7 @@ class Decision(NamedTuple):
 
     @property
     def same(self):
-        """The verdict: the distance is at most the threshold."""
+        """Whether the distance is at most the threshold."""
         return self.distance <= self.point.threshold
 
     def __str__(self):
@@ -60,20 +59,20 @@ class Decision(NamedTuple):
         return (
             f"The same person? {verdict}: their distance of {self.distance:.3f} is {side} the threshold of "
             f"{threshold:.3f}, which accepts {false_rate:.2%} of the run's {self.num_impostor:,} pairs of different "
-            f"people and {true_rate:.1%} of its pairs of one person."
+            f"people and {true_rate:.1%} of its pairs of the same person."
         )
 
 
 @dataclass(frozen=True, eq=False)
 class Images:
-    """Images, what is known of them, and what the model makes of them.
+    """Images with their labels and embeddings.
 
     Attributes:
         store: uint8 (m, height, width, 3), such as a memory map.
-        rows: (n,) which of them.
-        names: n paths, as their folder has them.
-        pids: (n,) identities; ``DISTRACTOR`` where unknown.
-        camids: (n,) cameras; ``UNKNOWN_CAMERA`` where unknown.
+        rows: (n,) rows of the store that hold these images.
+        names: n paths, relative to their folder.
+        pids: (n,) identities; ``DISTRACTOR`` if unknown.
+        camids: (n,) cameras; ``UNKNOWN_CAMERA`` if unknown.
         embeddings: float32 (n, dim).
     """
 
@@ -85,19 +84,21 @@ class Images:
     embeddings: np.ndarray
 
     def pixels(self, places):
-        """uint8 (..., height, width, 3) of a place or of some."""
+        """The pixels of one index or of an array of indices, uint8 (..., height, width, 3)."""
         return self.store[self.rows[places]]
 
 
 @dataclass(frozen=True, eq=False)
 class Index:
-    """Images to look up, by the model of a run: the run's own (:meth:`of_run`), or photographs (:meth:`of_folder`).
+    """Queries and a gallery with the embeddings of a run's model.
+
+    The images are those of the run (:meth:`of_run`) or photographs (:meth:`of_folder`).
 
     Attributes:
         run, model: the run and its model.
-        queries, gallery: :class:`Images`; of a folder, both are all of its photographs.
-        order: places of the queries in the order to offer them: by AP, the best first and those without a match last.
-        ap: (n,) AP of each query, NaN where it has none; None for a folder.
+        queries, gallery: :class:`Images`. For a folder, both are all of its photographs.
+        order: indices of the queries in the order to list them: highest AP first, queries without a match last.
+        ap: (n,) AP of each query, NaN if it has no match; None for a folder.
     """
 
     run: runs.Run
@@ -109,32 +110,37 @@ class Index:
 
     @classmethod
     def of_run(cls, run, *, outputs=None):
-        """The queries and the gallery that the run was scored on.
+        """The index of the queries and the gallery that the run was scored on.
+
+        Args:
+            run: a finished run with a model.
+            outputs: the folder of all outputs. None: :func:`gaaplib.project.outputs_folder`.
 
         Raises:
-            FileNotFoundError, ValueError: the images are not there, or are not those that the run was scored on.
+            FileNotFoundError, ValueError: the images are missing, or differ from those that the run was scored on.
         """
         data = load_data(run.config, outputs=outputs)
         model, tables, scores = run.model(), [data.part(role) for role in ("query", "gallery")], run.per_query
         if not all(np.array_equal(scores[name], tables[0][name]) for name in ("pid", "camid", "row")):
-            raise ValueError(f"{run.folder.name} was scored on other images than {data.root} has now: repeat the run")
+            raise ValueError(f"{run.folder.name} was scored on other images than {data.root} now holds: repeat the run")
         queries, gallery = (_embedded(model, data.store.images, table) for table in tables)
         ap = np.where(scores["valid"], scores["ap"], np.nan)
         return cls(run, model, queries, gallery, np.argsort(-ap, kind="stable"), ap)
 
     @classmethod
     def of_folder(cls, run, folder, *, outputs=None, progress=False):
-        """The photographs of a folder, of any sizes, each a query among the others.
+        """The index of a folder of photographs of any sizes; each photograph is a query, and the others its gallery.
 
         Args:
-            run: whose model to take.
-            folder: as :func:`gaaplib.datasets.folder.photographs` reads it.
-            outputs: folder for the decoded images; None: :func:`gaaplib.project.outputs_folder`.
-            progress: show a bar while decoding.
+            run: the run whose model computes the embeddings.
+            folder: a folder as :func:`gaaplib.datasets.folder.photographs` reads it.
+            outputs: the folder of all outputs, where the decoded images are cached. None:
+                :func:`gaaplib.project.outputs_folder`.
+            progress: show a progress bar while decoding.
 
         Raises:
-            FileNotFoundError: no images.
-            ValueError: a table that is wrong, or images that cannot be decoded.
+            FileNotFoundError: the folder has no images.
+            ValueError: its table is invalid, or images cannot be decoded.
         """
         records, size = photograph_folder.photographs(folder), (run.config.height, run.config.width)
         cache = Path(outputs or outputs_folder()) / "cache"
@@ -145,55 +151,50 @@ class Index:
 
     @property
     def is_folder(self):
-        """Whether the queries are their own gallery."""
+        """Whether the gallery is the queries themselves, as for a folder."""
         return self.queries is self.gallery
 
     @property
     def is_synthetic(self):
-        """Whether the images were drawn."""
+        """Whether the images are synthetic."""
         return not self.is_folder and self.run.config.is_synthetic
 
-    @property
-    def has_maps(self):
-        """Whether there is a network whose attention can be shown."""
-        return METHODS[self.run.config.method].learns
-
     def rank(self, query, top=10):
-        """The gallery's images nearest to a query: :class:`Ranking`.
+        """The :class:`Ranking` of the gallery images nearest to a query.
 
         Args:
-            query: place in the queries, which is left out of a folder's ranking; or any image, uint8 (height, width,
-                3) of the model's size.
-            top: how many at most.
+            query: index of a query, which is left out of its own ranking in a folder; or any image, uint8 (height,
+                width, 3), of the model's size.
+            top: number of images, at most.
         """
-        place = query if isinstance(query, int | np.integer) else None
-        embedding = self.queries.embeddings[place] if place is not None else self._embed(query[None])[0]
+        row = query if isinstance(query, int | np.integer) else None
+        embedding = self.queries.embeddings[row] if row is not None else self._embed(query[None])[0]
         distances = self._distances(embedding[None], self.gallery.embeddings)[0]
-        itself = np.arange(len(distances)) == place if self.is_folder and place is not None else None
+        itself = np.arange(len(distances)) == row if self.is_folder and row is not None else None
         order = nearest(distances, top, itself)
-        return Ranking(order, distances[order], self._states(place, order))
+        return Ranking(order, distances[order], self._states(row, order))
 
     def same_person(self, image, other, far=0.01):
-        """Whether two images show one person: :class:`Decision`.
+        """The :class:`Decision` on whether two images show the same person.
 
-        The threshold is the largest that accepts at most ``far`` of the impostors: of the pairs, a query and a gallery
-        image of the run, that show different people.
+        The threshold is the largest that accepts at most the share ``far`` of the run's impostor pairs, which are the
+        pairs of a query and a gallery image that show different people.
 
         Args:
             image, other: uint8 (height, width, 3), of the model's size.
-            far: the rate of false acceptance that is put up with, from 0 to 1.
+            far: the accepted false accept rate, from 0 to 1.
 
         Raises:
-            ValueError: an index of a folder, which knows no impostors; a rate that is none.
+            ValueError: the index is of a folder, which has no impostor pairs, or ``far`` is not from 0 to 1.
         """
         if self.is_folder:
-            raise ValueError("the threshold comes from the run's own images: ask Index.of_run(run)")
+            raise ValueError("the threshold comes from the run's own images: use Index.of_run(run)")
         curve, one, two = self._curve, *self._embed(np.stack([image, other]))
         distance = float(self._distances(one[None], two[None])[0, 0])
         return Decision(distance, curve.at(far), curve.num_impostor)
 
     def maps(self, images, kind, *, others=None, position=None, layer=None):
-        """Heat maps of images, see :func:`gaaplib.explain.heatmaps.heatmap`; the position is the middle by default."""
+        """Heat maps of images; see :func:`gaaplib.explain.heatmaps.heatmap`. The default position is the centre."""
         if kind == "rollout" and position is None:
             position = tuple(size // 2 for size in heatmaps.grid(self.model))
         return heatmaps.heatmap(self.model, images, kind, others=others, position=position, layer=layer)
@@ -211,51 +212,51 @@ class Index:
     def _distances(self, one, two):
         return pairwise_distances(one, two, metric=self.run.config.distance)
 
-    def _states(self, place, order):
-        if place is None or self.queries.pids[place] == DISTRACTOR:
+    def _states(self, query, order):
+        if query is None or self.queries.pids[query] == DISTRACTOR:
             return [None] * len(order)
-        sides = (self.queries.pids[[place]], self.gallery.pids, self.queries.camids[[place]], self.gallery.camids)
+        sides = (self.queries.pids[[query]], self.gallery.pids, self.queries.camids[[query]], self.gallery.camids)
         return states(*sides)[0, order].tolist()
 
 
 def nearest(distances, top, left_out=None):
-    """The gallery images nearest to one query: their places, nearest first, equally near ones in gallery order.
+    """Indices of the gallery images nearest to one query, nearest first, ties in gallery order.
 
     Args:
         distances: (num_gallery,).
-        top: how many at most.
-        left_out: booleans (num_gallery,), such as of junk; None: nothing is left out.
+        top: number of images, at most.
+        left_out: booleans (num_gallery,) of images to leave out, such as junk. None: none are left out.
     """
     order = np.argsort(distances, kind="stable")
     return (order if left_out is None else order[~left_out[order]])[:top]
 
 
 def states(query_pids, gallery_pids, query_camids, gallery_camids):
-    """What each gallery image is to each query: ``"match"``, ``"wrong"`` or ``"junk"``, (num_queries, num_gallery).
+    """``"match"``, ``"wrong"`` or ``"junk"`` for each query and gallery image, (num_queries, num_gallery).
 
     Args:
         query_pids, gallery_pids: identities, (num_queries,) and (num_gallery,).
-        query_camids, gallery_camids: cameras, ``UNKNOWN_CAMERA`` where unknown; see
+        query_camids, gallery_camids: cameras, ``UNKNOWN_CAMERA`` if unknown; see
             :func:`gaaplib.datasets.records.known_cameras`.
     """
     identities = metrics.Identities(query_pids, gallery_pids, *known_cameras(query_camids, gallery_camids))
-    found = np.full(identities.shape, "wrong")
-    for query, row in enumerate(found):
+    table = np.full(identities.shape, "wrong")
+    for query, row in enumerate(table):
         own, junk = identities.of(query)
         row[own] = np.where(junk, "junk", "match")
-    return found
+    return table
 
 
 def ranking_sheet(index, query, kind=None, *, layer=None, position=None, top=10):
-    """A figure of a query and its nearest gallery images, framed by what they are, and their maps beneath.
+    """A figure of a query and its nearest gallery images, framed as right or wrong, with heat maps below.
 
     Args:
         index: an :class:`Index`.
-        query: as of :meth:`Index.rank`.
-        kind: of the maps, as of :func:`gaaplib.explain.heatmaps.heatmap`; None: images only. For the match, each
-            gallery image is compared with the query, and the query with the nearest.
-        layer, position: as of :meth:`Index.maps`.
-        top: how many gallery images.
+        query: as in :meth:`Index.rank`.
+        kind: of the maps, as in :func:`gaaplib.explain.heatmaps.heatmap`. None: images only. For ``"gradcam_match"``,
+            each gallery image is compared with the query, and the query with the nearest gallery image.
+        layer, position: as in :meth:`Index.maps`.
+        top: number of gallery images, at most.
     """
     ranking = index.rank(query, top)
     image = query if isinstance(query, np.ndarray) else index.queries.pixels(query)
@@ -271,7 +272,7 @@ def ranking_sheet(index, query, kind=None, *, layer=None, position=None, top=10)
 
 
 def pair_sheet(index, image, other):
-    """A figure of two images, where attention goes in each, and what makes each similar to the other.
+    """A figure of two images with the attention in each, and Grad-CAM of their similarity.
 
     Args:
         index: an :class:`Index`.
@@ -283,16 +284,16 @@ def pair_sheet(index, image, other):
 
 
 def ranked_examples(run, data, *, queries=5, top=10):
-    """Queries from the best ranked to the worst, each with its nearest gallery images.
+    """Queries from the highest AP to the lowest, each with its nearest gallery images.
 
     Args:
         run: a finished run.
-        data: the :class:`Data` that it was evaluated on.
-        queries: how many, at equal steps of the valid queries sorted by AP.
-        top: how many gallery images of each.
+        data: the :class:`gaaplib.runs.data.Data` that it was evaluated on.
+        queries: number of queries, at equal steps of the valid queries sorted by AP.
+        top: number of gallery images per query, at most.
 
     Returns:
-        A list of ``(image, ap, [(gallery image, is_match), ...])``, nearest first; the gallery images of the query's
+        A list of ``(image, ap, [(gallery image, is_match), ...])``, nearest first. Gallery images with the query's
         identity and camera are left out, as in the evaluation.
     """
     per_query, table = run.per_query, data.part("query")
@@ -306,15 +307,15 @@ def ranked_examples(run, data, *, queries=5, top=10):
     distances = pairwise_distances(*embedded, metric=run.config.distance)
     what = states(*(side[name] for name in ("pid", "camid") for side in (table.iloc[chosen], gallery)))
     examples = []
-    for place, row, of_query in zip(chosen, distances, what, strict=True):
+    for query, row, of_query in zip(chosen, distances, what, strict=True):
         order = nearest(row, top, of_query == "junk")
         shown = [(images[gallery.row.iloc[n]], bool(of_query[n] == "match")) for n in order]
-        examples.append((images[table.row.iloc[place]], float(per_query["ap"][place]), shown))
+        examples.append((images[table.row.iloc[query]], float(per_query["ap"][query]), shown))
     return examples
 
 
 def _embedded(model, store, table):
-    """:class:`Images` of some rows of a table of records."""
+    """The :class:`Images` of a table of records."""
     rows = table.row.to_numpy()
     embeddings = fit.embed(model, store, rows)["embedding"]
     return Images(store, rows, table.path.tolist(), table.pid.to_numpy(), table.camid.to_numpy(), embeddings)

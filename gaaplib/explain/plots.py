@@ -1,7 +1,7 @@
-"""Figures of heat maps: arrays in, matplotlib figure out, in the look of :mod:`gaaplib.plots`. Nothing reads a file.
+"""Figures of heat maps: arrays in, matplotlib figure out, in the style of :mod:`gaaplib.plots`. Nothing reads files.
 
-A map of 4 x 2 cells that is drawn smoothly looks finer than it is, so that each one has its cells drawn on it. The
-image beneath is grey: colour is the map's alone.
+A smoothly interpolated map of 4 x 2 cells looks finer than it is, so every map shows its cell borders. The image below
+the map is grey, so that all colour belongs to the map.
 """
 
 import matplotlib.pyplot as plt
@@ -13,29 +13,29 @@ from gaaplib.explain.localisation import BASELINES, auc
 from gaaplib.plots import COLOURS, PALETTE, RIGHT, WRONG, finish_grid, mark_synthetic
 
 MAP_COLOURS = "inferno"
-# Enough of the map to read its values, enough of the image to see the person; and the image in light greys, or a map
-# looks low wherever the clothes are dark.
+# The alpha leaves both the map's values and the person visible. The image is in light greys, because on dark clothes
+# the map would look low.
 MAP_ALPHA, GREYS = 0.6, (0.3, 1.0)
-# What a gallery image is to the query: its frame, and a sign for whoever cannot tell the colours.
+# The frame and the sign of a gallery image by its state; the sign is for readers who cannot tell the colours apart.
 STATES = {"match": (RIGHT, " ✓"), "wrong": (WRONG, " ✗"), "junk": ("0.6", ""), None: (None, "")}
 BASELINE_COLOURS = dict(zip(BASELINES, ("0.8", "0.55", "0.35", "0.68"), strict=True))
-# Inches: the width of a notebook's page, the narrowest panel (for its label) and the widest, what is between, around.
+# In inches: width of a notebook page, narrowest panel (set by its label), widest panel, gap between panels, margins.
 PAGE, NARROW, WIDE, GAP = 8.6, 0.55, 1.2, 0.05
 LEFT, RIGHT_MARGIN, ABOVE = 0.25, 0.85, 0.55
 
 
 def overlay(axis, image, heat, *, top, interpolation="bilinear"):
-    """Draw a map and its cells on the grey image.
+    """Draw a map and its cell borders on the grey image.
 
     Args:
         axis: of matplotlib.
         image: uint8 (height, width, 3).
         heat: (h, w), not negative.
         top: value of the brightest colour; the darkest is 0.
-        interpolation: of matplotlib's ``imshow``; ``"nearest"`` shows the cells alone.
+        interpolation: of matplotlib's ``imshow``; ``"nearest"`` shows the cells as they are.
 
     Returns:
-        What matplotlib makes a colour bar from.
+        The matplotlib image of the map, for a colour bar.
     """
     height, width = image.shape[:2]
     h, w = heat.shape
@@ -58,25 +58,24 @@ def overlay(axis, image, heat, *, top, interpolation="bilinear"):
 
 
 def map_sheet(images, maps, *, labels=None, title=None, synthetic=False, interpolation="bilinear"):
-    """Images in rows, each followed by its maps, all on one scale that marks a uniform map's value.
+    """A figure with one row per image: the image and its maps, on one colour scale that marks the uniform value.
 
-    The scale is a cell's share of its map. Cells of different grids have no share in common: then it is a multiple of
-    the uniform map's.
+    The scale is a cell's share of its map. If the grids differ, it is the multiple of the uniform map's share.
 
     Args:
         images: uint8 (n, height, width, 3).
-        maps: ``{name: (n, h, w)}``, each map of sum one.
+        maps: ``{name: (n, h, w)}``, each map sums to one.
         labels: a short text for each image, written beside it.
         title: of the figure.
-        synthetic: whether the images were drawn.
-        interpolation: as of :func:`overlay`.
+        synthetic: whether the images are synthetic.
+        interpolation: as in :func:`overlay`.
 
     Raises:
-        ValueError: not a map for each image.
+        ValueError: ``maps`` does not have one map per image.
     """
     shapes = {name: np.shape(heat) for name, heat in maps.items()}
     if any(len(shape) != 3 or shape[0] != len(images) for shape in shapes.values()):
-        raise ValueError(f"maps have the shapes {shapes}: give (n, h, w), a map for each of {len(images)} images")
+        raise ValueError(f"maps have the shapes {shapes}: give (n, h, w), one map for each of {len(images)} images")
     cells = {shape[1] * shape[2] for shape in shapes.values()}
     if len(cells) > 1:
         maps = {name: heat * heat[0].size for name, heat in maps.items()}
@@ -96,23 +95,23 @@ def map_sheet(images, maps, *, labels=None, title=None, synthetic=False, interpo
 
 
 def match_sheet(query, gallery, states, distances, *, maps=None, title=None, synthetic=False, interpolation="bilinear"):
-    """A query with its nearest gallery images, framed by what they are, and beneath each its map.
+    """A figure of a query and its nearest gallery images, framed as right or wrong, with the map of each below it.
 
     Args:
         query: uint8 (height, width, 3).
         gallery: sequence of k such images, nearest first.
-        states: ``"match"``, ``"wrong"``, ``"junk"`` (not ranked) or None (not known) for each.
+        states: ``"match"``, ``"wrong"``, ``"junk"`` (not ranked) or None (unknown) for each.
         distances: (k,).
-        maps: (1 + k, h, w), the query's first; without, images only.
-        title, synthetic, interpolation: as of :func:`map_sheet`.
+        maps: (1 + k, h, w), the query's first. None: images only.
+        title, synthetic, interpolation: as in :func:`map_sheet`.
 
     Raises:
-        ValueError: an unknown state, or numbers that do not agree.
+        ValueError: an unknown state, or a number of maps other than 1 + k.
     """
     images = [query, *gallery]
     unknown = [state for state in states if state not in STATES]
     if unknown:
-        raise ValueError(f"state {unknown[0]!r} is unknown; known: {', '.join(map(repr, STATES))}")
+        raise ValueError(f"state {unknown[0]!r} is not known; known: {', '.join(map(repr, STATES))}")
     if maps is not None and len(maps) != len(images):
         raise ValueError(f"there are {len(maps)} maps: give {len(images)}, the query's and one for each gallery image")
     figure, axes = _panels(1 if maps is None else 2, len(images), query.shape)
@@ -132,21 +131,21 @@ def match_sheet(query, gallery, states, distances, *, maps=None, title=None, syn
 
 
 def localisation_bars(table, *, synthetic=False):
-    """Means with their intervals, a panel a measure; baselines are grey, the uniform map's mean is a dashed line.
+    """A figure with one panel per measure: means with intervals. Baselines are grey; a dashed line is the uniform map.
 
     Args:
-        table: DataFrame of :func:`gaaplib.explain.localisation.table`.
-        synthetic: whether the images were drawn.
+        table: the DataFrame of :func:`gaaplib.explain.localisation.table`.
+        synthetic: whether the images are synthetic.
     """
     size = (2.6 * table.shape[1] + 0.8, 1.1 + 0.27 * len(table))
     figure, axes = plt.subplots(1, table.shape[1], figsize=size, sharey=True, squeeze=False, layout="constrained")
     colours = _colours(table.index)
     for axis, (measure, column) in zip(axes[0], table.items(), strict=True):
-        for place, (kind, interval) in enumerate(column.items()):
-            axis.barh(place, interval.estimate, height=0.75, color=colours[kind])
-            line = axis.plot([interval.low, interval.high], [place, place], color="0.1", lw=1.5)[0]
+        for y, (kind, interval) in enumerate(column.items()):
+            axis.barh(y, interval.estimate, height=0.75, color=colours[kind])
+            line = axis.plot([interval.low, interval.high], [y, y], color="0.1", lw=1.5)[0]
             line.set_path_effects([patheffects.withStroke(linewidth=3.5, foreground="white")])
-            text = axis.text(interval.high, place, f"  {interval.estimate:.2f}", va="center", fontsize=8)
+            text = axis.text(interval.high, y, f"  {interval.estimate:.2f}", va="center", fontsize=8)
             text.set_path_effects([patheffects.withStroke(linewidth=3, foreground="white")])
         if "uniform" in table.index:
             axis.axvline(column["uniform"].estimate, ls="--", color="0.1", lw=1)
@@ -155,21 +154,21 @@ def localisation_bars(table, *, synthetic=False):
         axis.tick_params(labelsize=9)
         axis.grid(False, axis="y")
     axes[0, 0].set_yticks(range(len(table)), table.index)
-    # Below the last bar is room for the mark.
+    # Leave room below the last bar for the "synthetic" mark.
     axes[0, 0].set_ylim(len(table) + (0.2 if synthetic else -0.4), -0.6)
     mark_synthetic(axes[0, -1], synthetic, corner="lower right")
     return figure
 
 
 def deletion_insertion_curves(curves, groups=None, *, score="match score", synthetic=False):
-    """Mean curves with pointwise 95 % bootstrap bands, deletion beside insertion; beside each name the area under it.
+    """Mean deletion and insertion curves with pointwise 95 % bootstrap bands; the legend lists the area under each.
 
     Args:
         curves: ``{kind of map: (deletion, insertion)}``, each (n, steps + 1), of
             :func:`gaaplib.explain.localisation.deletion_insertion`.
-        groups: (n,), the identity of each image, resampled whole; without, images are.
-        score: what the scores are, for the axis.
-        synthetic: whether the images were drawn.
+        groups: (n,), the identity of each image; whole identities are resampled. None: images are resampled.
+        score: label of the score axis.
+        synthetic: whether the images are synthetic.
     """
     figure, axes = plt.subplots(1, 2, figsize=(PAGE, 3.9), sharey=True, layout="constrained")
     colours = _colours(curves)
@@ -178,7 +177,7 @@ def deletion_insertion_curves(curves, groups=None, *, score="match score", synth
             values = np.asarray(pair[side])
             shares = np.linspace(0, 1, values.shape[1])
             band = [statistics.bootstrap_mean(column, groups, resamples=2000) for column in values.T]
-            low, high = [found.low for found in band], [found.high for found in band]
+            low, high = [interval.low for interval in band], [interval.high for interval in band]
             axis.fill_between(shares, low, high, color=colours[kind], alpha=0.2, lw=0)
             style = "--" if kind in BASELINES else "-"
             label = f"{kind}: {auc(values).mean():.3f}"
@@ -186,29 +185,29 @@ def deletion_insertion_curves(curves, groups=None, *, score="match score", synth
         axis.set_xlabel(f"share of the cells {name}", fontsize=10)
         axis.set(xlim=(0, 1))
         axis.tick_params(labelsize=9)
-        # Beneath, where no curve is.
+        # Below the axes, where the legend covers no curve.
         axis.legend(title="area under the curve", loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2, fontsize=8)
         axis.get_legend().get_title().set_fontsize(8)
     axes[0].set_ylabel(score, fontsize=10)
-    axes[0].set_title("deletion: low is good")
-    axes[1].set_title("insertion: high is good")
+    axes[0].set_title("deletion: lower is better")
+    axes[1].set_title("insertion: higher is better")
     mark_synthetic(axes[1], synthetic, corner="lower right")
     return figure
 
 
 def _panels(rows, columns, shape):
-    """Axes (rows, columns) without ticks for images of a shape; all sizes in inches, so that no room is lost."""
+    """Axes (rows, columns) without ticks for images of this shape. Sizes are in inches, so that no space is wasted."""
     wide = np.clip((PAGE - LEFT - RIGHT_MARGIN) / columns - GAP, NARROW, WIDE)
     tall = wide * shape[0] / shape[1]
     width, height = LEFT + columns * (wide + GAP) + RIGHT_MARGIN, ABOVE + rows * (tall + GAP)
-    place = {
+    margins = {
         "left": LEFT / width,
         "right": 1 - (RIGHT_MARGIN + GAP) / width,
         "bottom": GAP / height,
         "top": 1 - ABOVE / height,
     }
     figure, axes = plt.subplots(rows, columns, figsize=(width, height), squeeze=False)
-    figure.subplots_adjust(**place, wspace=GAP / wide, hspace=GAP / tall)
+    figure.subplots_adjust(**margins, wspace=GAP / wide, hspace=GAP / tall)
     for axis in axes.flat:
         axis.set(xticks=[], yticks=[])
         axis.grid(False)
@@ -217,17 +216,20 @@ def _panels(rows, columns, shape):
 
 
 def _name(figure, title, synthetic):
-    """The title at the upper edge, whatever the figure's height, so that two lines fit between it and the panels."""
+    """Put the title at the upper edge for any figure height, so that two lines fit between it and the panels."""
     finish_grid(figure, title, synthetic)
     for text in figure.texts:
         text.set_y(1 - GAP / figure.get_figheight())
 
 
 def _scale(figure, axes, drawn, *cells):
-    """The one colour bar, right of the rows of axes, with the value of a uniform map on it.
+    """Add the colour bar to the right of these axes, with the value of a uniform map marked.
 
     Args:
-        cells: numbers of cells of the maps drawn, each once.
+        figure: the figure.
+        axes: (rows, columns) of axes beside which the bar is placed.
+        drawn: the matplotlib image that has the colours.
+        cells: the different numbers of cells of the maps.
     """
     uniform, label = 1 / cells[0], f"share of the map per cell\n(uniform: 1/{cells[0]})"
     if len(cells) > 1:
@@ -244,7 +246,7 @@ def _scale(figure, axes, drawn, *cells):
 
 
 def _ranks(states, distances):
-    """Rank, sign and distance of each gallery image; junk has no rank."""
+    """The label of each gallery image: rank, sign and distance. Junk has no rank."""
     rank, words = 0, []
     for state, distance in zip(states, distances, strict=True):
         rank += state != "junk"
@@ -253,6 +255,6 @@ def _ranks(states, distances):
 
 
 def _colours(kinds):
-    """Baselines in grey tones, the others in colour."""
+    """``{kind: colour}``: baselines in grey, the others in colour."""
     others = [kind for kind in kinds if kind not in BASELINES]
     return BASELINE_COLOURS | dict(zip(others, [COLOURS["gaap"], *PALETTE[1:]], strict=False))

@@ -1,7 +1,7 @@
-"""From a finished run to what its maps are worth: queries with true matches and masks, their maps, and the baselines.
+"""Heat maps of a finished run and their scores: queries with matches and masks, their maps, and the baselines.
 
-:mod:`gaaplib.explain.heatmaps` makes a map and :mod:`gaaplib.explain.localisation` judges one; here they get a run's
-images.
+:mod:`gaaplib.explain.heatmaps` computes maps and :mod:`gaaplib.explain.localisation` scores them; this module applies
+both to the images of a run.
 """
 
 from dataclasses import dataclass
@@ -27,24 +27,24 @@ KINDS = {
     "gradcam": "Grad-CAM",
     "gradcam_match": "Grad-CAM, match",
 }
-"""The kinds of ``heatmaps.KINDS`` that need no position, and their names in tables and figures."""
+"""The kinds of ``heatmaps.KINDS`` that take no position, and their names in tables and figures."""
 
 STEPS = 8
-"""Deletion and insertion take the cells in at most so many steps."""
+"""The largest number of steps in which deletion and insertion take the cells."""
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Some queries of a run, and how it ranks the gallery for them.
+    """Some queries of a run, and their distances to the gallery.
 
     Attributes:
-        table: (n,) rows of the data's table, with ``ap`` of the run.
+        table: n rows of the data's table, with the run's ``ap``.
         images: uint8 (n, height, width, 3).
-        matches: of that shape too, for each query the nearest gallery image of its person by another camera.
-        masks: bool (n, height, width), as :func:`masks_of` gives them, or None.
-        distances: (n, gallery images).
-        states: ``"match"``, ``"wrong"`` or ``"junk"`` of each, as :mod:`gaaplib.explain.plots` names them.
-        gallery: the rows of the data's table that the distances are to.
+        matches: of the same shape: for each query, the nearest gallery image of its person from another camera.
+        masks: bool (n, height, width), as :func:`masks_of` returns them, or None.
+        distances: (n, num_gallery).
+        states: ``"match"``, ``"wrong"`` or ``"junk"`` for each distance, as :mod:`gaaplib.explain.plots` names them.
+        gallery: the gallery's rows of the data's table, in the order of the columns of ``distances``.
     """
 
     table: pd.DataFrame
@@ -56,18 +56,23 @@ class Sample:
     gallery: pd.DataFrame
 
     def nearest(self, place, top):
-        """The rows of the store, states and distances of the gallery images nearest to one query, without junk."""
+        """Store rows, states and distances of the gallery images nearest to one query, without junk.
+
+        Args:
+            place: index of the query.
+            top: number of gallery images, at most.
+        """
         order = lookup.nearest(self.distances[place], top, self.states[place] == "junk")
         return self.gallery.row.to_numpy()[order], self.states[place][order], self.distances[place][order]
 
 
 def sample(run, data, count=None):
-    """Queries of a run that have a match and, as far as there are masks, something to be seen of their person.
+    """A :class:`Sample` of queries that have a match and, if there are masks, show some of their person.
 
     Args:
         run: a finished run.
         data: the :class:`gaaplib.runs.data.Data` that it was scored on.
-        count: how many at most, at equal steps of the table; None: all of them.
+        count: number of queries, at most, at equal steps of the table. None: all of them.
     """
     queries, gallery, images = data.part("query"), data.part("gallery"), data.store.images
     queries = queries.assign(ap=run.per_query["ap"])[run.per_query["valid"]]
@@ -90,35 +95,35 @@ def sample(run, data, count=None):
 
 
 def across_cameras(run, data):
-    """The person whom most cameras see, an image by each.
+    """The person that the most cameras have recorded, with one image per camera.
 
     Args:
-        run, data: as of :func:`sample`.
+        run, data: as in :func:`sample`.
 
     Returns:
-        Rows of the table, the first image by a camera and then the others, nearest first, and their distances to it.
+        Rows of the table, and the distance of each image to the first one. The first row is the reference image; the
+        others follow, nearest first.
     """
     tested = data.table[data.table.pid.isin(data.part("query").pid) & data.table.role.isin(["query", "gallery"])]
     person = tested.groupby("pid").camid.nunique().idxmax()
     seen = tested[tested.pid == person].drop_duplicates("camid")
     distances = _distances(run, run.model(), data.store.images, seen.row[:1], seen.row)[0]
-    # Nothing is nearer than the image to itself, but for rounding.
+    # The distance of an image to itself is 0 except for rounding.
     distances[0] = 0.0
     order = np.argsort(distances, kind="stable")
     return seen.iloc[order], distances[order]
 
 
 def masks_of(config, data, table):
-    """Where the persons truly are, at the size of the store.
+    """The true masks of the persons, at the size of the store.
 
     Args:
-        config: the run's, which says where the images came from.
+        config: the run's configuration; its ``data`` is the source of the images.
         data: its :class:`gaaplib.runs.data.Data`.
         table: rows of ``data.table``.
 
     Returns:
-        bool (n, height, width), True on what is seen of the person: a pixel of which most is. None for photographs
-        of a data set that has no masks, where nothing can be measured.
+        bool (n, height, width), True if most of the pixel shows the person. None if the data set has no masks.
     """
     if config.data == SYNTHETIC:
         read = partial(synthetic.mask, data.root)
@@ -132,22 +137,23 @@ def masks_of(config, data, table):
 
 
 def maps_of(model, images, matches):
-    """All kinds of maps that need no position: ``{name of KINDS: (n, rows, columns)}``.
+    """The maps of all kinds that take no position: ``{name in KINDS: (n, rows, columns)}``.
 
     Args:
-        model: of a run with an attention layer.
-        images, matches: uint8 (n, height, width, 3), and the image that each one is compared with.
+        model: of a run, with an attention layer.
+        images: uint8 (n, height, width, 3).
+        matches: uint8 (n, height, width, 3), the image that each one is compared with.
     """
     return {name: heatmaps.heatmap(model, images, kind, others=matches) for kind, name in KINDS.items()}
 
 
 def caption(maps):
-    """How far maps prefer a place, and how far that place depends on the image: a line for each kind.
+    """A caption, one line per kind: how concentrated the maps are, and how much they depend on the image.
 
-    The distance of two maps is half the sum of their absolute differences: what would have to be moved.
+    The difference of two maps is half the sum of their absolute differences: the share of a map that differs.
 
     Args:
-        maps: ``{kind: (n, rows, columns)}``, each map of sum one.
+        maps: ``{kind: (n, rows, columns)}``, each map sums to one.
     """
     lines = []
     for kind, heat in maps.items():
@@ -155,18 +161,18 @@ def caption(maps):
         top = heat.max(axis=(1, 2)).mean()
         moved = abs(heat - heat.mean(axis=0)).sum(axis=(1, 2)).mean() / 2
         lines.append(
-            f"{kind}: {rows} x {columns} cells; the highest has {top:.2f} of its map (a uniform one: "
-            f"{1 / (rows * columns):.2f}); {moved:.2f} of a map is elsewhere than in the mean of all {len(heat)}"
+            f"{kind}: {rows} x {columns} cells; peak cell {top:.0%} of a map (uniform: {1 / (rows * columns):.0%}); "
+            f"on average {moved:.0%} of a map differs from the mean of all {len(heat)}"
         )
     return "\n".join(lines)
 
 
 def untrained(config, model):
-    """A model like the one of a run, with the weights that its training began with.
+    """The model of a run with the weights that its training started from.
 
     Args:
-        config: of the run.
-        model: its trained model.
+        config: the run's configuration.
+        model: the run's trained model, for the number of classes.
     """
     keras.config.set_dtype_policy(config.precision)
     keras.utils.set_random_seed(config.seed)
@@ -174,13 +180,13 @@ def untrained(config, model):
 
 
 def baselines(config, model, data, images):
-    """What a map has to beat, on the grid of the model's own maps: ``{name: (n, rows, columns)}``.
+    """The baseline maps, on the grid of the model's own maps: ``{name: (n, rows, columns)}``.
 
-    The names are ``localisation.BASELINES``: a uniform map, a Gaussian in the middle, the mean mask of the training
-    images (left out where there are no masks), and the attention that positions receive before any training.
+    The names are ``localisation.BASELINES``: a uniform map, a Gaussian at the image centre, the mean mask of the
+    training images (left out if there are no masks), and the attention that positions receive in the untrained model.
 
     Args:
-        config, model: of a run with an attention layer.
+        config, model: of a run, with an attention layer.
         data: the :class:`gaaplib.runs.data.Data` that it was scored on.
         images: uint8 (n, height, width, 3).
     """
@@ -195,16 +201,16 @@ def baselines(config, model, data, images):
 
 
 def measured(maps, masks, *, interpolation="nearest", threshold=0.5):
-    """The measures of :func:`gaaplib.explain.localisation.measures` for each kind of map, resized to the masks.
+    """The measures of :func:`gaaplib.explain.localisation.measures` for each kind of map, upsampled to the masks.
 
-    By default a map is its cells. Smooth interpolation has an opinion of its own: beyond the outermost cells' centres
-    nothing falls off, so that with two columns a maximum covers the outer half of its cell, up to the image's edge.
+    The default shows the cells as they are. Smooth interpolation biases the pointing game: it is constant beyond the
+    centres of the outermost cells, so with two columns the maximum covers the outer half of its cell.
 
     Args:
         maps: ``{kind: (n, rows, columns)}``.
         masks: bool (n, height, width).
-        interpolation: of :func:`gaaplib.explain.heatmaps.upsample`.
-        threshold: of the IoU.
+        interpolation: as in :func:`gaaplib.explain.heatmaps.upsample`.
+        threshold: of the IoU, as in :func:`gaaplib.explain.localisation.iou`.
 
     Returns:
         ``{kind: {measure: (n,)}}``, for :func:`gaaplib.explain.localisation.table`.
@@ -218,7 +224,7 @@ def measured(maps, masks, *, interpolation="nearest", threshold=0.5):
 
 
 def against_the_centre(maps, masks, groups):
-    """How maps of any grids do beside the centre prior of their own grid: a DataFrame of words, a row a kind.
+    """A DataFrame of text, one row per kind: each map compared with the centre prior on the map's own grid.
 
     Args:
         maps: ``{kind: (n, rows, columns)}``.
@@ -228,25 +234,26 @@ def against_the_centre(maps, masks, groups):
     rows = {}
     for kind, heat in maps.items():
         both = measured({kind: heat, "centre prior": localisation.centre_prior(*heat.shape)}, masks)
-        found = [localisation.versus(both, kind, measure, groups) for measure in both[kind]]
+        verdicts = [localisation.versus(both, kind, measure, groups) for measure in both[kind]]
         means = localisation.table({kind: both[kind]}, groups).loc[kind]
-        rows[kind] = {one.measure: f"{means[one.measure]}, {one.verdict}" for one in found}
+        rows[kind] = {one.measure: f"{means[one.measure]}, {one.verdict}" for one in verdicts}
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
 def deletion_insertion(model, images, matches, maps, *, seed=0):
-    """The cosine similarity to a match while the cells of an image are removed, or added, in the order of its map.
+    """Cosine similarity to the match while the cells of an image are removed, or added, in the order of its map.
 
-    The cells of a map named ``"uniform"``, which gives them no order, are taken in a random one.
+    A map named ``"uniform"`` gives no order, so its cells are taken in a random one.
 
     Args:
         model: of a run.
-        images, matches: uint8 (n, height, width, 3), and the image that each one is compared with.
+        images: uint8 (n, height, width, 3).
+        matches: uint8 (n, height, width, 3), the image that each one is compared with.
         maps: ``{kind: (n, rows, columns)}``.
         seed: of the random order.
 
     Returns:
-        ``{kind: (deletion, insertion)}``, each (n, steps + 1), as of
+        ``{kind: (deletion, insertion)}``, each (n, steps + 1); see
         :func:`gaaplib.explain.localisation.deletion_insertion`.
     """
     targets = _directions(model, matches)
@@ -271,7 +278,7 @@ def _directions(model, images):
 
 
 def _shuffled(maps, seed):
-    """Maps of the same shape that put their cells into a random order."""
+    """Maps of the same shape whose cells are in a random order."""
     cells = maps[0].size
     ranks = np.tile(np.arange(1, cells + 1) / (cells * (cells + 1) / 2), (len(maps), 1))
     return np.random.default_rng(seed).permuted(ranks, axis=1).reshape(maps.shape)

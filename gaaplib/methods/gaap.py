@@ -11,17 +11,17 @@ from gaaplib.pooling import POOLING
 
 INITIALIZERS = {
     "he": lambda: keras.initializers.HeNormal(),
-    # The paper's "variance 0.01", and its other reading.
+    # The paper's "variance 0.01", taken as a variance and as a standard deviation.
     "gaussian0.1": lambda: keras.initializers.RandomNormal(stddev=0.1),
     "gaussian0.01": lambda: keras.initializers.RandomNormal(stddev=0.01),
 }
 
 
 class Gaap(Method):
-    """Global average attention pooling. ``attention="none"`` is the baseline, other settings are its ablations.
+    """Global average attention pooling. ``attention="none"`` is the baseline; the other settings are ablations.
 
-    Every layer is made once and connected twice: for training, where the batch names the partners (Eq. 4) and the
-    groups (``pool_over="class"``), and for inference, where an image is its own partner.
+    Every layer is created once and used in two models: in the training model, the batch gives the partners (Eq. 4) and
+    the groups (``pool_over="class"``); in the inference model, every image is its own partner.
     """
 
     def __init__(self, config, num_classes):
@@ -55,7 +55,7 @@ class Gaap(Method):
         self.model = keras.Model(images, self._connect(images), name=type(self).__name__.lower())
 
     def batch_inputs(self, labels, rng):
-        """A partner for each image (in validation itself), and a number that images of one identity share."""
+        """The partner of each image (in validation the image itself), and the number of its identity as its group."""
         own = np.arange(len(labels), dtype="int32")
         partners = own if rng is None else choose_partners(labels, rng)
         return {"partners": partners, "groups": labels.astype("int32")}
@@ -64,7 +64,7 @@ class Gaap(Method):
         return {"logits": (CrossEntropy(self.config.label_smoothing), 1.0)}
 
     def _backbone(self, initializer):
-        """The backbone up to the map that attention is applied to, and what comes after it (None: nothing)."""
+        """The backbone up to the feature map that attention is applied to, and the rest of it, or None."""
         config = self.config
         backbone = BACKBONES[config.backbone](
             height=config.height,
@@ -77,7 +77,7 @@ class Gaap(Method):
         at = maps[-1] if config.attention_at == "last" else config.attention_at
         if at not in maps:
             known = ", ".join([*maps, "last"])
-            raise ValueError(f"attention_at={at!r} is no map of {config.backbone}; known: {known}")
+            raise ValueError(f"attention_at={at!r} is not a map of {config.backbone}; known: {known}")
         lower = keras.Model(backbone.input, backbone.output[at], name="backbone")
         if at == maps[-1]:
             return lower, None
@@ -85,7 +85,7 @@ class Gaap(Method):
         return lower, upper
 
     def _make_neck(self):
-        """BNNeck (Luo et al. 2019): a batch normalisation without offset between embedding and classifier."""
+        """BNNeck (Luo et al. 2019): batch normalisation without offset between the pooled vector and the classifier."""
         if self.config.neck == "none":
             return keras.layers.Identity(name="neck")
         return keras.layers.BatchNormalization(center=False, momentum=0.9, epsilon=1e-5, dtype="float32", name="neck")
@@ -107,14 +107,16 @@ class Gaap(Method):
 
 
 def choose_partners(labels, rng):
-    """For each image of a batch, another one of its identity, or itself where it is the only one.
+    """A partner for each image of a batch: another image of its identity, or itself if it is the only one.
+
+    The images of an identity are put in a random order, and the partner of each is the next one.
 
     Args:
         labels: (batch,) identities.
         rng: a numpy generator.
 
     Returns:
-        int32 (batch,) indices in the batch: a random order of each identity's images, each one's partner the next.
+        int32 (batch,): the index in the batch of each image's partner.
     """
     partners = np.arange(len(labels), dtype="int32")
     for label in np.unique(labels):

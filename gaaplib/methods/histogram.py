@@ -1,4 +1,4 @@
-"""Colour histograms of horizontal stripes: what a re-ID result has to beat before it counts as learning."""
+"""Colour histograms of horizontal stripes: the baseline that a trained network has to beat."""
 
 import keras
 from keras import ops
@@ -10,8 +10,8 @@ from gaaplib.methods.method import Method
 class StripeHistogram(keras.layers.Layer):
     """RGB histograms of equal horizontal stripes: (batch, height, width, 3) to (batch, stripes * 3 * bins).
 
-    Each histogram sums to one and its square root is taken, so that a dot product is the Bhattacharyya coefficient.
-    Rows that do not fill a stripe are left out at the bottom.
+    Each histogram is normalised to sum 1, and its square root is taken, so that the dot product of two histograms is
+    the Bhattacharyya coefficient. If the height is not a multiple of ``stripes``, the last rows are not used.
     """
 
     def __init__(self, stripes=6, bins=8, **kwargs):
@@ -35,7 +35,7 @@ class StripeHistogram(keras.layers.Layer):
 
 
 class Histogram(Method):
-    """The baseline without learning; it has a retrieval protocol and no closed one."""
+    """The baseline without training. It is scored on retrieval only; it has no closed protocol."""
 
     learns = False
     losses = {}
@@ -46,5 +46,5 @@ class Histogram(Method):
         self.model = keras.Model(images, {"embedding": StripeHistogram(name="histogram")(images)})
 
     def class_scores(self, outputs):
-        """None: a histogram knows no identities."""
+        """None, because a histogram does not classify."""
         return None

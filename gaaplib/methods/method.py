@@ -1,4 +1,4 @@
-"""What a method is: its networks, its losses, its batches, and how two images are compared."""
+"""The base class of methods: networks, losses, inputs of a batch, and the comparison of two images."""
 
 from dataclasses import dataclass
 
@@ -10,11 +10,11 @@ from gaaplib import metrics
 
 @dataclass(frozen=True)
 class Round:
-    """A stretch of training with fixed labels.
+    """A number of epochs of training with fixed labels.
 
     Attributes:
-        labels: (n,) integer label of each training image; images with a negative one are left out.
-        epochs: how many epochs it lasts.
+        labels: (n,) integer label of each training image; images with a negative label are left out.
+        epochs: number of epochs.
     """
 
     labels: np.ndarray
@@ -22,20 +22,20 @@ class Round:
 
 
 class Method:
-    """A way to learn and compare embeddings. A new method is a subclass in a file of its own, listed in ``METHODS``.
+    """A way to learn and compare embeddings. A new method is a subclass in its own file, listed in ``METHODS``.
 
-    A subclass says whether it ``learns`` (by default it does), and builds, in ``__init__``:
+    A subclass sets ``learns`` (True by default) and builds in ``__init__``:
 
-    - ``training_model``, if it learns: inputs ``{"images": (batch, height, width, 3), ...}``, with
-      one more input for each array of :meth:`batch_inputs`; outputs a dict that has every key of :attr:`losses`.
-    - ``model``: the same layers for inference, from images (batch, height, width, 3) to a dict of outputs. By default
-      ``"embedding"`` (batch, features) and ``"logits"`` (batch, identities) are read; a method that overrides
-      :meth:`retrieval_scores` may answer part embeddings, visibilities or whatever it compares.
+    - ``training_model``, if it learns: inputs ``{"images": (batch, height, width, 3), ...}``, with one more input for
+      each array of :meth:`batch_inputs`; outputs are a dict with every key of :attr:`losses`.
+    - ``model``: the same layers for inference, from images (batch, height, width, 3) to a dict of outputs. By
+      default, scores are computed from ``"embedding"`` (batch, features) and ``"logits"`` (batch, identities). If a
+      method overrides :meth:`retrieval_scores`, its model may return other outputs, such as embeddings of body parts.
     - ``losses``: ``{output: (loss, weight)}``; each loss is called with the labels and that output.
 
     Args:
-        config: the RunConfig; methods read their settings from it.
-        num_classes: identities to train on.
+        config: the RunConfig with the method's settings.
+        num_classes: number of identities to train on.
     """
 
     learns = True
@@ -52,29 +52,29 @@ class Method:
 
         Args:
             labels: (batch,) labels of the images.
-            rng: numpy generator of this batch; None in validation, where nothing may depend on the labels.
+            rng: numpy generator of this batch; None in validation, where no output may depend on the labels.
         """
         return {}
 
     def rounds(self, labels, embed):
-        """The rounds of training, lazily. Supervised methods have one; a clustering method yields many.
+        """Yield the rounds of training. Supervised methods have one round; a clustering method may have many.
 
         Args:
             labels: (n,) identity of each training image.
-            embed: a function without arguments that gives the current outputs of ``model`` for all of them.
+            embed: a function without arguments that returns the current outputs of ``model`` for all training images.
         """
         yield Round(labels, self.config.epochs)
 
     def class_scores(self, outputs):
-        """Scores of the closed protocol: (images, identities), the larger the likelier; None: it has none."""
+        """Class scores for the closed protocol, (images, identities), higher is more likely; None if there are none."""
         return outputs["logits"]
 
     def retrieval_scores(self, query, gallery, **protocol):
-        """Scores of the retrieval protocol from the outputs of ``model`` on queries and gallery.
+        """Scores of the retrieval protocol from the outputs of ``model`` for queries and gallery.
 
         Args:
-            query, gallery: dicts of arrays, as ``model`` answers them.
-            protocol: the remaining arguments of :func:`gaaplib.metrics.evaluate_embeddings`.
+            query, gallery: dicts of arrays, as returned by ``model``.
+            protocol: the other arguments of :func:`gaaplib.metrics.evaluate_embeddings`.
         """
         return metrics.evaluate_embeddings(
             query["embedding"], gallery["embedding"], metric=self.config.distance, **protocol

@@ -1,4 +1,4 @@
-"""Metric learning with the batch-hard triplet loss (Hermans et al. 2017), the comparison of the paper's Fig. 9."""
+"""Metric learning with the batch-hard triplet loss (Hermans et al. 2017), for the comparison in the paper's Fig. 9."""
 
 import keras
 
@@ -9,14 +9,14 @@ from gaaplib.network.losses import BatchHardTriplet
 class Triplet(Gaap):
     """The networks of :class:`Gaap` with the triplet loss on the pooled vector instead of a classifier.
 
-    The closed protocol needs class scores, so a linear classifier is trained beside it as a probe: no gradient goes
-    from it into the network. Use it with P x K batches.
+    The closed protocol needs class scores, so a linear classifier is trained as a probe: its gradient does not reach
+    the rest of the network. It needs P x K batches.
     """
 
     def __init__(self, config, num_classes):
         if config.sampler != "identity_balanced":
             raise ValueError(
-                f"sampler={config.sampler!r}: the triplet loss needs several images of an identity in a batch; "
+                f"sampler={config.sampler!r}: the triplet loss needs several images per identity in a batch; "
                 f"use sampler='identity_balanced'"
             )
         super().__init__(config, num_classes)

@@ -1,1 +1,1 @@
-"""Keras parts of the models, without any data."""
+"""Keras parts of the models: backbones, layers, losses, devices. Nothing here reads images."""

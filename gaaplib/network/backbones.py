@@ -1,15 +1,15 @@
 """Backbones without their classifier: VGG-16/19 and ResNet-18/34/50/101/152, in `BACKBONES`.
 
-Every entry is a function `build(height=128, width=64, ...)` that returns a `keras.Model` from RGB
-images (batch, height, width, 3) in 0..255, as floats, to a dict of feature maps
-(batch, height', width', channels). The model normalises its input itself.
+Every entry is a function `build(height=128, width=64, ...)` that returns a `keras.Model`. The model
+maps RGB images (batch, height, width, 3), floats in 0..255, to a dict of feature maps
+(batch, height', width', channels). It normalises its input itself.
 
-The maps are "stage1", "stage2", ...: a ResNet's four are conv2_x to conv5_x, a VGG's five are its
-blocks, each after its pooling. The last stage is the network's last map.
+The maps are "stage1", "stage2", ..., in order. A ResNet has four, conv2_x to conv5_x. A VGG has
+five, its blocks, each after its pooling.
 
 Sources: Simonyan and Zisserman, "Very Deep Convolutional Networks for Large-Scale Image
 Recognition", ICLR 2015; He et al., "Deep Residual Learning for Image Recognition", CVPR 2016.
-Layers carry the names of `keras.applications`, so that its weights load by name.
+Layers have the names used in `keras.applications`, so that its weights are matched by name.
 """
 
 from dataclasses import dataclass
@@ -20,13 +20,13 @@ import keras
 
 from gaaplib.network import layers
 
-# ImageNet's mean and standard deviation of R, G and B in 0..255, as torchvision has them, and
-# the mean that Caffe subtracts, as the weights of keras.applications want it.
+# ImageNet's mean and standard deviation of R, G and B in 0..255, as in torchvision, and the mean
+# that Caffe subtracts, which the weights of keras.applications expect.
 MEAN = (123.675, 116.28, 103.53)
 STD = (58.395, 57.12, 57.375)
 CAFFE_MEAN = (123.68, 116.779, 103.939)
 
-# The backbones that keras.applications has, and what it calls them.
+# The backbones that keras.applications has, and their names there.
 APPLICATIONS = {
     "vgg16": "VGG16",
     "vgg19": "VGG19",
@@ -39,25 +39,25 @@ STEMS = ("conv1_conv", "block1_conv1")  # the first convolution of a ResNet and 
 
 @dataclass(frozen=True)
 class _Form:
-    """What differs between the variants "v1.5" and "v1" of a ResNet."""
+    """The differences between the variants "v1.5" and "v1" of a ResNet."""
 
     use_bias: bool
     epsilon: float
     momentum: float
-    strided_kernel: int  # which convolution of a bottleneck block strides: 1 x 1 or 3 x 3
+    strided_kernel: int  # size of the convolution that has the stride in a bottleneck block: 1 or 3
     kernel_initializer: str | keras.initializers.Initializer
 
 
 def _initializer(kernel_initializer):
-    """One initialiser for each layer: a shared one draws equal weights for equal shapes."""
+    """A new copy of the initialiser: a shared one would give layers of equal shape equal weights."""
     return keras.initializers.get(kernel_initializer).clone()
 
 
 def _conv_bn(x, filters, kernel_size, strides, name, form):
     """Convolution and batch normalisation, (batch, h, w, c) to (batch, h / strides, ..., filters).
 
-    The strided convolution pads both sides, as torchvision and keras.applications do; "same"
-    would pad only the bottom and the right of an image of even size.
+    The strided convolution pads both sides, as in torchvision and keras.applications. "same" would
+    pad only the bottom and the right if height and width are even.
     """
     padding = "same"
     if strides > 1 and kernel_size > 1:
@@ -109,7 +109,7 @@ def _resnet_stem(x, form):
     """7 x 7 convolution and pooling, (batch, h, w, 3) to (batch, h / 4, w / 4, 64)."""
     x = _conv_bn(x, 64, 7, 2, "conv1", form)
     x = keras.layers.Activation("relu", name="conv1_relu")(x)
-    # The map is not negative after its ReLU, so padding with zeros cannot change a maximum.
+    # After the ReLU no value is negative, so padding with zeros does not change a maximum.
     x = keras.layers.ZeroPadding2D(1, name="pool1_pad")(x)
     return keras.layers.MaxPooling2D(3, strides=2, name="pool1_pool")(x)
 
@@ -121,7 +121,7 @@ def _resnet_stage(x, block, filters, repeats, strides, name, form):
 
 
 def _resnet(block, repeats, last_stride, variant, kernel_initializer):
-    """The stages of a ResNet (He et al., Table 1), each a function from map to map."""
+    """The stages of a ResNet (He et al., Table 1), each a function from feature map to feature map."""
     if variant == "v1":
         form = _Form(True, 1.001e-5, 0.99, 1, kernel_initializer)
     else:
@@ -159,7 +159,7 @@ def _vgg_stage(x, filters, convolutions, pool, name, kernel_initializer):
 
 
 def _vgg(convolutions, last_stride, variant, kernel_initializer):
-    """The stages of a VGG (Simonyan and Zisserman, Table 1, D and E); variants do not differ."""
+    """The stages of a VGG (Simonyan and Zisserman, Table 1, D and E), the same for both variants."""
     filters = (64, 128, 256, 512, 512)
     pools = (True, True, True, True, last_stride == 2)
     return [
@@ -176,16 +176,16 @@ def _vgg(convolutions, last_stride, variant, kernel_initializer):
 
 
 def _check_variant(name, weights, variant):
-    """The variant to build: the one asked for, or the one that `weights` needs."""
+    """The variant to build: the given one, or if it is None, the one that `weights` needs."""
     if variant not in (None, "v1", "v1.5"):
         raise ValueError(f'variant={variant!r}: must be "v1", "v1.5" or None.')
     known = ", ".join(APPLICATIONS)
     if weights == "imagenet" and name not in APPLICATIONS:
-        raise ValueError(f'weights="imagenet": there are none for {name}, only for {known}.')
+        raise ValueError(f'weights="imagenet": there are no such weights for {name}, only for {known}.')
     if weights == "imagenet" and variant == "v1.5":
         raise ValueError(f'weights="imagenet" are for variant="v1" of {name}, not for "v1.5".')
     if variant == "v1" and name not in APPLICATIONS:
-        raise ValueError(f'variant="v1": {name} has only "v1.5"; these have both: {known}.')
+        raise ValueError(f'variant="v1": {name} has only "v1.5"; backbones with both: {known}.')
     return variant or ("v1" if weights == "imagenet" else "v1.5")
 
 
@@ -197,12 +197,12 @@ def _check_size(name, height, width, last_stride):
         if size is not None and size < least:
             raise ValueError(
                 f"{axis}={size}: the last map of {name} would be empty; with "
-                f"last_stride={last_stride} take {least} pixels or more."
+                f"last_stride={last_stride} use at least {least} pixels."
             )
 
 
 def _normalisation(variant):
-    """The layer from RGB in 0..255 to what the variant's weights were trained on."""
+    """The layer that maps RGB in 0..255 to the input that the variant's weights expect."""
     if variant == "v1":
         return keras.layers.Rescaling(1.0, [-mean for mean in CAFFE_MEAN], name="normalisation")
     offset = [-mean / std for mean, std in zip(MEAN, STD, strict=True)]
@@ -217,7 +217,7 @@ def _load(model, name, weights):
     else:
         raise ValueError(
             f'weights={str(weights)!r}: no such file; give None, "imagenet" or the path of a '
-            "file that model.save_weights wrote."
+            "file written by model.save_weights."
         )
 
 
@@ -227,8 +227,8 @@ def _imagenet(name):
         return getattr(keras.applications, application)(weights="imagenet", include_top=False)
     except Exception as error:  # keras.utils.get_file raises a bare Exception when offline
         raise OSError(
-            f"The ImageNet weights of keras.applications.{application} could not be fetched "
-            f"({type(error).__name__}: {error}). Without a network, build {name} with "
+            f"The ImageNet weights of keras.applications.{application} could not be downloaded "
+            f"({type(error).__name__}: {error}). Without internet access, build {name} with "
             "weights=None or with the path of a local .weights.h5 file."
         ) from error
 
@@ -243,20 +243,26 @@ def _build(
     weights=None,
     variant=None,
 ):
-    """A backbone from images (batch, height, width, 3) to a dict of maps.
+    """A backbone, a `keras.Model` from images (batch, height, width, 3) to a dict of feature maps.
 
     Args:
         name: the backbone's key in `BACKBONES`.
-        family: function that gives the backbone's stages.
-        height, width: size of the images in pixels; None leaves it open.
-        last_stride: 2, or 1 for a last map of twice the height and width: the stride of a ResNet's
-            last stage; with 1 a VGG has no last pooling.
-        kernel_initializer: name or `keras.initializers.Initializer` of every convolution.
+        family: function that returns the backbone's stages.
+        height, width: size of the images in pixels; None allows any size.
+        last_stride: stride of a ResNet's last stage, 2 or 1. With 1 the last map has twice the
+            height and width, and a VGG has no last pooling.
+        kernel_initializer: name or `keras.initializers.Initializer` for every convolution.
         weights: None (random), "imagenet" (from keras.applications) or the path of a file.
-        variant: "v1.5", torchvision's form: a bottleneck block strides in its 3 x 3 convolution, no
-            convolution of a ResNet has a bias, inputs have zero mean and unit variance.
-            "v1", the form of keras.applications: stride in the first 1 x 1, biases, inputs have
-            zero mean only. None is "v1" with weights="imagenet", else "v1.5".
+        variant: "v1.5" is torchvision's form: a bottleneck block has its stride in the 3 x 3
+            convolution, convolutions of a ResNet have no bias, and inputs have zero mean and unit
+            variance. "v1" is the form of keras.applications: the stride is in the first 1 x 1
+            convolution, convolutions have a bias, and inputs have zero mean only. None is "v1" with
+            weights="imagenet", otherwise "v1.5".
+
+    Raises:
+        ValueError: a wrong value of `last_stride`, `weights` or `variant`, or images that are too
+            small for the last map.
+        OSError: the ImageNet weights could not be downloaded.
     """
     _check_size(name, height, width, last_stride)
     variant = _check_variant(name, weights, variant)
@@ -277,9 +283,8 @@ def _build(
 def copy_application_weights(model, source):
     """Copy the convolutions' weights of a model of `keras.applications` into a "v1" backbone.
 
-    Layers are matched by name; a classifier in `source`, which a backbone lacks, is passed over. `source` wants the
-    channels blue, green, red, a backbone red, green, blue: the first kernel, (height, width, 3, filters), is turned
-    round.
+    Layers are matched by name; a classifier in `source` is skipped. `source` expects the channels blue, green, red,
+    and a backbone red, green, blue, so the channels of the first kernel (height, width, 3, filters) are reversed.
     """
     for layer in source.layers:
         weights = layer.get_weights()

@@ -1,7 +1,7 @@
-"""The devices that a run uses: how they share its batches, and the precision that suits them.
+"""The devices of a run: distributes batches over several devices, and chooses a precision that suits them.
 
-Keras' own :mod:`keras.distribution` does the work. It is for JAX, which computes a shared batch as the one batch that
-it is: Eq. 4's partners, the images of an identity and the statistics of batch normalisation come from all of it.
+Batches are distributed by :mod:`keras.distribution`, on JAX only. JAX computes a distributed batch as a single batch:
+the partners of Eq. 4, the images of an identity and the statistics of batch normalisation come from the whole batch.
 """
 
 import math
@@ -11,23 +11,23 @@ from pathlib import Path
 
 import keras
 
-# On processors that compute in bfloat16; the others have float32.
+# The precision on processors that compute in bfloat16; the others use float32.
 CPU_PRECISION = "float32"
 
 
 def available():
-    """Names of the devices of the fastest kind that is there, such as ``["gpu:0", "gpu:1"]`` or ``["cpu:0"]``."""
+    """Names of the available devices of the fastest kind, such as ``["gpu:0", "gpu:1"]`` or ``["cpu:0"]``."""
     if keras.backend.backend() == "torch":
-        # Keras lists none for torch, but a tensor tells where it puts them.
+        # Keras lists no devices for torch, but a tensor shows which one it uses.
         return [str(keras.ops.zeros(()).device)]
     return keras.distribution.list_devices()
 
 
 class DataParallel(keras.distribution.DataParallel):
-    """Keras' data parallelism, for batches of every size.
+    """Keras' data parallelism, for batches of any size.
 
-    Each device has all weights and an equal part of each batch. A batch without equal parts, such as the last one of
-    a validation, goes to every device as a whole; Keras alone would refuse it.
+    Each device has all weights and an equal part of each batch. If a batch cannot be divided equally, such as the last
+    one in validation, every device gets the whole batch; Keras itself would raise an error.
     """
 
     def get_data_layout(self, data_shape):
@@ -37,20 +37,22 @@ class DataParallel(keras.distribution.DataParallel):
 
 
 def use_all(batch_size=None, images_per_identity=1):
-    """Let all devices share each batch from now on, where there are several and the backend can.
+    """Distribute each batch over all devices from now on, if there are several and the backend is JAX.
 
-    ``CUDA_VISIBLE_DEVICES`` says which there are. On the processor JAX has one, unless it is told to have more.
+    ``CUDA_VISIBLE_DEVICES`` limits the GPUs that are used. Without a GPU, JAX has one device unless it is set to more.
 
     Args:
-        batch_size: images a batch of training, those on all devices together; None: nothing is trained.
-        images_per_identity: what it has to be a multiple of, besides.
+        batch_size: images per training batch, over all devices; None if nothing is trained.
+        images_per_identity: the batch size that the error suggests is a multiple of this number, too.
 
     Raises:
-        ValueError: the batch has no equal parts; it says which would have.
+        ValueError: the batch cannot be divided equally; the message has a batch size that can.
     """
     names = available()
     if len(names) > 1 and keras.backend.backend() != "jax":
-        warnings.warn(f"{names[0]} alone is used of {', '.join(names)}: KERAS_BACKEND=jax uses them all", stacklevel=2)
+        warnings.warn(
+            f"only {names[0]} of {', '.join(names)} is used: KERAS_BACKEND=jax uses all of them", stacklevel=2
+        )
     if len(names) == 1 or keras.backend.backend() != "jax":
         keras.distribution.set_distribution(None)
         return
@@ -58,20 +60,20 @@ def use_all(batch_size=None, images_per_identity=1):
         step = math.lcm(len(names), images_per_identity)
         fitting = math.ceil(batch_size / step) * step
         raise ValueError(
-            f"batch_size={batch_size} has no equal parts for {len(names)} devices ({', '.join(names)}): give a "
-            f"multiple of {step}, such as {fitting}, or fewer devices in CUDA_VISIBLE_DEVICES"
+            f"batch_size={batch_size} cannot be divided equally over {len(names)} devices ({', '.join(names)}): give "
+            f"a multiple of {step}, such as {fitting}, or fewer devices in CUDA_VISIBLE_DEVICES"
         )
     keras.distribution.set_distribution(DataParallel(devices=names))
 
 
 def in_use():
-    """How many devices share each batch."""
+    """The number of devices over which each batch is distributed."""
     current = keras.distribution.distribution()
     return 1 if current is None else current.device_mesh.devices.size
 
 
 def shared(batch):
-    """An array (batch, ...) laid out over the devices that share it, for calls that do not do so themselves."""
+    """The array (batch, ...) distributed over the devices in use, for Keras calls that do not do this themselves."""
     current = keras.distribution.distribution()
     if current is None:
         return batch
@@ -81,8 +83,8 @@ def shared(batch):
 def batch_size_for(count, batch_size):
     """The largest batch size, at most ``batch_size``, with which ``count`` images can be evaluated.
 
-    Keras lays out all batches of an evaluation as the first one, so that either all have equal parts, the last one
-    included, or none may have.
+    Keras distributes all batches of an evaluation like the first one. So either all of them can be divided equally,
+    including the last one, or none may be divided.
     """
     parts = in_use()
     odd = count % parts > 0 and batch_size % parts == 0
@@ -90,9 +92,9 @@ def batch_size_for(count, batch_size):
 
 
 def precision():
-    """The precision that suits the devices: ``"mixed_bfloat16"`` or ``"float32"``, as ``RunConfig`` names them.
+    """The precision that suits the devices, ``"mixed_bfloat16"`` or ``"float32"``, as in ``RunConfig``.
 
-    bfloat16 on a TPU and on a GPU that computes in it; on a processor that does, ``CPU_PRECISION``.
+    It is bfloat16 on a TPU and on a GPU that supports it. On a processor that supports it, it is ``CPU_PRECISION``.
     """
     kind = available()[0].split(":")[0]
     if kind == "cpu":
@@ -101,14 +103,14 @@ def precision():
 
 
 def _processor_has_bfloat16():
-    """Whether Linux names AVX-512's or AMX's products in bfloat16 among the processor's abilities."""
+    """Whether Linux lists bfloat16 products of AVX-512 or AMX among the processor's flags."""
     described = Path("/proc/cpuinfo")
     flags = described.read_text().split() if described.exists() else []
     return not {"avx512_bf16", "amx_bf16"}.isdisjoint(flags)
 
 
 def _gpus_have_bfloat16():
-    """Whether NVIDIA's driver gives all its GPUs compute capability 8.0 (Ampere) or above."""
+    """Whether NVIDIA's driver reports compute capability 8.0 (Ampere) or above for all GPUs."""
     command = ["nvidia-smi", "--query-gpu=compute_cap", "--format=csv,noheader"]
     try:
         answer = subprocess.run(command, capture_output=True, text=True, check=True).stdout

@@ -1,9 +1,9 @@
-"""Keras layers and the optimiser that are faster than the stock ones on the TensorFlow backend.
+"""Keras layers and an optimiser that are faster than the stock ones on the TensorFlow backend.
 
-Each class is the stock class of the same name: the same arguments, weights, numbers and saved
-weights. Only the arithmetic takes another way, and only where `fast()` says so: on other backends,
-and with `GAAPLIB_STOCK_LAYERS=1` in the environment, every call goes to the stock class.
-A model takes its way when it is traced: change the variable before the model is first called.
+Each class replaces the stock class of the same name: it has the same arguments and weights and
+computes the same function. It uses its own kernels only if `fast()` is true. On other backends, and
+with `GAAPLIB_STOCK_LAYERS=1` in the environment, every call goes to the stock class. The kernels
+are chosen when a model is traced, so set the variable before the model is first called.
 """
 
 import os
@@ -11,18 +11,19 @@ import os
 import keras
 from keras import ops
 
-# Positions of a map up to which a convolution larger than 1 x 1 is a product (8 x 4), and also backwards (4 x 2):
-# oneDNN lays out the kernel anew at each call, which so few positions do not repay.
+# A convolution larger than 1 x 1 is computed as a matrix product if its map has at most FEW_POSITIONS (8 x 4), and so
+# is the gradient of its inputs up to VERY_FEW_POSITIONS (4 x 2). oneDNN reorders the kernel at each call, which takes
+# longer than it saves on such small maps.
 FEW_POSITIONS, VERY_FEW_POSITIONS = 32, 8
 
 
 def on_tensorflow():
-    """The one check of the backend: only where it holds may TensorFlow be imported."""
+    """Whether the backend is TensorFlow. TensorFlow may be imported only if this is true."""
     return keras.backend.backend() == "tensorflow"
 
 
 def fast():
-    """Whether the classes here take their own way."""
+    """Whether the classes of this module use their own kernels instead of the stock ones."""
     return on_tensorflow() and os.environ.get("GAAPLIB_STOCK_LAYERS", "0") in ("", "0")
 
 
@@ -31,7 +32,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
     """Batch normalisation of (batch, height, width, channels) in one fused kernel.
 
     Ioffe and Szegedy, "Batch Normalization", ICML 2015. Keras composes it from about ten operations
-    in float32; the kernel takes float16 and bfloat16 maps with float32 parameters as they are.
+    in float32. The fused kernel accepts float16 and bfloat16 maps with float32 parameters directly.
     """
 
     def call(self, inputs, training=None, mask=None):
@@ -43,7 +44,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
         return self._fused(inputs, bool(training and self.trainable))
 
     def _fused(self, inputs, training):
-        """The kernel on (batch, height, width, channels), and the moving statistics' update."""
+        """Apply the kernel to (batch, height, width, channels); in training, update the moving statistics."""
         import tensorflow as tf
 
         one, zero = tf.ones_like(self.moving_mean), tf.zeros_like(self.moving_mean)
@@ -57,7 +58,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
             is_training=training,
         )
         if training:
-            # The kernel returns the sample variance (n - 1); Keras keeps that of the batch (n).
+            # The kernel returns the variance divided by n - 1; Keras uses the one divided by n.
             count = tf.cast(tf.size(inputs) // inputs.shape[-1], variance.dtype)
             variance *= (count - 1.0) / count
             for moving, batch in ((self.moving_mean, mean), (self.moving_variance, variance)):
@@ -67,12 +68,12 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
 @keras.saving.register_keras_serializable(package="gaaplib")
 class Conv2D(keras.layers.Conv2D):
-    """2D convolution, (batch, h, w, c) to (batch, h', w', filters); in bfloat16 as a matrix product where that is fast.
+    """2D convolution, (batch, h, w, c) to (batch, h', w', filters); in bfloat16 a matrix product if that is faster.
 
     A 1 x 1 convolution is a dense layer at every position that the stride keeps (Lin et al., "Network in Network",
-    ICLR 2014); a larger one, and the gradient of its kernel, are products with the patches that the kernel sees
-    (Chellapilla et al., "High Performance Convolutional Neural Networks for Document Processing", 2006). oneDNN is
-    slow with these gradients where a map has few positions or the stride leaves some out; the rest is left to it.
+    ICLR 2014). A larger convolution, and the gradient of its kernel, are products with the input patches under the
+    kernel (Chellapilla et al., "High Performance Convolutional Neural Networks for Document Processing", 2006). oneDNN
+    computes these gradients slowly if the map has few positions or the stride is above 1; in other cases it is used.
     """
 
     def convolution_op(self, inputs, kernel):
@@ -86,21 +87,21 @@ class Conv2D(keras.layers.Conv2D):
         return super().convolution_op(inputs, kernel)
 
     def _suits_patches(self, shape):
-        """Whether products with patches are fast; those of a large kernel, as in a stem, take long to copy."""
+        """Whether products with patches are fast. They are not for large kernels, whose patches take long to copy."""
         height, width = self.compute_output_shape(shape)[1:3]
         if None in (height, width) or max(self.kernel_size) > 3:
             return False
-        # "same" at a stride pads more at the end; `_patches` does not know of that.
+        # With a stride, "same" pads more at the end, which `_patches` does not implement.
         thinned = self.strides == (2, 2) and self.padding == "valid"
         return thinned or self.strides == (1, 1) and height * width <= FEW_POSITIONS
 
     def _inputs_suit_patches(self, positions):
-        """Whether the gradient of the inputs is a convolution like this one, and fast as a product."""
+        """Whether the inputs' gradient is a convolution of the same form, and fast as a matrix product."""
         alike = self.strides == (1, 1) and self.padding == "same" and all(side % 2 for side in self.kernel_size)
         return alike and positions[0] * positions[1] <= VERY_FEW_POSITIONS
 
     def _mirrored(self, upstream, kernel, positions):
-        """The gradient of the inputs: (batch, h, w, filters) convolved with the kernel turned by 180 degrees."""
+        """The gradient of the inputs: (batch, h, w, filters) convolved with the kernel rotated by 180 degrees."""
         import tensorflow as tf
 
         patches = _patches(upstream, self.kernel_size, 1, positions, "SAME", mirrored=True)
@@ -108,17 +109,17 @@ class Conv2D(keras.layers.Conv2D):
         return tf.reshape(tf.matmul(patches, turned), (-1, *positions, kernel.shape[2]))
 
     def _product(self, inputs, kernel):
-        """(batch, h, w, c) times a kernel (1, 1, c, filters)."""
-        # A slice that leaves nothing out would still have a gradient, and a slow one.
+        """The convolution of (batch, h, w, c) with a kernel (1, 1, c, filters), as a matrix product."""
+        # No slice without a stride: it would change nothing, but its gradient is slow.
         inputs = inputs if self.strides == (1, 1) else _thinned(inputs, self.strides)
         batch, height, width, channels = ops.shape(inputs)
-        # One product of two matrices: a stack of them would sum the kernel's gradient over copies.
+        # A single product of two matrices: with a batched product, the kernel's gradient would be summed over copies.
         kernel = ops.reshape(kernel, (channels, self.filters))
         outputs = ops.matmul(ops.reshape(inputs, (-1, channels)), kernel)
         return ops.reshape(outputs, (batch, height, width, self.filters))
 
     def _with_patches(self, inputs, kernel):
-        """The product of what the kernel sees at each position with the kernel, and likewise for its gradient."""
+        """The convolution, and its kernel's gradient, as matrix products with the input patches."""
         import tensorflow as tf
 
         strides, padding = [1, *self.strides, 1], self.padding.upper()
@@ -145,7 +146,7 @@ class Conv2D(keras.layers.Conv2D):
 
 
 def _thinned(inputs, strides):
-    """Every second row and column of (batch, h, w, c); TensorFlow's own gradient of a strided slice is slow."""
+    """The rows and columns of (batch, h, w, c) that the strides keep; for strides (2, 2) with a fast gradient."""
     if strides != (2, 2) or None in inputs.shape[1:3]:
         return inputs[:, :: strides[0], :: strides[1]]
     import tensorflow as tf
@@ -166,9 +167,9 @@ def _thinned(inputs, strides):
 
 
 def _patches(x, size, stride, positions, padding, mirrored=False):
-    """What a kernel sees at each position: (batch, h, w, c) to (batch * positions, rows * columns * c).
+    """The input patch under the kernel at each position: (batch, h, w, c) to (batch * positions, rows * columns * c).
 
-    Mirrored, the last row and column of each patch come first.
+    If mirrored, the last row and column of each patch come first.
     """
     import tensorflow as tf
 
@@ -185,7 +186,7 @@ def _patches(x, size, stride, positions, padding, mirrored=False):
 
 
 def _even(x):
-    """(batch, h, w, c) with a row and a column of zeros more where their count is odd."""
+    """(batch, h, w, c) padded at the end with a row or column of zeros, so that height and width are even."""
     import tensorflow as tf
 
     height, width = x.shape[1:3]
@@ -193,7 +194,7 @@ def _even(x):
 
 
 def _phase(x, row, column, height, width):
-    """``x[:, row::2, column::2]``, its first height and width, in slices without a stride, which are fast."""
+    """``x[:, row::2, column::2][:, :height, :width]``, computed by slices without a stride, which are fast."""
     import tensorflow as tf
 
     pairs = tf.reshape(x, (-1, x.shape[1] // 2, 2, x.shape[2] // 2, 2, x.shape[3]))
@@ -203,11 +204,11 @@ def _phase(x, row, column, height, width):
 
 @keras.saving.register_keras_serializable(package="gaaplib")
 class Adam(keras.optimizers.Adam):
-    """Adam with one kernel a variable (Kingma and Ba, "Adam", ICLR 2015, before Section 2.1).
+    """Adam with one kernel per variable (Kingma and Ba, "Adam", ICLR 2015, before Section 2.1).
 
-    Keras composes the update from about fifteen operations. Their epsilon is the same: "epsilon
-    hat" of the paper. The stock update remains for AMSGrad and for sparse gradients; weight decay,
-    clipping, averages and accumulation are not part of the update and work as they do in Keras.
+    Keras composes the update from about fifteen operations. Both use the same epsilon, the paper's
+    "epsilon hat". AMSGrad and sparse gradients use the stock update. Weight decay, clipping,
+    averages and accumulation are not part of the update and work as in Keras.
     """
 
     def update_step(self, gradient, variable, learning_rate):
@@ -236,9 +237,9 @@ class Adam(keras.optimizers.Adam):
 
 
 def make_deterministic():
-    """Choose reproducible kernels, so that equal seeds give equal bytes.
+    """Make TensorFlow use deterministic kernels, so that equal seeds give bit-identical results.
 
-    Other backends need no such call here.
+    On other backends this does nothing; they need no such call.
     """
     if on_tensorflow():
         import tensorflow as tf
@@ -247,11 +248,11 @@ def make_deterministic():
 
 
 def gradient(function, inputs):
-    """The gradient of the sum of a function's values, on whichever backend runs.
+    """The gradient of the sum of a function's values, on any backend.
 
     Args:
-        function: made of `keras.ops` and layers, from a float tensor (batch, ...) to one of any shape.
-        inputs: floats (batch, ...), where the gradient is taken.
+        function: a function of `keras.ops` and layers, from a float tensor (batch, ...) to one of any shape.
+        inputs: floats (batch, ...) at which the gradient is computed.
 
     Returns:
         A tensor of the backend, (batch, ...).

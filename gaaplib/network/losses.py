@@ -1,4 +1,4 @@
-"""Losses on integer identities; every entry of ``LOSSES`` is called ``loss(labels, predictions)``."""
+"""Losses with integer identities as labels; each entry of ``LOSSES`` is called as ``loss(labels, predictions)``."""
 
 import keras
 from keras import ops
@@ -6,14 +6,23 @@ from keras import ops
 
 @keras.saving.register_keras_serializable(package="gaaplib")
 class CrossEntropy(keras.losses.Loss):
-    """Categorical cross-entropy of logits with integer labels, and optional label smoothing.
+    """Categorical cross-entropy of logits and integer labels, with optional label smoothing.
 
-    With smoothing s the target is ``(1 - s) * one_hot + s / classes`` (Szegedy et al. 2016).
+    With smoothing s the target is ``(1 - s) * one_hot + s / classes`` (Szegedy et al. 2016). It is called with labels
+    (batch,) or (batch, 1) and logits (batch, classes).
 
     Args:
         label_smoothing: s, from 0 up to but not including 1.
 
-    Called with labels (batch,) or (batch, 1) and logits (batch, classes).
+    Raises:
+        ValueError: a label smoothing out of range.
+
+    Example:
+        >>> logits = ops.log([[0.9, 0.1], [0.5, 0.5]])
+        >>> round(float(CrossEntropy()([0, 1], logits)), 3)  # -(log 0.9 + log 0.5) / 2
+        0.399
+        >>> round(float(CrossEntropy(label_smoothing=0.1)([0, 1], logits)), 3)
+        0.454
     """
 
     def __init__(self, label_smoothing=0.0, reduction="sum_over_batch_size", name="cross_entropy", dtype=None):
@@ -37,14 +46,21 @@ class CrossEntropy(keras.losses.Loss):
 class BatchHardTriplet(keras.losses.Loss):
     """Batch-hard triplet loss (Hermans et al. 2017, Eq. 5) on Euclidean distances of the embeddings.
 
-    Each image is an anchor, with the farthest image of its identity and the nearest of another in the batch:
-    ``max(0, margin + d(a, p) - d(a, n))``, or ``log(1 + exp(d(a, p) - d(a, n)))`` for ``margin="soft"``. An anchor
-    without a positive or without a negative in its batch adds nothing, and does not count in the mean.
+    Each image a of the batch is an anchor. Its positive p is the farthest image of its identity, and its negative n is
+    the nearest image of another identity. Its loss is ``max(0, margin + d(a, p) - d(a, n))``, or
+    ``log(1 + exp(d(a, p) - d(a, n)))`` for ``margin="soft"``. The result is the mean over the anchors that have both a
+    positive and a negative. It is called with identities (batch,) or (batch, 1) and embeddings (batch, features).
 
     Args:
         margin: a number from 0, or ``"soft"``.
 
-    Called with identities (batch,) or (batch, 1) and embeddings (batch, features).
+    Raises:
+        ValueError: another margin.
+
+    Example:
+        >>> embeddings = ops.convert_to_tensor([[0.0], [0.5], [0.6]])
+        >>> round(float(BatchHardTriplet(margin=0.3)([1, 1, 2], embeddings)), 3)  # anchors 0 and 1: (0.2 + 0.7) / 2
+        0.45
     """
 
     def __init__(self, margin=0.3, reduction="sum", name="batch_hard_triplet", dtype=None):
@@ -64,7 +80,7 @@ class BatchHardTriplet(keras.losses.Loss):
         complete = ops.logical_and(ops.any(positive, axis=1), ops.logical_not(ops.all(same, axis=1)))
         difference = hardest_positive - hardest_negative
         losses = ops.softplus(difference) if self.margin == "soft" else ops.relu(difference + self.margin)
-        # Divided here, and summed by the reduction, so that incomplete anchors leave the mean alone.
+        # Divided here and summed by the reduction, so that the mean is over complete anchors only.
         count = ops.maximum(ops.sum(ops.cast(complete, "float32")), 1.0)
         return ops.where(complete, losses, 0.0) / count
 
@@ -73,7 +89,7 @@ class BatchHardTriplet(keras.losses.Loss):
 
 
 def euclidean_distances(embeddings):
-    """Distances between all rows of (batch, features): (batch, batch), with a gradient of 0, not NaN, at 0."""
+    """Distances between all rows of (batch, features): (batch, batch). The gradient at distance 0 is 0 and not NaN."""
     squares = ops.sum(ops.square(embeddings), axis=1)
     squared = squares[:, None] + squares[None, :] - 2.0 * ops.matmul(embeddings, ops.transpose(embeddings))
     apart = squared > 1e-12

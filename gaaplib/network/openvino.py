@@ -1,6 +1,6 @@
-"""Embeddings by OpenVINO, which runs a trained network faster on processors than the frameworks that train it.
+"""Inference with OpenVINO, which computes embeddings on a CPU faster than the Keras backends.
 
-It comes with ``pip install "gaaplib[openvino]"``. Keras writes the network in OpenVINO's form; nothing is learnt there.
+Install it with ``pip install "gaaplib[openvino]"``. Keras exports the trained network to OpenVINO's format.
 """
 
 import tempfile
@@ -15,7 +15,7 @@ PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}
 
 
 class Compiled:
-    """A network compiled for this processor, to be given to :func:`gaaplib.training.fit.embed` in a model's place.
+    """A network compiled for this processor; :func:`gaaplib.training.fit.embed` accepts it instead of a Keras model.
 
     Args:
         compiled: an ``openvino.CompiledModel`` with one input.
@@ -27,19 +27,19 @@ class Compiled:
 
     def predict_on_batch(self, images):
         """All outputs for images (batch, height, width, 3): ``{name: float32 (batch, ...)}``, as the Keras model's."""
-        answers = self.compiled(np.ascontiguousarray(images))
-        # Copied, as the next batch is written to the same memory. Outputs that are one, as without a neck, share names.
-        return {name: np.array(answers[i]) for i, names in enumerate(self.names) for name in names}
+        outputs = self.compiled(np.ascontiguousarray(images))
+        # Copied, because the next batch overwrites this memory. Identical outputs are one output with several names.
+        return {name: np.array(outputs[i]) for i, names in enumerate(self.names) for name in names}
 
 
 def convert(model, precision="float32"):
     """Compile a model for inference on this processor.
 
-    In float32 it answers what the Keras model does, but for the last digits. bfloat16 is faster where the processor
-    computes in it, and rounds: ``python benchmarks/training.py --work embedding`` prints the speed of both.
+    In float32 its outputs equal those of the Keras model except for the last digits. bfloat16 is faster on processors
+    that support it, and less exact. ``python benchmarks/training.py --work embedding`` prints the speed of both.
 
     Args:
-        model: a Keras model of float32 from images to a dict of outputs, such as :meth:`gaaplib.runs.Run.model`.
+        model: a Keras model in float32 from images to a dict of outputs, such as :meth:`gaaplib.runs.Run.model`.
         precision: ``"float32"`` or ``"bfloat16"``.
 
     Returns:
@@ -47,18 +47,18 @@ def convert(model, precision="float32"):
 
     Raises:
         ImportError: OpenVINO is not installed.
-        ValueError: an unknown precision, or a model of mixed precision, whose roundings would be added to.
-        RuntimeError: another backend than TensorFlow. OpenVINO reads no operations of JAX (XlaCallModule), and Keras
-            writes no network with a dict of outputs from PyTorch.
+        ValueError: an unknown precision, or a model in mixed precision, which would be rounded twice.
+        RuntimeError: a backend other than TensorFlow. OpenVINO cannot read JAX's operations (XlaCallModule), and from
+            PyTorch Keras cannot export a network with a dict of outputs.
     """
     if precision not in PRECISIONS:
         raise ValueError(f"precision={precision!r} is not known; known: {', '.join(PRECISIONS)}")
     rounding = sorted({layer.compute_dtype for layer in model._flatten_layers()} & {"bfloat16", "float16"})
     if rounding:
-        raise ValueError(f"the model computes in {rounding[0]}: convert one of float32, and choose `precision` here")
+        raise ValueError(f"the model computes in {rounding[0]}: convert a float32 model, and choose `precision` here")
     if not layers.on_tensorflow():
         raise RuntimeError(
-            f"OpenVINO cannot read this network as the backend {keras.backend.backend()} writes it: save the model, "
+            f"OpenVINO cannot read a network exported by the backend {keras.backend.backend()}: save the model, "
             "set KERAS_BACKEND=tensorflow, and load it there (a model saved under one backend loads in another)"
         )
     try:

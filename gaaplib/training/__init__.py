@@ -1,1 +1,1 @@
-"""From images in memory to trained weights."""
+"""Training: batches and augmentation, the training loop, and checkpoints."""

@@ -1,4 +1,4 @@
-"""What training needs to go on after an interruption, in one file."""
+"""A checkpoint in one file, from which an interrupted training resumes."""
 
 import json
 import tempfile
@@ -14,17 +14,17 @@ WEIGHTS = "model.weights.h5"
 
 
 class Checkpoint(keras.callbacks.Callback):
-    """All that training needs to go on after its last whole epoch, in one file that is replaced at one stroke.
+    """Saves the state of the training after every epoch, in one file that is replaced atomically.
 
-    The file is a zip, whose checksums tell damage, of two: Keras' own ``.weights.h5`` with the weights, the moving
-    statistics and the optimiser's slots, rate and iterations; and a JSON with what
-    :class:`keras.callbacks.BackupAndRestore` forgets, the history, the schedule's counts and whether it ended the
-    training. Batches follow from their seed and epoch. Nothing is kept within an epoch: the running means of its
-    metrics and the place in its batches would be needed too.
+    The file is a zip, so its checksums detect damage. It has two members. One is Keras' ``.weights.h5`` with the
+    weights, the moving statistics and the optimiser's variables, learning rate and iterations. The other is a JSON file
+    with what :class:`keras.callbacks.BackupAndRestore` does not save: the history, the schedule's counts, and whether
+    the schedule stopped the training. Batches need no state, because they depend only on seed and epoch. Nothing is
+    saved within an epoch, because that would also need the running means of its metrics and the batch's number.
 
     Args:
-        path: of the file; its folder is made.
-        key: ``{name: value}``, ready for JSON: what has to be equal for a checkpoint to be taken up.
+        path: the file; its folder is created.
+        key: ``{name: value}`` of JSON values. Training resumes from a checkpoint only if its key is equal.
     """
 
     def __init__(self, path, key):
@@ -34,17 +34,17 @@ class Checkpoint(keras.callbacks.Callback):
         self.path.parent.mkdir(parents=True, exist_ok=True)
 
     def restore(self, model, rows, schedule=None):
-        """Take up what the file holds, and remember what later ones have to hold.
+        """Restore the state from the file, if it exists, and keep ``rows`` and ``schedule`` for saving.
 
-        A file that is damaged, or of another key, changes nothing but for a warning.
+        If the file is damaged or has another key, there is a warning and nothing is restored.
 
         Args:
-            model: the compiled model; gets its weights and those of its optimiser.
-            rows: empty list for the rows of the history; gets those of the epochs so far.
-            schedule: a :class:`gaaplib.training.fit.PlateauSchedule` or None; gets its counts.
+            model: the compiled model; its weights and those of its optimiser are restored.
+            rows: empty list for the rows of the history; those of the finished epochs are added.
+            schedule: a :class:`gaaplib.training.fit.PlateauSchedule` or None; its counts are restored.
 
         Returns:
-            Whether training had ended before its last epoch.
+            Whether the schedule had stopped the training.
         """
         self.rows, self.schedule = rows, schedule
         with tempfile.TemporaryDirectory(dir=self.path.parent) as folder:
@@ -59,20 +59,23 @@ class Checkpoint(keras.callbacks.Callback):
         return state["stopped"]
 
     def _unpack(self, folder):
-        """The content of the JSON, with the weights unpacked into a folder; None where nothing can be taken up."""
+        """The content of the JSON, with the weights unpacked into a folder; None if nothing can be restored."""
         if not self.path.exists():
             return None
         try:
             with zipfile.ZipFile(self.path) as archive:
                 state = json.loads(archive.read("state.json"))
                 archive.extract(WEIGHTS, folder)
-        except Exception as error:  # A damaged zip answers with a dozen kinds of error.
-            warnings.warn(f"{self.path} is damaged ({error}): training starts anew", stacklevel=4)
+        except Exception as error:  # A damaged zip makes zipfile raise errors of many types.
+            warnings.warn(f"{self.path} is damaged ({error}): training starts from the beginning", stacklevel=4)
             return None
         different = [name for name in {**state["key"], **self.key} if state["key"].get(name) != self.key.get(name)]
         if different:
             names = ", ".join(different)
-            warnings.warn(f"{self.path} was left by a training with other {names}: it starts anew", stacklevel=4)
+            warnings.warn(
+                f"{self.path} was saved by a training with other {names}: training starts from the beginning",
+                stacklevel=4,
+            )
             return None
         return state
 

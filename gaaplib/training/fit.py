@@ -1,4 +1,4 @@
-"""Fitting a method to training images, and embedding images with the result."""
+"""Trains a method on images, and embeds images with the trained model."""
 
 import time
 
@@ -15,19 +15,20 @@ def fit(method, images, train, validation, *, checkpoint=None, verbose=0):
     """Train a method in place, round after round.
 
     Args:
-        method: a :class:`gaaplib.methods.method.Method`; its ``config`` says how it is trained.
+        method: a :class:`gaaplib.methods.method.Method`; its ``config`` has the settings of the training.
         images: uint8 (n, height, width, 3).
-        train, validation: pairs ``(rows, labels)`` of rows in ``images`` and integer labels from 0. An empty
-            validation set is allowed; the schedule then watches the training loss.
-        checkpoint: a :class:`gaaplib.training.checkpoint.Checkpoint`, to go on from where it stands; None: begin, and
-            keep nothing. It covers the first round, the only one of supervised methods. Only the method knows what a
-            later round's labels came from, so such a round is repeated from the end of the first one.
-        verbose: 0 silent, 1 Keras' bars, 2 one line per epoch with the seconds that are left.
+        train, validation: pairs ``(rows, labels)`` of indices in ``images`` and integer labels from 0. The validation
+            set may be empty; the schedule then uses the training loss.
+        checkpoint: a :class:`gaaplib.training.checkpoint.Checkpoint` to resume from and to save to; None: start from
+            the beginning and save nothing. It covers the first round, which is the only one of supervised methods. The
+            labels of later rounds come from the method and are not saved, so after an interruption later rounds are
+            repeated from the end of the first.
+        verbose: 0 silent, 1 Keras' progress bars, 2 one line per epoch with the seconds left.
 
     Returns:
-        The history, a DataFrame with a row an epoch: losses, accuracies, learning rate, seconds since the start,
-        without those between an interruption and its end.
-        Training stops early when the loss is not finite; see :func:`trouble`.
+        The history, a DataFrame with one row per epoch: losses, accuracies, learning rate, and seconds since the start,
+        without the time between an interruption and the resumption. Training stops early if the loss is not finite; see
+        :func:`trouble`.
     """
     rows, labels = train
     logs, start, stopped = [], time.perf_counter(), False
@@ -40,10 +41,10 @@ def fit(method, images, train, validation, *, checkpoint=None, verbose=0):
         if not begun:
             _compile(method, len(batches))
             if not layers.on_tensorflow():
-                # Otherwise `fit` builds the metrics from a first batch, and what was read ahead of it leads the epoch.
+                # Otherwise `fit` takes a first batch to build the metrics, and the epoch begins with later batches.
                 method.training_model._symbolic_build(data_batch=batches[0])
             if checkpoint is not None:
-                # Not before: the labels of the first round may come from the network as it began.
+                # Not earlier, because the labels of the first round may come from the untrained network.
                 stopped = checkpoint.restore(method.training_model, logs, *schedule)
                 keeper = [checkpoint]
                 batches.start(len(logs))
@@ -56,7 +57,7 @@ def fit(method, images, train, validation, *, checkpoint=None, verbose=0):
                 validation_data=watched,
                 initial_epoch=len(logs),
                 epochs=begun + round_.epochs,
-                # The recorder sees what the schedule did; what is kept has both.
+                # The recorder needs the schedule's changes, and the checkpoint needs both.
                 callbacks=[keras.callbacks.TerminateOnNaN(), *schedule, recorder, *printer, *keeper],
                 verbose=0 if printer else verbose,
                 shuffle=False,
@@ -68,7 +69,7 @@ def fit(method, images, train, validation, *, checkpoint=None, verbose=0):
 
 
 def trouble(history):
-    """Why a history, a table or a list of rows, is that of a diverged run, in words; None where it is not."""
+    """Why a training diverged, in words, or None if it did not; the history is a table or a list of rows."""
     table = pd.DataFrame(history)
     losses = table[[column for column in table if "loss" in column]]
     bad = ~np.isfinite(losses.to_numpy(dtype=float)) if len(losses.columns) else np.zeros((0, 0), bool)
@@ -81,12 +82,15 @@ def embed(model, images, rows, *, batch_size=128, progress=False):
     """All outputs of a model for some images.
 
     Args:
-        model: from images (batch, height, width, 3) to a dict of arrays.
+        model: a model from images (batch, height, width, 3) to a dict of arrays.
         images: uint8 (n, height, width, 3), such as a memory map.
-        rows: rows of ``images``; at least one.
+        rows: indices in ``images``; at least one.
 
     Returns:
         A dict of float32 arrays (len(rows), ...).
+
+    Raises:
+        ValueError: ``rows`` is empty.
     """
     if not len(rows):
         raise ValueError("no images to embed: `rows` is empty")
@@ -96,7 +100,7 @@ def embed(model, images, rows, *, batch_size=128, progress=False):
 
 
 def augmentation_of(config):
-    """The augmentation that a configuration describes."""
+    """The :class:`Augmentation` with a configuration's settings."""
     return Augmentation(config.shift_x, config.shift_y, config.zoom, config.crop, config.flip, config.erase)
 
 
@@ -127,7 +131,7 @@ def _validation_batches(method, images, validation):
 
 
 def _compile(method, steps):
-    """Adam with the configuration's schedule; accuracy where there are logits."""
+    """Compile the training model with Adam, the configuration's schedule, and accuracy if there are logits."""
     config = method.config
     rate = config.learning_rate
     if config.schedule == "cosine":
@@ -144,17 +148,19 @@ def _compile(method, steps):
         loss={name: loss for name, (loss, _) in method.losses.items()},
         loss_weights={name: weight for name, (_, weight) in method.losses.items()},
         metrics=accuracy if "logits" in method.losses else None,
-        # XLA on the CPU takes several times as long for these networks.
+        # XLA on the CPU is several times slower for these networks.
         jit_compile=False if keras.backend.backend() == "tensorflow" else "auto",
     )
 
 
 class PlateauSchedule(keras.callbacks.Callback):
-    """The paper's schedule: the learning rate x 0.9 when the validation loss is flat for more than 4 epochs, and
-    the end when it has been flat for more than 5 epochs after two decreases.
+    """The paper's schedule: decreases the learning rate on a plateau, and stops after two decreases.
 
-    Flat means not below the lowest so far. The count starts anew at each decrease; the one for the end starts at the
-    second decrease.
+    The learning rate is multiplied by 0.9 if the validation loss is flat for more than 4 epochs. After two decreases,
+    training stops if the loss is flat for more than 5 epochs.
+
+    Flat means not below the lowest loss so far. The count of flat epochs restarts at each decrease; the count for
+    stopping starts at the second decrease.
     """
 
     def __init__(self, factor=0.9, patience=4, stop_patience=5, decreases_before_stop=2):
@@ -183,12 +189,12 @@ class PlateauSchedule(keras.callbacks.Callback):
 
     @property
     def state(self):
-        """What the schedule has counted so far, ready for JSON."""
+        """The schedule's counts so far, as a dict of JSON values."""
         return {name: getattr(self, name) for name in ("lowest", "flat", "flat_at_end", "decreases")}
 
 
 class _Recorder(keras.callbacks.Callback):
-    """Appends a row an epoch to a list that outlives the round."""
+    """Appends one row per epoch to the list ``rows``, which continues over all rounds."""
 
     def __init__(self, rows, start, batches):
         super().__init__()

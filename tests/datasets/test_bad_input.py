@@ -159,7 +159,7 @@ def test_a_file_is_no_root(tmp_path, entry):
     (tmp_path / "photo.jpg").touch()
     message = refused(DATASETS[entry].read, tmp_path / "photo.jpg")
     assert f"{tmp_path / 'photo.jpg'}" in message
-    assert "a file, not a folder" in message or (entry == "raid" and "is no HDF5 file" in message)
+    assert "a file, not a folder" in message or (entry == "raid" and "is not an HDF5 file" in message)
 
 
 @pytest.mark.parametrize(("name", "part"), NEEDED)
@@ -199,7 +199,7 @@ def test_a_name_in_another_case_is_told_with_the_right_one(home, name, part):
     if (home / part.swapcase()).exists():
         pytest.skip("this file system does not tell upper from lower case")
     (home / part).rename(home / part.swapcase())
-    assert f"{home / part.swapcase()} is there: rename it to {part}" in refused(read)
+    assert f"{home / part.swapcase()} differs in case: rename it to {part}" in refused(read)
 
 
 @pytest.mark.parametrize(("name", "part"), [*NEEDED, ("folder", "anna")])
@@ -230,9 +230,9 @@ def test_a_link_that_leads_out_of_the_root_or_nowhere_is_named(home, name, part)
     (home / part).rename(outside)
     (home / part).symlink_to(outside)
     message = refused(read)
-    assert f"{home / part} is a symbolic link to {outside}, outside of {home}: copy that in its place" in message
+    assert f"{home / part} is a symbolic link to {outside}, outside of {home}: replace the link by a copy" in message
     outside.rename(home.parent / "elsewhere")
-    assert f"{home / part} is a symbolic link to {outside}, which is not there" in refused(read)
+    assert f"{home / part} is a symbolic link to {outside}, which does not exist" in refused(read)
 
 
 @pytest.mark.parametrize(

@@ -219,7 +219,7 @@ def test_images_that_the_configuration_uses_must_be_in_its_folder(config_home):
     (config_home / "images_detected" / LISTED[5]).unlink()  # has no split
     assert len(read(config_home, expected=None)) == 5
     (config_home / "images_detected" / LISTED[4]).unlink()
-    with pytest.raises(FileNotFoundError, match="1 of 5 images that .* uses are not in .*, first 1_003_1_02.png"):
+    with pytest.raises(FileNotFoundError, match="1 of 5 images that .* lists are not in .*, first 1_003_1_02.png"):
         read(config_home)
 
 

@@ -89,21 +89,21 @@ def test_folders_are_sorted_without_hidden_ones_and_those_of_a_system(home):
     (home / "c").symlink_to(home / "a")
     assert folders_in(home, home) == ["a", "b", "c", "deep"]
     (home / "gone").symlink_to(home / "nowhere")
-    with pytest.raises(ValueError, match=f"{home}/gone is a symbolic link to {home}/nowhere, which is not there"):
+    with pytest.raises(ValueError, match=f"{home}/gone is a symbolic link to {home}/nowhere, which does not exist"):
         folders_in(home, home)
 
 
 def test_links_in_a_circle_are_told(home):
     (home / "3.jpg").symlink_to(home / "4.jpg")
     (home / "4.jpg").symlink_to(home / "3.jpg")
-    with pytest.raises(ValueError, match="is a symbolic link to .*, which is not there"):
+    with pytest.raises(ValueError, match="is a symbolic link to .*, which does not exist"):
         images_in(home, home)
 
 
 def test_a_name_is_in_the_wrong_case_only_where_the_right_one_is_not(tmp_path):
     for name in ("Query", "gallery"):
         (tmp_path / name).mkdir()
-    assert wrong_case(tmp_path, ["query", "gallery"]) == [f"{tmp_path}/Query is there: rename it to query"]
+    assert wrong_case(tmp_path, ["query", "gallery"]) == [f"{tmp_path}/Query differs in case: rename it to query"]
     (tmp_path / "query").mkdir(exist_ok=True)
     assert wrong_case(tmp_path, ["query", "gallery"]) == []
     assert wrong_case(tmp_path / "nowhere", ["query"]) == []

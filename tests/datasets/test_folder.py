@@ -93,7 +93,7 @@ def test_a_person_without_images_is_refused(people):
 @pytest.mark.parametrize("name", ["query", "Train", "bounding_box_test", "Persons"])
 def test_a_part_of_another_data_set_is_no_person(people, name):
     touch(people, f"{name}/0001_c1s1_001051_00.jpg")
-    with pytest.raises(ValueError, match=f"{people} has {name}: that is no person, but part of another data set"):
+    with pytest.raises(ValueError, match=f"{people} has {name}: this is not a person but part of another data set"):
         read(people)
 
 
@@ -190,7 +190,7 @@ def test_root_may_be_a_table_of_any_name(table, tmp_path):
         ("door/2.jpg,1,x,train", "camid is 'x': it must be a whole number"),
         ("door/2.jpg,1,1.0,train", "camid is '1.0': "),
         ("door/2.jpg,1,-2,train", "camid is '-2': "),
-        ("door/2.jpg,1,,train", "camid is -1, but 1 in line 2: know all or none"),
+        ("door/2.jpg,1,,train", "camid is -1, but 1 in line 2: give all or none"),
         ("door/2.jpg,1,1,Train", "split is 'Train': it must be one of train, query, gallery, all"),
         ("door/2.jpg,1,1,", "split is 'all', but 'train' in line 2: give all or none"),
         ("./door\\1.jpg,1,1,train", "path 'door/1.jpg' is in line 2 too"),
@@ -220,7 +220,7 @@ def test_all_wrong_rows_are_told(table):
         ("pid,camid", ["line 1: there is no column path"]),
         ("path;pid", ["line 1: there is no column path", "no column pid", "column 'path;pid' is unknown"]),
         ("path,pid,camera", ["line 1: column 'camera' is unknown"]),
-        ("path,pid,pid", ["line 1: column pid is there twice"]),
+        ("path,pid,pid", ["line 1: column pid occurs twice"]),
         ("", ["line 1: there is no column path", "line 1: there is no column pid"]),
     ],
 )
@@ -235,7 +235,7 @@ def test_a_table_of_another_spelling_is_not_overlooked(people):
     touch(people, "Records.csv")
     if (people / "records.csv").exists():
         pytest.skip("this file system does not tell upper from lower case")
-    with pytest.raises(ValueError, match="Records.csv is there: rename it to records.csv, or move it elsewhere"):
+    with pytest.raises(ValueError, match="Records.csv differs in case: rename it to records.csv, or move it elsewhere"):
         read(people)
 
 

@@ -273,7 +273,7 @@ def test_a_damaged_store_is_decoded_anew_with_a_warning(tmp_path, name):
     pixels = np.array(before.images)
     DAMAGE[name](tmp_path)
     # A flipped pixel shows when the checksum is asked for.
-    with pytest.warns(UserWarning, match="damaged .* decoded anew") as warned:
+    with pytest.warns(UserWarning, match="damaged .* decoded again") as warned:
         after = opened(tmp_path, records, verify=name == "a pixel")
     assert len(warned) == 1
     assert np.array_equal(after.images, pixels)
@@ -324,6 +324,6 @@ def test_a_disk_that_loses_what_was_written_is_told(tmp_path, monkeypatch):
     monkeypatch.setattr(images._StoreFiles, "_save", lambda self, store: saved(self, {**store, "pixels": "0" * 64}))
     with (
         pytest.warns(UserWarning, match="checksum differs"),
-        pytest.raises(OSError, match="something else than was written"),
+        pytest.raises(OSError, match="other data than was written"),
     ):
         opened(tmp_path, folder_of_images(tmp_path / "data", 3))

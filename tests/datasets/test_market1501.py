@@ -101,7 +101,7 @@ def test_an_image_with_another_name_is_refused(home, name):
     assert f"1 of 2 images in {home / 'query'}" in message
     assert name in message
     assert "0002_c1s1_000451_03.jpg" in message
-    assert "unpack the data set anew" in message
+    assert "unpack the data set again" in message
 
 
 def test_many_other_names_are_counted_and_the_first_three_shown(home):
@@ -217,7 +217,7 @@ DISTRACTORS = ["0000_c2s1_000007_00.jpg", "0000_c6.JPG", "-1_c1s1_000401_03.jpg"
     ],
 )
 def test_the_variant_adds_distractors_wherever_they_circulate(home, folder):
-    """Junk is dropped there too, and a distractor that tells no camera has one that no query has."""
+    """Junk is dropped there too, and a distractor whose name gives no camera has one that no query has."""
     root = home.parent
     records = read(root, expected=None)
     touch(root, *(f"{folder}/{name}" for name in DISTRACTORS))
@@ -248,7 +248,7 @@ def test_missing_distractors_are_named_with_their_archive(home):
         read(home, variant="500k")
     message = str(error.value)
     assert f"{home / 'distractors_500k.zip'} is packed: unpack it" in message
-    assert f"{home / 'Images'} is there: rename it to images" in message
+    assert f"{home / 'Images'} differs in case: rename it to images" in message
     assert "distractors_500k/images/0000_c1s1_000151_01.jpg" in message
 
 

@@ -173,7 +173,7 @@ def test_none_or_half_a_layout_lists_the_four_and_what_is_there(tmp_path):
     message = str(error.value)
     assert all(name in message for layout in LAYOUTS for name in layout)
     assert message.endswith(
-        f"found in {tmp_path}: Probe, gallery\n{tmp_path / 'gallery'} is there: rename it to Gallery"
+        f"found in {tmp_path}: Probe, gallery\n{tmp_path / 'gallery'} differs in case: rename it to Gallery"
     )
     with pytest.raises(FileNotFoundError, match="no such file or folder"):
         read(tmp_path / "nowhere")

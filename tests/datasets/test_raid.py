@@ -147,7 +147,7 @@ def test_a_missing_file_is_named_with_what_is_there(tmp_path, names, found, read
 
 def test_an_older_matlab_format_is_named_with_the_way_out(tmp_path):
     savemat(tmp_path / FILE, {"dataset": {"cam": CAMIDS, "personID": PIDS}})
-    with pytest.raises(ValueError, match=r"no HDF5 file, .*'MATLAB 5.0 MAT-file'.*save it with '-v7.3'"):
+    with pytest.raises(ValueError, match=r"not an HDF5 file, .*'MATLAB 5.0 MAT-file'.*save it with '-v7.3'"):
         read(tmp_path)
 
 
@@ -156,7 +156,7 @@ def test_another_file_of_that_name_is_named(tmp_path, content):
     (tmp_path / FILE).write_bytes(content)
     with pytest.raises(ValueError) as error:
         read(tmp_path)
-    assert f"{tmp_path / FILE} is no HDF5 file" in str(error.value)
+    assert f"{tmp_path / FILE} is not an HDF5 file" in str(error.value)
     assert repr(content[:19]) in str(error.value)
     assert "v7.3'" not in str(error.value)
 
@@ -164,7 +164,7 @@ def test_another_file_of_that_name_is_named(tmp_path, content):
 def test_a_cut_off_file_is_named(home):
     content = (home / FILE).read_bytes()
     (home / FILE).write_bytes(content[: len(content) // 2])
-    with pytest.raises(ValueError, match=f"{FILE} cannot be opened .*cut off; download the data set anew"):
+    with pytest.raises(ValueError, match=f"{FILE} cannot be opened .*truncated; download the data set again"):
         read(home)
 
 
@@ -225,7 +225,7 @@ def test_lengths_that_disagree_are_refused(home, field):
     fields = matlab_arrays()
     fewer = fields[field][..., :4] if fields[field].ndim > 2 else fields[field][:4]
     save_matlab(home / FILE, fields | {field: fewer})
-    with pytest.raises(ValueError, match=f"'{field}': 4.*expected equally many images"):
+    with pytest.raises(ValueError, match=f"'{field}': 4.*expected equal numbers"):
         read(home)
 
 

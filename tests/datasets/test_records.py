@@ -53,7 +53,7 @@ def test_records_are_sorted_and_typed():
         (changed(pid=0, split="query"), "row 1 .*query.*distractor"),
         (changed(pid=1.5), "column pid has dtype float64: it must be int64"),
         (changed(pid="3"), "column pid has dtype .*must be int64"),
-        (changed(camid=-2), "row 1 .*camid -2.*0 or more, or -1 where"),
+        (changed(camid=-2), "row 1 .*camid -2.*0 or more, or -1 if"),
         (changed(camid=-1), "row 1 .*unknown while others are known"),
         (changed(split="test"), "row 1 .*'test'.*must be one of train, query, gallery, all"),
         (changed(split="all"), "row 1 .*'all' while others have an official split"),

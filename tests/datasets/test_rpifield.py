@@ -129,7 +129,7 @@ def test_an_image_with_another_name_is_refused(home, name):
     assert f"1 of 5 images in {home / 'Cam_1'}" in message
     assert f"first {name}:" in message
     assert "such as 2_1/Cam_1f_67001.png" in message
-    assert "unpack the data set anew" in message
+    assert "unpack the data set again" in message
 
 
 def test_many_other_names_are_counted_and_the_first_three_shown(home):
@@ -279,7 +279,7 @@ def test_missing_annotation_is_named(home):
 def test_a_missing_variable_is_named_with_those_there_are(tmp_path, variable):
     annotate(tmp_path, **{variable: None})
     others = [name for name in ("allimagenames", "ids", "timestamps") if name != variable]
-    with pytest.raises(ValueError, match=f"Cam_1.mat has no variable {variable}; found there: {', '.join(others)}$"):
+    with pytest.raises(ValueError, match=f"Cam_1.mat has no variable {variable}; found: {', '.join(others)}$"):
         read_annotation(tmp_path)
 
 
@@ -294,7 +294,7 @@ def test_a_missing_variable_is_named_with_those_there_are(tmp_path, variable):
         ({"allimagenames": np.ones((1, 4))}, r"4 of 4 names .*, first 1.0, 1.0, 1.0: expected <label>"),
         (
             {"allimagenames": cells([]), "ids": cells([]), "timestamps": np.ones((0, 1))},
-            "0 names, 0 ids and 0 timestamps: expected equally many, one or more",
+            "0 names, 0 ids and 0 timestamps: expected equal numbers, one or more",
         ),
     ],
 )
@@ -309,13 +309,16 @@ def test_a_file_that_is_not_whole_is_named(home, length):
     annotate(home)
     file = home / "Cam_1.mat"
     file.write_bytes(file.read_bytes()[:length])
-    with pytest.raises(ValueError, match=f"{file} (is no whole MATLAB file|has no variable)"):
+    with pytest.raises(ValueError, match=f"{file} (is not a complete MATLAB file|has no variable)"):
         read_annotation(home)
 
 
 def test_a_web_page_instead_of_annotation_is_named_when_reading_images(home):
     (home / "Cam_6.mat").write_text("<!DOCTYPE html><title>quota exceeded</title>" * 9)
-    with pytest.warns(UserWarning), pytest.raises(ValueError, match="Cam_6.mat is no whole MATLAB file of format v5"):
+    with (
+        pytest.warns(UserWarning),
+        pytest.raises(ValueError, match="Cam_6.mat is not a complete MATLAB file of format v5"),
+    ):
         read(home)
 
 

@@ -1,4 +1,4 @@
-"""Files of embeddings, their scores, and the command that prints them."""
+"""Embedding files, their scores, and the command that prints the scores."""
 
 import json
 
@@ -58,7 +58,7 @@ def test_arrays_are_found_by_their_names(tmp_path, names):
         np.testing.assert_array_equal(getattr(side, name), values)
 
 
-def test_cameras_may_be_missing_and_labels_be_as_matlab_writes_them(tmp_path):
+def test_cameras_may_be_missing_and_labels_may_have_matlab_shapes(tmp_path):
     content = arrays()
     side = read_npz(save(tmp_path / "a.npz", embeddings=content["embeddings"], pids=content["pids"][None] * 1.0))
     assert side.camids is None
@@ -83,7 +83,7 @@ def test_scores_are_those_of_the_metrics_without_junk(files):
     assert report["intervals"]["mAP"][0] < report["intervals"]["mAP"][1]
 
 
-def test_intervals_draw_identities(files):
+def test_intervals_resample_identities(files):
     query, gallery = map(read_npz, files)
     grouped = evaluate(query, gallery)["intervals"]["mAP"]
     kept = gallery.pids != -1
@@ -102,7 +102,7 @@ def test_identity_zero_stays_in_the_gallery(files):
     assert evaluate(query, gallery)["counts"]["gallery"] == 57
 
 
-def test_cameras_are_used_where_both_sides_have_them(files):
+def test_cameras_are_used_if_both_sides_have_them(files):
     query, gallery = map(read_npz, files)
     without = [Side(side.source, side.embeddings, side.pids, None) for side in (query, gallery)]
     used, ignored = evaluate(query, gallery), evaluate(query, gallery, cameras=False)
@@ -115,7 +115,7 @@ def test_cameras_are_used_where_both_sides_have_them(files):
         evaluate(query, without[1])
 
 
-def test_re_ranking_is_the_librarys(files):
+def test_re_ranking_equals_that_of_reranking(files):
     query, gallery = map(read_npz, files)
     kept = gallery.pids != -1
     distances = reranking.rerank(query.embeddings, gallery.embeddings[kept], metric="cosine")
@@ -128,12 +128,12 @@ def test_one_identity_has_no_interval(files):
     one = query.pids == 2
     report = evaluate(Side("q", query.embeddings[one], query.pids[one], query.camids[one]), gallery)
     assert report["intervals"]["mAP"] is None
-    assert "Intervals: none, for want of a second identity." in describe(report)
+    assert "Intervals: none, as they need at least two identities." in describe(report)
 
 
 def test_a_mat_file_is_both_sides(files, tmp_path):
     query, gallery = map(read_npz, files)
-    # As the baseline writes it: lists of numbers, which become (1, n).
+    # Person_reID_baseline_pytorch saves lists of numbers, which become (1, n).
     content = {"query": query, "gallery": gallery}
     content = {
         f"{name}_{part}": list(values) if part != "f" else values
@@ -200,14 +200,14 @@ def with_row(row, value):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (changed(pids=None), "has no pids (understood: pids, labels, ids); it has: embeddings, camids"),
-        (changed(embeddings=None), "has no embeddings (understood: embeddings, features, feats, feat)"),
-        (changed(labels=GOOD["pids"]), "has both pids and labels: keep the one that holds the pids"),
+        (changed(pids=None), "has no pids (accepted names: pids, labels, ids); it has: embeddings, camids"),
+        (changed(embeddings=None), "has no embeddings (accepted names: embeddings, features, feats, feat)"),
+        (changed(labels=GOOD["pids"]), "has both pids and labels: keep only the one that holds the pids"),
         (changed(pids=GOOD["pids"].astype(object)), "pids cannot be read (Object arrays cannot be loaded"),
-        (changed(pids=GOOD["pids"].astype(str)), "the identities are of dtype <U21 and no whole numbers"),
-        (changed(camids=GOOD["camids"] + 0.5), "the cameras are of dtype float64 and no whole numbers"),
-        (changed(pids=GOOD["pids"] * np.nan), "the identities are of dtype float64 and no whole numbers"),
-        (changed(pids=GOOD["pids"][1:]), "the identities have shape (29,): with 30 embeddings it must be (30,)"),
+        (changed(pids=GOOD["pids"].astype(str)), "the identities have dtype <U21 and are not whole numbers"),
+        (changed(camids=GOOD["camids"] + 0.5), "the cameras have dtype float64 and are not whole numbers"),
+        (changed(pids=GOOD["pids"] * np.nan), "the identities have dtype float64 and are not whole numbers"),
+        (changed(pids=GOOD["pids"][1:]), "the identities have shape (29,): with 30 embeddings the shape must be (30,)"),
         (changed(embeddings=GOOD["embeddings"][:, :, None]), "the embeddings have shape (30, 6, 1)"),
         (changed(embeddings=with_row(7, np.nan)), "the embedding at row 7 has NaN or infinite values (1 such rows)"),
         (changed(embeddings=with_row(4, 0)), "has an embedding of zeros at row 4 (1 such rows)"),
@@ -217,7 +217,7 @@ def with_row(row, value):
         (changed(pids=GOOD["pids"] * 0 - 1), "has no image whose identity is not -1"),
     ],
 )
-def test_a_bad_gallery_is_answered_in_words(tmp_path, content, message):
+def test_a_bad_gallery_gives_a_clear_message(tmp_path, content, message):
     files = save(tmp_path / "q.npz", **GOOD), save(tmp_path / "g.npz", **content)
     result = on(files)
     assert result.exit_code == 1
@@ -226,7 +226,7 @@ def test_a_bad_gallery_is_answered_in_words(tmp_path, content, message):
     assert result.output.startswith("Error: ")
 
 
-def test_zeros_are_an_embedding_where_they_are_junk_or_distances_are_euclidean(tmp_path):
+def test_zeros_are_accepted_as_junk_and_with_euclidean_distance(tmp_path):
     query = save(tmp_path / "q.npz", **GOOD)
     zero = with_row(4, 0)
     assert on((query, save(tmp_path / "g.npz", **changed(embeddings=zero))), "--metric", "euclidean").exit_code == 0
@@ -263,13 +263,13 @@ def damaged(path):
     [
         (lambda path: None, "no such file: "),
         (npy, "is a single array (.npy)"),
-        (lambda path: path.write_text("pid,camid\n"), "is not an .npz file: write it by numpy.savez(path, embeddings="),
+        (lambda path: path.write_text("pid,camid\n"), "is not an .npz file: write one with numpy.savez("),
         (lambda path: path.write_bytes(b""), "is not an .npz file"),
         (cut, "is not an .npz file"),
         (damaged, "cannot be read"),
     ],
 )
-def test_what_is_no_npz_file_is_answered_in_words(tmp_path, write, message):
+def test_a_file_that_is_not_npz_gives_a_clear_message(tmp_path, write, message):
     write(tmp_path / "g.npz")
     result = on((save(tmp_path / "q.npz", **GOOD), tmp_path / "g.npz"))
     assert result.exit_code == 1
@@ -288,7 +288,7 @@ def hdf5(path):
     ("write", "message"),
     [
         (lambda path: None, "no such file: "),
-        (hdf5, "is of MATLAB's version 7.3 (HDF5)"),
+        (hdf5, "is a .mat file of version 7.3 (HDF5)"),
         (lambda path: path.write_text("nothing of the kind"), "cannot be read as a .mat file"),
         (lambda path: path.write_bytes(b""), "cannot be read as a .mat file"),
         (
@@ -301,7 +301,7 @@ def hdf5(path):
         ),
     ],
 )
-def test_what_is_no_such_mat_file_is_answered_in_words(tmp_path, write, message):
+def test_a_bad_mat_file_gives_a_clear_message(tmp_path, write, message):
     write(tmp_path / "result.mat")
     result = run("--mat", tmp_path / "result.mat")
     assert result.exit_code == 1

@@ -1,6 +1,4 @@
-"""Re-ranking against its slow oracle, by hand, and what it refuses."""
-
-import inspect
+"""Re-ranking compared with its oracle and with hand-computed values, and its errors."""
 
 import numpy as np
 import pytest
@@ -10,12 +8,12 @@ from hypothesis import strategies as st
 from gaaplib import metrics
 from gaaplib.distances import pairwise_distances
 from gaaplib.evaluation import reranking
-from gaaplib.evaluation.reranking import choose_parameters, expand_queries, rerank, rerank_rows
+from gaaplib.evaluation.reranking import expand_queries, rerank, rerank_rows
 from tests.oracles import reranking as slow
 
 
 def clustered(seed, queries=20, gallery=60, identities=8, dim=6, spread=0.9):
-    """Queries, gallery and their identities, in overlapping clusters."""
+    """Queries and gallery in overlapping clusters, and their identities."""
     rng = np.random.default_rng(seed)
     pids = rng.integers(identities, size=queries + gallery)
     images = rng.normal(size=(identities, dim))[pids] + spread * rng.normal(size=(len(pids), dim))
@@ -24,7 +22,7 @@ def clustered(seed, queries=20, gallery=60, identities=8, dim=6, spread=0.9):
 
 @st.composite
 def cases(draw):
-    """Few whole numbers, so that distances are exact and many are equal, or plain random numbers."""
+    """Either few small integers, so that distances are exact and many are equal, or random numbers."""
     queries, gallery, dim = draw(st.integers(1, 5)), draw(st.integers(1, 14)), draw(st.integers(1, 3))
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
     size = (queries + gallery, dim)
@@ -47,7 +45,7 @@ def test_equals_the_oracle(case):
 
 
 @pytest.mark.parametrize("k1", [5, 20])
-def test_equals_the_oracle_where_sets_are_expanded(k1, monkeypatch):
+def test_equals_the_oracle_if_sets_are_expanded(k1, monkeypatch):
     query, gallery, _, _ = clustered(0)
     expected = slow.rerank(query, gallery, k1, 6, 0.3)
     monkeypatch.setattr(reranking, "CHUNK_ELEMENTS", 1000)
@@ -57,7 +55,7 @@ def test_equals_the_oracle_where_sets_are_expanded(k1, monkeypatch):
 
 
 @pytest.mark.parametrize("k1", [1, 3])
-def test_equals_the_oracle_where_images_are_many_and_equally_near(k1):
+def test_equals_the_oracle_with_many_ties(k1):
     rng = np.random.default_rng(k1)
     query, gallery = rng.integers(0, 12, size=(4, 2)), rng.integers(0, 12, size=(173, 2))
     found = rerank(query, gallery, k1=k1, k2=2)
@@ -65,7 +63,7 @@ def test_equals_the_oracle_where_images_are_many_and_equally_near(k1):
 
 
 def test_three_images_by_hand():
-    # At 0 and 1, and at 3. With k1 = k2 = 1 only the first two are each other's nearest: V(0) = (1, w, 0) / (1 + w)
+    # Images at 0, 1 and 3. With k1 = k2 = 1 only the first two are reciprocal neighbours: V(0) = (1, w, 0) / (1 + w)
     # with w = exp(-1/9), V(1) = (v, 1, 0) / (1 + v) with v = exp(-1/4), V(2) = (0, 0, 1).
     w, v = np.exp(-1 / 9), np.exp(-1 / 4)
     shared = min(1 / (1 + w), v / (1 + v)) + min(w / (1 + w), 1 / (1 + v))
@@ -82,7 +80,7 @@ def test_cosine_is_euclidean_between_unit_lengths():
     assert np.abs(found - rerank(query, gallery)).max() > 0.01
 
 
-def test_a_function_gives_the_distances_of_what_has_more_axes():
+def test_a_metric_function_accepts_embeddings_of_more_axes():
     query, gallery, _, _ = clustered(2)
 
     def by_parts(a, b):
@@ -106,7 +104,7 @@ def test_rows_come_in_parts_that_can_be_scored_alone(monkeypatch):
     np.testing.assert_array_equal(np.concatenate(ap), whole.ap)
 
 
-def test_re_ranking_helps_where_clusters_overlap():
+def test_re_ranking_helps_if_clusters_overlap():
     query, gallery, query_pids, gallery_pids = clustered(4, queries=60, gallery=240)
     plain = metrics.evaluate_embeddings(query, gallery, query_pids, gallery_pids, metric="euclidean")
     better = metrics.evaluate_distances(rerank(query, gallery), query_pids, gallery_pids)
@@ -120,40 +118,10 @@ def test_a_share_of_one_is_the_original_order():
     np.testing.assert_array_equal(np.argsort(found, axis=1), np.argsort(original, axis=1))
 
 
-def test_images_all_in_one_place_have_no_distance():
-    # Each has itself and the first other one, so that some neighbours are not returned; yet nothing is NaN.
+def test_equal_images_have_finite_distances():
+    # Each image's nearest are itself and the first other one, so some neighbours are not reciprocal. Nothing is NaN.
     found = rerank(np.ones((2, 3)), np.ones((4, 3)), k1=1, k2=1)
     np.testing.assert_allclose(found, slow.rerank(np.ones((2, 3)), np.ones((4, 3)), 1, 1, 0.3), atol=1e-6)
-
-
-def test_the_choice_is_the_best_row_of_its_table_and_the_same_each_time():
-    validation = clustered(6)
-    grid = {"k1": (4, 12), "k2": (1, 4), "lambda_values": (0, 0.3, 1)}
-    best, table = choose_parameters(*validation, **grid)
-    assert list(table[["k1", "k2", "lambda_value"]].itertuples(index=False, name=None)) == [
-        (k1, k2, share) for k1 in (4, 12) for k2 in (1, 4) for share in (0, 0.3, 1)
-    ]
-    for row in table.itertuples():
-        distances = rerank(*validation[:2], k1=row.k1, k2=row.k2, lambda_value=row.lambda_value)
-        scores = metrics.evaluate_distances(distances, *validation[2:])
-        assert (row.mAP, row.cmc1) == pytest.approx((scores.mAP, scores.cmc[0]))
-    first_best = table[table.mAP == table.mAP.max()].iloc[0]
-    assert best == {name: first_best[name] for name in ("k1", "k2", "lambda_value")}
-    assert table.mAP.min() < table.mAP.max()
-    again, table_again = choose_parameters(*validation, **grid)
-    assert again == best
-    assert table_again.equals(table)
-
-
-def test_of_equally_good_parameters_the_first_are_chosen():
-    best, table = choose_parameters(*clustered(7), k1=(3, 2), k2=(4, 1), lambda_values=(1.0,))
-    assert table.mAP.nunique() == 1
-    assert best == {"k1": 3, "k2": 4, "lambda_value": 1.0}
-
-
-def test_the_choice_takes_no_test_images():
-    assert not [name for name in inspect.signature(choose_parameters).parameters if "test" in name]
-    assert "*validation*" in choose_parameters.__doc__
 
 
 @settings(max_examples=50, deadline=None)
@@ -166,7 +134,7 @@ def test_query_expansion_equals_the_oracle(seed, k, alpha):
     )
 
 
-def test_query_expansion_takes_equally_near_ones_in_gallery_order():
+def test_query_expansion_breaks_ties_by_gallery_order():
     found = expand_queries([[1, 1]], [[0, 2], [5, 0]], k=1)
     root = np.sqrt(0.5)
     np.testing.assert_allclose(found, [[root / 2, (root + 1) / 2]], rtol=1e-6)
@@ -190,7 +158,7 @@ IMAGES = np.eye(3)
             "the squared length of an embedding .* in float32 is inf at row 0",
         ),
         (IMAGES, IMAGES, {"metric": "l2"}, "metric is 'l2': it must be one of 'euclidean', 'cosine', or a function"),
-        (IMAGES, IMAGES, {"metric": lambda a, b: np.ones(3)}, r"metric answered shape \(3,\)"),
+        (IMAGES, IMAGES, {"metric": lambda a, b: np.ones(3)}, r"metric returned shape \(3,\)"),
         (
             IMAGES,
             IMAGES,
@@ -208,24 +176,9 @@ def test_errors(query, gallery, options, message):
         rerank(query, gallery, **options)
 
 
-def test_errors_of_parts_come_with_the_call():
+def test_rerank_rows_checks_its_arguments_at_the_call():
     with pytest.raises(ValueError, match="k1 is 0"):
         rerank_rows(IMAGES, IMAGES, k1=0)
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"k1": ()}, "is empty"),
-        ({"k2": (0,)}, "k2 is 0"),
-        ({"query_pids": [7, 8, 9]}, "no validation query has a match"),
-    ],
-)
-@pytest.mark.filterwarnings("ignore:none of the 3 queries")
-def test_errors_of_the_choice(options, message):
-    arguments = {"query_pids": [0, 1, 2], "gallery_pids": [0, 1, 2], **options}
-    with pytest.raises(ValueError, match=message):
-        choose_parameters(IMAGES, IMAGES, **arguments)
 
 
 @pytest.mark.parametrize(("options", "message"), [({"k": 0}, "k is 0"), ({"alpha": -1}, "alpha is -1")])

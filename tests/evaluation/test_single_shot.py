@@ -1,4 +1,4 @@
-"""Single-shot scores against their oracle."""
+"""Single-shot scores compared with their oracle."""
 
 import numpy as np
 import pytest
@@ -31,8 +31,8 @@ def test_single_shot_equals_the_oracle(case, seed):
         np.testing.assert_allclose(scores.mAP_std, np.mean(1 / found, axis=1).std(ddof=1), atol=1e-12)
 
 
-def test_single_shot_draws_each_image_equally_often():
-    # Identity 1 at 0 and at 2, identity 2 at 1 and at 3, each drawn evenly: 1 is nearer with chance 3/4.
+def test_single_shot_samples_each_image_equally_often():
+    # Identity 1 at 0 and 2, identity 2 at 1 and 3, each sampled uniformly: 1 is nearer with probability 3/4.
     case = ([[0, 1, 2, 3]], [1], [1, 2, 1, 2])
     scores = evaluate_single_shot(*case, repeats=4000)
     assert scores.cmc[0] == pytest.approx(3 / 4, abs=5 * np.sqrt(3 / 16 / 4000))

@@ -1,4 +1,4 @@
-"""Intervals, sign flips and spread: coverage, agreement with SciPy and the oracle, and what they refuse."""
+"""Intervals, sign flips and spread: coverage, agreement with SciPy and the oracle, and errors."""
 
 import numpy as np
 import pytest
@@ -12,12 +12,12 @@ from tests.oracles import statistics as slow
 
 
 def binomial_range(trials, chance):
-    """Counts that a binomial leaves with probability below 0.001."""
+    """The range that a binomial count leaves with probability below 0.001."""
     return scipy.stats.binom.ppf([0.0005, 0.9995], trials, chance)
 
 
 def clustered(rng, identities=80):
-    """Values that share a part within each of unevenly large identities; their mean is 0."""
+    """Values that share a component within each identity; identities differ in size, and the mean is 0."""
     groups = np.repeat(np.arange(identities), rng.integers(1, 9, identities))
     return rng.normal(size=identities)[groups] + rng.normal(size=len(groups)), groups
 
@@ -68,7 +68,7 @@ def test_agrees_with_scipy():
         method="percentile",
         rng=np.random.default_rng(3),
     )
-    # Five standard errors of the difference of two 5 % quantiles of 50,000 normal draws each.
+    # Five standard errors of the difference of two 5 % quantiles, each of 50,000 normal samples.
     density = scipy.stats.norm.pdf(scipy.stats.norm.ppf(0.05)) / theirs.standard_error
     margin = 5 * np.sqrt(2 * 0.05 * 0.95 / 50_000) / density
     assert found.low == pytest.approx(theirs.confidence_interval.low, abs=margin)
@@ -76,8 +76,8 @@ def test_agrees_with_scipy():
     assert found.estimate == pytest.approx(values.mean())
 
 
-def test_groups_are_drawn_whole_as_a_ratio_of_sums():
-    # Two groups: a resample is (0, 0), (1, 1) or one of each, whose mean is 3 / 4, not 1 / 2.
+def test_whole_groups_are_resampled_and_the_mean_is_a_ratio_of_sums():
+    # Two groups: a resample is (0, 0), (1, 1), or one of each with the mean 3 / 4, not 1 / 2.
     values, groups = [0, 1, 1, 1], ["a", "b", "b", "b"]
     assert bootstrap_mean(values, groups, confidence=0.1) == Interval(0.75, 0.75, 0.75, 0.1)
     assert bootstrap_mean(values, groups) == Interval(0.75, 0, 1, 0.95)
@@ -127,14 +127,14 @@ def test_more_confidence_is_a_wider_interval():
     assert wide.low < narrow.low < narrow.estimate < narrow.high < wide.high
 
 
-def test_an_interval_prints_short():
+def test_an_interval_prints_on_one_line():
     assert str(Interval(0.41249, 0.38, 0.4444, 0.95)) == "0.412 [0.380, 0.444]"
     assert str(bootstrap_mean([True, False] * 50)).startswith("0.500 [0.4")
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 8), st.integers(0, 8), st.integers(0, 6)), min_size=2, max_size=20))
-def test_few_groups_are_flipped_in_every_way(rows):
+def test_few_groups_are_flipped_in_all_combinations(rows):
     a, b, groups = (list(column) for column in zip(*rows, strict=True))
     if len(set(groups)) < 2:
         groups[0] = 7
@@ -155,13 +155,13 @@ def test_sign_flips_agree_with_scipy():
         )
         found = sign_flip_test(a, b, resamples=20_000)
         assert found.exact == (size == 9)
-        # Exact in both, or five standard errors of two simulations.
+        # Either both are exact, or they agree within five standard errors of two simulations.
         margin = 0 if found.exact else 5 * np.sqrt(2 * theirs.pvalue * (1 - theirs.pvalue) / 20_000)
         assert 0.001 < found.p_value < 0.9
         assert found.p_value == pytest.approx(theirs.pvalue, abs=margin + 1e-12)
 
 
-def test_sign_flips_by_random_and_by_all_choices_are_near():
+def test_random_sign_flips_approximate_all_combinations():
     values, groups = clustered(np.random.default_rng(11), identities=12)
     zeros = np.zeros(len(values))
     exact, drawn = (sign_flip_test(values, zeros, groups, resamples=resamples) for resamples in (4096, 4095))
@@ -199,7 +199,7 @@ def test_sign_flips_do_not_depend_on_the_order_the_seed_alone_decides_in_any_chu
     assert sign_flip_test(values, zeros, groups, seed=3) == found
 
 
-def test_spread_is_that_of_scipy():
+def test_spread_agrees_with_scipy():
     values = np.random.default_rng(13).random(5)
     found = mean_and_spread(values, confidence=0.9)
     low, high = scipy.stats.t.interval(0.9, 4, loc=values.mean(), scale=scipy.stats.sem(values))
@@ -236,8 +236,8 @@ def test_errors_of_spread(values, options, message):
         ([], None, {}, r"values has shape \(0,\)"),
         ([[1, 2]], None, {}, r"values has shape \(1, 2\): it must have one axis"),
         ([1, 2], [1], {}, r"groups has shape \(1,\) and values \(2,\)"),
-        ([1, 2], [7, 7], {}, "all 2 values are of 1 group: at least two are needed"),
-        ([1], None, {}, "at least two are needed"),
+        ([1, 2], [7, 7], {}, "all 2 values are of 1 group: at least two groups are needed"),
+        ([1], None, {}, "at least two groups are needed"),
         ([1, 2], None, {"confidence": 95}, "confidence is 95: it must be between 0 and 1"),
         ([1, 2], None, {"confidence": 0}, "confidence is 0"),
         ([1, 2], None, {"resamples": 0}, "resamples is 0"),

@@ -1,14 +1,14 @@
-"""ROC and open set against their oracles, by hand, in parts and at the edges."""
+"""Verification and open-set scores compared with their oracles, by hand, in blocks and at the edges."""
 
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
+from retrieval_cases import as_lists, retrieval_cases
 
-from gaaplib import metrics
+from gaaplib import distances, metrics
 from gaaplib.distances import EmbeddingDistances, pairwise_distances
 from gaaplib.evaluation.verification import evaluate_open_set, evaluate_verification
 from tests.oracles import verification as slow
-from tests.test_metrics import as_lists, retrieval_cases
 
 RATES = (0, 0.01, 0.1, 0.25, 0.5, 1)
 
@@ -49,7 +49,7 @@ def test_open_set_equals_the_oracle(case):
             assert curve.at(rate).true_accept_rate == slow.detection_rate(mated, unmated, rank, rate)
 
 
-def test_smaller_is_more_alike():
+def test_smaller_is_more_similar():
     # Genuine at 0.1 and 0.4, impostors at 0.3 and 0.9.
     curve = evaluate_verification([[0.1, 0.3], [0.9, 0.4]], [1, 2], [1, 2])
     assert curve.at(0) == (0.5, 0, 0.1)
@@ -58,7 +58,7 @@ def test_smaller_is_more_alike():
     assert curve.thresholds.tolist() == [-np.inf, 0.1, 0.4]
 
 
-def test_where_an_impostor_is_nearest_nothing_can_be_accepted():
+def test_if_an_impostor_is_nearest_nothing_can_be_accepted():
     assert evaluate_verification([[0.2, 0.1]], [1], [1, 2]).at(0.5) == (0, 0, -np.inf)
 
 
@@ -67,9 +67,9 @@ def test_a_tie_accepts_the_impostor_too():
 
 
 def test_open_set_by_hand():
-    # The first query's match is second, the second's first; the third is unknown; the fourth is there as junk only.
-    distances = [[0.5, 0.3, 0.9], [0.8, 0.2, 0.4], [0.6, 0.7, 0.8], [0.0, 0.1, 0.0]]
-    scores = evaluate_open_set(distances, [1, 2, 9, 3], [1, 2, 3], [1, 1, 1, 1], [2, 2, 1])
+    # The matches of the first two queries have ranks 2 and 1. The third is unknown; the fourth has only junk.
+    rows = [[0.5, 0.3, 0.9], [0.8, 0.2, 0.4], [0.6, 0.7, 0.8], [0.0, 0.1, 0.0]]
+    scores = evaluate_open_set(rows, [1, 2, 9, 3], [1, 2, 3], [1, 1, 1, 1], [2, 2, 1])
     assert scores.mated.tolist() == [True, True, False, False]
     assert scores.unmated.tolist() == [False, False, True, False]
     np.testing.assert_array_equal(scores.rank, [2, 1, np.nan, np.nan])
@@ -84,8 +84,9 @@ def test_embeddings_in_any_parts_give_what_their_distances_give(evaluate, monkey
     query, gallery = rng.normal(size=(30, 8)), rng.normal(size=(41, 8))
     labels = [rng.integers(0, high, size) for high, size in ((12, 30), (9, 41), (2, 30), (2, 41))]
     expected = evaluate(pairwise_distances(query, gallery), *labels)
-    monkeypatch.setattr(metrics, "BLOCK_BYTES", 290 * 8)
-    monkeypatch.setattr(metrics, "CHUNK_ELEMENTS", 130)
+    monkeypatch.setattr(distances, "BLOCK_BYTES", 290 * 8)
+    for module in (distances, metrics):
+        monkeypatch.setattr(module, "CHUNK_ELEMENTS", 130)
     found = evaluate(EmbeddingDistances(query, gallery), *labels)
     for name in ("thresholds", "true_accept_rate", "false_accept_rate", "num_genuine", "num_impostor"):
         np.testing.assert_array_equal(getattr(found, name), getattr(expected, name), err_msg=name)

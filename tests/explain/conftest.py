@@ -1,4 +1,4 @@
-"""A smoke run on synthetic images, and a folder of photographs, for what looks at them."""
+"""A smoke run on synthetic images and a folder of photographs, for the tests of this folder."""
 
 import matplotlib.pyplot as plt
 import pytest

@@ -1,4 +1,4 @@
-"""The widgets; the run is a smoke run on synthetic images."""
+"""The widgets of the explorer; the run is a smoke run on synthetic images."""
 
 import io
 

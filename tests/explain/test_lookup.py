@@ -1,4 +1,4 @@
-"""Looking images up with a run's model; the run is a smoke run on synthetic images."""
+"""Retrieval with the model of a run; the run is a smoke run on synthetic images."""
 
 import shutil
 
@@ -12,7 +12,7 @@ from gaaplib.explain import heatmaps, lookup
 
 
 def distance(one, other):
-    """Cosine distance of two embeddings, slowly."""
+    """Cosine distance of two embeddings, computed without the library."""
     return 1 - float(np.dot(one, other)) / float(np.linalg.norm(one) * np.linalg.norm(other))
 
 
@@ -136,6 +136,3 @@ def test_a_sheet_without_maps_has_images_only(album):
 def test_two_images_are_shown_with_what_makes_them_similar(index):
     figure = lookup.pair_sheet(index, index.queries.pixels(0), index.gallery.pixels(1))
     assert [axis.get_title() for axis in figure.axes[:3]] == ["image", "received", "gradcam_match"]
-
-
-# The widgets

@@ -123,7 +123,7 @@ def test_curves_are_means_with_bands_and_areas():
         areas = {f"{name}: {auc(pair[side]).mean():.3f}" for name, pair in CURVES.items()}
         assert [line.get_ydata().tolist() for line in axis.lines] == list(means.values())
         assert {text.get_text() for text in axis.get_legend().get_texts()} == areas
-        # Of two images, a resample may hold one of them twice: the band reaches from the one to the other.
+        # A resample of two images can hold one of them twice, so the band reaches from the one to the other.
         band = axis.collections[0].get_paths()[0].vertices
         at_half = band[band[:, 0] == 0.5][:, 1]
         values = CURVES["received"][side][:, 1]
@@ -131,14 +131,14 @@ def test_curves_are_means_with_bands_and_areas():
 
 
 @pytest.mark.parametrize(
-    ("call", "said"),
+    ("call", "message"),
     [
-        (lambda: map_plots.map_sheet(IMAGES[:2], MAPS), "a map for each of 2"),
+        (lambda: map_plots.map_sheet(IMAGES[:2], MAPS), "one map for each of 2"),
         (lambda: map_plots.map_sheet(IMAGES, {"flat": MAPS["uniform"][0]}), r"\(4, 2\)"),
-        (lambda: matches(["macth"]), "'macth' is unknown; known: 'match', 'wrong', 'junk', None"),
+        (lambda: matches(["macth"]), "'macth' is not known; known: 'match', 'wrong', 'junk', None"),
         (lambda: matches(maps=uniform(4, 4, 2)), "4 maps: give 5"),
     ],
 )
-def test_what_does_not_fit_is_refused(call, said):
-    with pytest.raises(ValueError, match=said):
+def test_what_does_not_fit_is_refused(call, message):
+    with pytest.raises(ValueError, match=message):
         call()

@@ -1,4 +1,4 @@
-"""From a run to measured maps: the right images, matches and masks, ignorant baselines, curves with known ends."""
+"""From a run to measured maps: the right images, matches and masks, the baselines, and curves with known ends."""
 
 import keras
 import numpy as np
@@ -19,7 +19,7 @@ def outputs(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def run(outputs):
-    """A finished run that learnt nothing: its weights are those of its beginning."""
+    """A finished run that was not trained: it has its initial weights."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fit, "fit", lambda *_, **__: pd.DataFrame({"epoch": []}))
         return experiment.run(smoke(last_stride=1), outputs=outputs)
@@ -94,7 +94,7 @@ def test_queries_of_whom_nothing_is_seen_are_left_out(run, data, people, monkeyp
 
 def test_masks_have_the_size_of_the_store_and_the_places_of_the_persons(people, data, run):
     drawn = np.stack([synthetic.mask(data.root, path) for path in people.table.path])
-    # The twin is drawn at 128 x 64, the store of the smoke profile has half of that: blocks of 2 x 2 pixels.
+    # The twin is generated at 128 x 64 and the smoke profile stores half of that, so a pixel is a block of 2 x 2.
     shares = drawn.reshape(len(drawn), 64, 2, 32, 2).mean(axis=(2, 4))
     assert people.masks.dtype == bool
     np.testing.assert_array_equal(people.masks[shares > 0.5], True)
@@ -156,7 +156,7 @@ def test_every_kind_without_a_position_is_there(model, people):
 
 
 def test_a_map_is_measured_as_its_cells():
-    # A person in the left half of the right one of two cells, and all of the map there.
+    # Two cells. The person is in the left half of the right cell, which holds the whole map.
     masks = np.zeros((1, 4, 8), bool)
     masks[:, :, 4:6] = True
     found = run_maps.measured({"right": np.array([[[0.0, 1.0]]])}, masks)["right"]
@@ -164,7 +164,7 @@ def test_a_map_is_measured_as_its_cells():
         {"share on person": 0.5, "pointing game": 0.5, "IoU at 0.5": 0.5}
     )
     smooth = run_maps.measured({"right": np.array([[[0.0, 1.0]]])}, masks, interpolation="bilinear")["right"]
-    # Its maximum is the outer half of the cell, beside the person.
+    # The maximum is the outer half of the cell, beside the person.
     assert smooth["pointing game"] == 0
 
 
@@ -176,7 +176,7 @@ def test_the_words_beside_the_centre_prior():
     there[:, 1, 0] = elsewhere[:, 3, 1] = 1
     words = run_maps.against_the_centre({"there": there, "elsewhere": elsewhere}, masks, rng.permutation(20) // 2)
     assert words.loc["there", "pointing game"] == "1.000 [1.000, 1.000], gain"
-    assert words.loc["elsewhere", "share on person"] == "0.000 [0.000, 0.000], worse"
+    assert words.loc["elsewhere", "share on person"] == "0.000 [0.000, 0.000], loss"
 
 
 def test_curves_begin_or_end_with_the_whole_image(model, people):
@@ -205,10 +205,11 @@ def test_many_cells_are_taken_in_few_steps(model, people):
 def test_a_caption_says_whether_maps_depend_on_the_image():
     left, right = np.array([[[1.0, 0.0]], [[0.0, 1.0]]])
     words = run_maps.caption({"same": np.stack([left, left]), "moves": np.stack([left, right])}).splitlines()
-    assert words[0].startswith(
-        "same: 1 x 2 cells; the highest has 1.00 of its map (a uniform one: 0.50); 0.00 of a map"
+    assert words[0] == (
+        "same: 1 x 2 cells; peak cell 100% of a map (uniform: 50%); "
+        "on average 0% of a map differs from the mean of all 2"
     )
-    assert "0.50 of a map is elsewhere than in the mean of all 2" in words[1]
+    assert words[1].endswith("on average 50% of a map differs from the mean of all 2")
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -41,7 +41,7 @@ def test_one_device_shares_nothing():
 @pytest.mark.parametrize(
     ("batch_size", "images_per_identity", "message"),
     [
-        (32, 1, r"batch_size=32 has no equal parts for 3 devices \(gpu:0, gpu:1, gpu:2\).* of 3, such as 33, "),
+        (32, 1, r"batch_size=32 cannot be divided equally over 3 devices \(gpu:0, gpu:1, gpu:2\).* of 3, such as 33, "),
         (32, 4, "multiple of 12, such as 36, or fewer devices in CUDA_VISIBLE_DEVICES"),
         (2, 1, "such as 3,"),
     ],
@@ -55,7 +55,7 @@ def test_a_batch_without_equal_parts_is_refused(machine, batch_size, images_per_
 @pytest.mark.parametrize("backend", ["tensorflow", "torch"])
 def test_where_one_of_several_is_used_a_sentence_says_so(machine, backend):
     machine(GPUS, backend)
-    with pytest.warns(UserWarning, match="gpu:0 alone is used of gpu:0, gpu:1, gpu:2: KERAS_BACKEND=jax"):
+    with pytest.warns(UserWarning, match="only gpu:0 of gpu:0, gpu:1, gpu:2 is used: KERAS_BACKEND=jax"):
         devices.use_all(32)
     machine(GPUS[:1], backend)
     with warnings.catch_warnings():

@@ -1,4 +1,4 @@
-"""Eq. 4-6 of the paper in loops over images and positions, on NumPy arrays."""
+"""Reference implementation of Eq. 4-6 of the paper: loops over images and positions."""
 
 import math
 
@@ -15,7 +15,7 @@ def dot(a, b):
 
 
 def attention_matrix(query_i, key_i, query_j, key_j, alpha):
-    """Eq. 4's softmax for one image: lists of position vectors in, a list of rows out."""
+    """The softmax matrix of Eq. 4 for one image, as a list of rows, from lists of position vectors."""
     d_k = len(query_i[0])
     rows = []
     for n in range(len(query_i)):
@@ -28,7 +28,7 @@ def attention_matrix(query_i, key_i, query_j, key_j, alpha):
 
 
 def cross_feature_attention(maps, w_q, w_k, w_v, w_a, alpha, partner, partners):
-    """Eq. 4-5 for a batch (batch, height, width, channels): the softmax matrices and the output."""
+    """The softmax matrices and the output of Eq. 4-5 for a batch (batch, height, width, channels)."""
     batch, height, width, channels = maps.shape
     features = [[maps[b, y, x] for y in range(height) for x in range(width)] for b in range(batch)]
     queries = [[f @ w_q for f in image] for image in features]

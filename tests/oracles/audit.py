@@ -1,4 +1,4 @@
-"""The paper's tables read from its text line by line, and slow readings of what audit computes."""
+"""The paper's tables parsed from its text line by line, and reference implementations for the audit."""
 
 import re
 
@@ -8,21 +8,21 @@ NUMBER = re.compile(r"0\.\d+")
 
 
 def rows_between(text, start, end, count):
-    """Lists of numbers as printed, from the lines between two marks that end in ``count`` of them."""
+    """The last ``count`` numbers, as printed, of each line between two marks that has at least so many."""
     part = text[text.index(start) : text.index(end)]
-    found = [NUMBER.findall(line) for line in part.splitlines() if "\t" in line]
-    return [row[-count:] for row in found if len(row) >= count]
+    rows = [NUMBER.findall(line) for line in part.splitlines() if "\t" in line]
+    return [row[-count:] for row in rows if len(row) >= count]
 
 
 def tables_1_to_3(text):
     """``{(table, backbone, dataset, attention, pooling, metric, folds): number as printed}``."""
-    places = {
+    parts = {
         "I": ("Backbone Networks\t", "TABLE I. ", [("gaap", "avg")]),
         "II": ("Classifiers\tDatasets\tWi", "TABLE II. ", [("gaap", "avg"), ("none", "avg")]),
         "III": ("TABLE III. ", "has shown better performance", [("gaap", "avg"), ("gaap", "max")]),
     }
     cells = {}
-    for table, (start, end, halves) in places.items():
+    for table, (start, end, halves) in parts.items():
         rows = rows_between(text, start, end, 4 * len(halves))
         names = [(backbone, dataset) for backbone in BACKBONES for dataset in DATASETS]
         assert len(rows) == len(names)
@@ -48,14 +48,14 @@ def table_4(text):
 
 
 def holm(p_values):
-    """Corrected p-values: walk up the sorted list, one by one."""
+    """Holm-corrected p-values, computed one by one from the smallest."""
     corrected, worst = {}, 0.0
-    for place, index in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i])):
-        worst = max(worst, p_values[index] * (len(p_values) - place))
+    for number, index in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i])):
+        worst = max(worst, p_values[index] * (len(p_values) - number))
         corrected[index] = min(1.0, worst)
     return [corrected[index] for index in range(len(p_values))]
 
 
 def windows(length, size, step):
-    """How many places a window of this size has."""
+    """The number of positions of a window of this size."""
     return sum(1 for start in range(0, length, step) if start + size <= length)

@@ -1,4 +1,4 @@
-"""Closed-set scores the slow, obvious way: plain Python loops, nothing shared with gaaplib."""
+"""Reference implementation of the closed-set scores: plain Python loops, no code shared with gaaplib."""
 
 
 def rank_of_right_class(scores, label):
@@ -7,7 +7,7 @@ def rank_of_right_class(scores, label):
 
 
 def evaluate(scores, labels, max_rank):
-    """Dictionary of the scores and of the per-image ranks."""
+    """The scores and the rank of each image, as a dictionary."""
     ranks = [rank_of_right_class(row, label) for row, label in zip(scores, labels, strict=True)]
     by_identity = {}
     for rank, label in zip(ranks, labels, strict=True):

@@ -1,4 +1,4 @@
-"""Multiply-adds of published networks, layer by layer as their papers list them; nothing shared with gaaplib."""
+"""Multiply-adds of published networks, layer by layer as in their papers; no code shared with gaaplib."""
 
 # He et al. 2016, Table 1, and Simonyan and Zisserman 2015, Table 1, columns D and E.
 BLOCKS = {"resnet18": (2, 2, 2, 2), "resnet34": (3, 4, 6, 3), "resnet50": (3, 4, 6, 3)}
@@ -24,7 +24,7 @@ def vgg(name, height, width):
 
 
 def resnet(name, height, width):
-    """The stride of a bottleneck stands in its 3 x 3 convolution, as in torchvision."""
+    """Multiply-adds of a ResNet. The stride of a bottleneck is in its 3 x 3 convolution, as in torchvision."""
     height, width = height // 2, width // 2
     total = convolution(height, width, 7, 3, 64)
     height, width, inputs = height // 2, width // 2, 64

@@ -1,4 +1,4 @@
-"""Heat maps of one image in loops over positions, from features and gradients as lists of position vectors."""
+"""Reference implementation of heat maps for one image: loops over lists of position vectors."""
 
 import math
 
@@ -6,19 +6,19 @@ import numpy as np
 
 
 def shares(values):
-    """Each value's share of their sum; all alike where there is nothing to share."""
+    """Each value divided by their sum; equal shares if the sum is zero."""
     total = math.fsum(float(value) for value in values)
     return [float(value) / total if total > 0 else 1.0 / len(values) for value in values]
 
 
 def received(matrix):
-    """What each column of a matrix (a list of rows) gets."""
+    """The share of each column of a matrix (a list of rows)."""
     size = len(matrix)
     return shares([sum(abs(matrix[m][n]) for m in range(size)) for n in range(size)])
 
 
 def rollout(matrix, position):
-    """The row of a position after the residual connection has half of it."""
+    """The row of a position, averaged with the identity of the residual connection."""
     row = shares([abs(value) for value in matrix[position]])
     return [0.5 * value + 0.5 * (n == position) for n, value in enumerate(row)]
 
@@ -37,10 +37,10 @@ def gradcam(features, gradients):
 def differences(score, features, step):
     """The gradient of a score of a feature map (rows, columns, channels), by central differences."""
     gradients = np.zeros(features.shape)
-    for place in np.ndindex(features.shape):
+    for index in np.ndindex(features.shape):
         moved = np.zeros(features.shape)
-        moved[place] = step
-        gradients[place] = (score(features + moved) - score(features - moved)) / (2 * step)
+        moved[index] = step
+        gradients[index] = (score(features + moved) - score(features - moved)) / (2 * step)
     return gradients
 
 
@@ -49,7 +49,7 @@ def cosine(one, two):
 
 
 def bilinear(grid, height, width):
-    """A map (rows, columns) at height x width: pixel centres between cell centres, the edge goes on outside."""
+    """A map (rows, columns) at height x width: linear between cell centres, constant beyond the outermost ones."""
     rows, columns = grid.shape
     answer = np.zeros((height, width))
     for y in range(height):

@@ -1,4 +1,4 @@
-"""Measures of maps pixel by pixel, with Python's loops and fractions; nothing shared with gaaplib."""
+"""Reference implementation of the measures of maps: loops and fractions, no code shared with gaaplib."""
 
 from fractions import Fraction
 from math import exp
@@ -26,7 +26,7 @@ def iou(heat, mask, threshold):
 
 
 def centre_prior(h, w, spread, fine=400):
-    """The Gaussian summed over many points of each cell."""
+    """The Gaussian, summed over many points of each cell."""
 
     def cells(count):
         middles = [(step + 0.5) / (count * fine) for step in range(count * fine)]
@@ -39,7 +39,7 @@ def centre_prior(h, w, spread, fine=400):
 
 
 def mean_mask(masks, h, w):
-    """Counts the persons' pixels in each cell; sizes must divide."""
+    """The share of the masks' pixels in each cell. The grid must divide the size of the masks."""
     tall, wide = len(masks[0]) // h, len(masks[0][0]) // w
     counts = [[0] * w for _ in range(h)]
     for mask in masks:
@@ -50,10 +50,10 @@ def mean_mask(masks, h, w):
 
 
 def deletion(image, heat, score, fill):
-    """Scores of one image (rows of grey values) as its cells go one by one, the highest first; sizes must divide."""
+    """Scores of one image (rows of grey values) while its cells are removed one by one, highest first."""
     tall, wide = len(image) // len(heat), len(image[0]) // len(heat[0])
     image, curve = [list(row) for row in image], [score(image)]
-    for cell_row, cell_column in sorted(pixels(heat), key=lambda place: (-heat[place[0]][place[1]], place)):
+    for cell_row, cell_column in sorted(pixels(heat), key=lambda cell: (-heat[cell[0]][cell[1]], cell)):
         for r, c in pixels(image):
             if (r // tall, c // wide) == (cell_row, cell_column):
                 image[r][c] = fill
@@ -62,6 +62,6 @@ def deletion(image, heat, score, fill):
 
 
 def auc(curve):
-    """Trapezoids over equal steps from 0 to 1."""
+    """Area under the curve by the trapezoid rule, over equal steps from 0 to 1."""
     steps = len(curve) - 1
     return sum((left + right) / 2 for left, right in zip(curve[:-1], curve[1:], strict=True)) / steps

@@ -1,4 +1,4 @@
-"""Cross-entropy and the batch-hard triplet loss, one image at a time."""
+"""Reference implementation of cross-entropy and the batch-hard triplet loss, one image at a time."""
 
 import math
 

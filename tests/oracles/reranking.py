@@ -1,4 +1,4 @@
-"""K-reciprocal re-ranking from the paper's formulas, with Python's sets and loops, in float64; nothing shared."""
+"""Reference implementation of re-ranking from the papers' formulas: sets and loops, no code shared with gaaplib."""
 
 import math
 
@@ -8,14 +8,14 @@ def squared_distance(a, b):
 
 
 def rerank(query, gallery, k1, k2, lambda_value, squared=squared_distance):
-    """List of lists (num_queries, num_gallery)."""
+    """Re-ranked distances, a list of lists (num_queries, num_gallery)."""
     images = [*query, *gallery]
     everyone = range(len(images))
     square = [[squared(images[i], images[j]) for j in everyone] for i in everyone]
     d = [[value / (max(row) or 1) for value in row] for row in square]
 
     def near(i, k):
-        """Oneself and the k nearest others."""
+        """The image itself and the k nearest others."""
         return sorted(everyone, key=lambda j: (j != i, square[i][j], j))[: k + 1]
 
     def reciprocal(i, k):
@@ -49,7 +49,7 @@ def rerank(query, gallery, k1, k2, lambda_value, squared=squared_distance):
 
 
 def expand_queries(query, gallery, k, alpha):
-    """Weighted mean of each unit query and its k most alike unit gallery rows."""
+    """Weighted mean of each query and its k nearest gallery rows, all of length 1."""
 
     def unit(row):
         length = math.sqrt(sum(float(x) ** 2 for x in row))

@@ -1,11 +1,11 @@
-"""Retrieval scores the slow, obvious way: plain Python loops, nothing shared with gaaplib."""
+"""Reference implementation of the retrieval scores: plain Python loops, no code shared with gaaplib."""
 
 from itertools import permutations
 from math import comb, nan, sqrt
 
 
 def ranked_relevance(distances, pid, gallery_pids, camid=None, gallery_camids=None):
-    """One query's gallery, nearest first, junk left out: True where the identity is right."""
+    """One query's ranking without junk, nearest first, as booleans: whether the identity is right."""
     entries = []
     for index, distance in enumerate(distances):
         same = gallery_pids[index] == pid
@@ -54,7 +54,7 @@ def matching_curve(relevance, max_rank):
 
 
 def evaluate(distances, query_pids, gallery_pids, query_camids, gallery_camids, ap, max_rank):
-    """Dictionary of the means and of the per-query lists (nan for a query without a match)."""
+    """The means and the per-query lists, as a dictionary; NaN for a query without a match."""
     result = {"ap": [], "inp": [], "first_hit": [], "valid": []}
     curves = []
     for query, row in enumerate(distances):
@@ -78,7 +78,7 @@ def evaluate(distances, query_pids, gallery_pids, query_camids, gallery_camids, 
 
 
 def chance(num_ranked, num_hits, ap, max_rank):
-    """Expected (AP, INP, first hit, CMC) over every order of the gallery: for small ones only."""
+    """Expected (AP, INP, first hit, CMC) over all orders of a small gallery."""
     orders = set(permutations([True] * num_hits + [False] * (num_ranked - num_hits)))
     assert len(orders) == comb(num_ranked, num_hits)
     aps = [AVERAGE_PRECISION[ap](order) for order in orders]
@@ -103,7 +103,7 @@ def distance(a, b, metric):
 
 
 def single_shot_ranks(distances, query_pids, gallery_pids, query_camids, gallery_camids, draw_orders):
-    """Ranks of each query's one match, by repeat; ``draw_orders`` has the number of each gallery image by repeat."""
+    """Ranks of each query's one match, by repeat; ``draw_orders`` numbers the gallery images in each repeat."""
     repeats = []
     for number in draw_orders:
         ranks = []
@@ -115,7 +115,7 @@ def single_shot_ranks(distances, query_pids, gallery_pids, query_camids, gallery
                     continue
                 left.setdefault(pid, []).append((number[column], column))
             gallery = [(row[min(images)[1]], min(images)[1], pid) for pid, images in left.items()]
-            place = [pid == query_pids[query] for _, _, pid in sorted(gallery)]
-            ranks.append(place.index(True) + 1 if any(place) else nan)
+            hits = [pid == query_pids[query] for _, _, pid in sorted(gallery)]
+            ranks.append(hits.index(True) + 1 if any(hits) else nan)
         repeats.append(ranks)
     return repeats

@@ -1,11 +1,11 @@
-"""Sign flips one by one, with Python's loops and fractions; nothing shared with gaaplib."""
+"""Reference implementation of the sign-flip test: loops and fractions, no code shared with gaaplib."""
 
 from fractions import Fraction
 from itertools import product
 
 
 def sign_flip_p_value(a, b, groups):
-    """Share of all choices of a sign for each group with a mean difference at least as far from 0."""
+    """The share of all sign combinations with a mean difference at least as far from 0."""
     names = sorted(set(groups))
 
     def distance(signs):

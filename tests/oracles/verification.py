@@ -1,10 +1,10 @@
-"""Rates of acceptance the slow, obvious way: plain Python loops, every threshold tried, nothing shared with gaaplib."""
+"""Reference implementation of accept rates: loops over all thresholds, no code shared with gaaplib."""
 
 from math import inf
 
 
 def trials(distances, query_pids, gallery_pids, query_camids, gallery_camids):
-    """Distances of the genuine and of the impostor pairs."""
+    """The distances of the genuine and of the impostor pairs."""
     genuine, impostor = [], []
     for query, row in enumerate(distances):
         for column, distance in enumerate(row):
@@ -20,7 +20,7 @@ def share(distances, threshold):
 
 
 def best_at(genuine, impostor, false_accept_rate):
-    """Largest share of accepted genuine trials, with every distance there is as the threshold, and that threshold."""
+    """The largest share of accepted genuine trials over all thresholds, and its threshold."""
     best = (0.0, -inf)
     for threshold in sorted({*genuine, *impostor}):
         if share(impostor, threshold) <= false_accept_rate and share(genuine, threshold) > best[0]:
@@ -34,7 +34,7 @@ def equal_error_rate(genuine, impostor):
 
 
 def open_set_trials(distances, query_pids, gallery_pids, query_camids, gallery_camids):
-    """(rank, distance) of each mated query's nearest match; the nearest distance of each query not in the gallery."""
+    """(rank, distance) of each mated query's nearest match, and the nearest distance of each unmated query."""
     mated, unmated = [], []
     for query, row in enumerate(distances):
         if query_pids[query] not in gallery_pids:
@@ -54,10 +54,10 @@ def open_set_trials(distances, query_pids, gallery_pids, query_camids, gallery_c
 
 
 def detection_rate(mated, unmated, rank, false_alarm_rate):
-    """Largest detection and identification rate of all thresholds with at most this false alarm rate."""
+    """The largest detection and identification rate with at most this false alarm rate."""
     best = 0.0
     for threshold in sorted({distance for _, distance in mated} | set(unmated)):
         if share(unmated, threshold) <= false_alarm_rate:
-            found = sum(place <= rank and distance <= threshold for place, distance in mated) / len(mated)
-            best = max(best, found)
+            rate = sum(own <= rank and distance <= threshold for own, distance in mated) / len(mated)
+            best = max(best, rate)
     return best

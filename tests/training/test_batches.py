@@ -113,7 +113,7 @@ def test_identity_balanced_shows_identities_equally_often():
 def test_identity_balanced_names_what_does_not_fit():
     with pytest.raises(ValueError, match="batch_size=10"):
         SAMPLERS["identity_balanced"](np.arange(20), 10, 4, np.random.default_rng(0))
-    with pytest.raises(ValueError, match="8 identities a batch, but only 2"):
+    with pytest.raises(ValueError, match="needs 8 identities, but there are only 2"):
         SAMPLERS["identity_balanced"](np.arange(40) % 2, 32, 4, np.random.default_rng(0))
 
 

@@ -54,7 +54,7 @@ def test_a_damaged_checkpoint_is_left_with_a_warning(tmp_path):
     for place in np.random.default_rng(0).integers(len(whole), size=12):
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 255]) + whole[place + 1 :])
         rows, before = [], method.training_model.get_weights()
-        with pytest.warns(UserWarning, match="last.zip is damaged .* anew"):
+        with pytest.warns(UserWarning, match="last.zip is damaged .* from the beginning"):
             assert not Checkpoint(path, {"key": "k"}).restore(method.training_model, rows)
         assert not rows
         assert all(map(np.array_equal, before, method.training_model.get_weights()))
@@ -66,5 +66,5 @@ def test_a_damaged_checkpoint_is_left_with_a_warning(tmp_path):
 def test_the_checkpoint_of_another_training_is_left_with_a_warning(tmp_path, interrupted):
     path = tmp_path / "last.zip"
     interrupted(1, path, key="another")
-    with pytest.warns(UserWarning, match="by a training with other key: .* anew"):
+    with pytest.warns(UserWarning, match="by a training with other key: .* from the beginning"):
         assert_same(tiny(path), tiny())

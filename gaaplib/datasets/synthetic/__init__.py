@@ -1,4 +1,4 @@
-"""Synthetic pedestrians: a twin of each data set, in its own layout."""
+"""Synthetic pedestrians: a generated twin of each data set, in that data set's folder layout."""
 
 from gaaplib.datasets.synthetic.generate import (
     SPECS,

@@ -1,8 +1,8 @@
-"""The synthetic data set's cameras: each has its scene, and its own way to turn light into pixels.
+"""The synthetic data sets' cameras: each has its own scene, resolution, blur, colours, tone curve and grain.
 
-`background` cuts what is behind a person out of a camera's scene; `develop` gives the finished
-light the camera's resolution, blur, colours, tone curve and grain. Images are (height, width, 3),
-RGB.
+`background` crops the background of a person from a camera's scene. `develop` applies the camera's
+resolution, blur, colours, tone curve and grain to the finished picture. Images are
+(height, width, 3), RGB.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from math import pi
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-# (red, green, blue), weight, of clothes, bags and cars: mostly dark, denim, grey and white
+# ((red, green, blue), weight) of clothes, bags and cars: mostly dark, denim, grey and white
 COLOURS = (
     ((28, 28, 32), 16), ((58, 60, 66), 9), ((34, 42, 72), 9), ((62, 84, 124), 9),
     ((120, 122, 126), 7),
@@ -23,8 +23,8 @@ COLOURS = (
     ((62, 118, 70), 2),
     ((108, 74, 132), 2),
 )  # fmt: skip
-HORIZON = 0.34  # the share of a scene's height that is wall; the rest is ground
-SCENES = (  # (wall, its colour, ground, its colour), one for each camera in turn
+HORIZON = 0.34  # share of a scene's height that is wall; the rest is ground
+SCENES = (  # (wall, its colour, ground, its colour), one per camera in turn
     ("windows", (104, 114, 124), "slabs", (138, 136, 134)),
     ("hedge", (82, 94, 70), "lawn", (118, 126, 100)),
     ("panels", (140, 130, 118), "road", (116, 116, 118)),
@@ -32,7 +32,7 @@ SCENES = (  # (wall, its colour, ground, its colour), one for each camera in tur
     ("panels", (158, 154, 146), "slabs", (128, 124, 118)),
     ("cars", (130, 134, 138), "road", (108, 110, 114)),
 )
-INDOOR_SCENES = (  # the same within buildings: walls with doors and posters, tiles
+INDOOR_SCENES = (  # the same for indoor cameras: walls with doors and posters, tiles
     ("panels", (176, 160, 132), "slabs", (150, 136, 116)),
     ("windows", (150, 156, 160), "slabs", (166, 166, 162)),
     ("panels", (126, 138, 150), "slabs", (112, 116, 122)),
@@ -42,7 +42,7 @@ INDOOR_SCENES = (  # the same within buildings: walls with doors and posters, ti
 
 @dataclass(frozen=True)
 class Camera:
-    """What stays with a camera. `matrix` is Pillow's 12-tuple; `light` > 0 is from the left."""
+    """The fixed properties of a camera. `matrix` is Pillow's colour matrix, a 12-tuple; `light` > 0: from the left."""
 
     scene: Image.Image
     matrix: tuple
@@ -66,11 +66,11 @@ def make_camera(
     quality: float,
     indoor: bool = False,
 ) -> Camera:
-    """Draw camera number `order` of `cameras`: it fixes the scene and the hue of the colour cast.
+    """A random camera; its number `order`, of `cameras`, decides its scene and the hue of its colour cast.
 
-    `height` is that of its crops in pixels. `cast` scales how far its colours and exposure lie
-    from neutral (0: neutral), `quality` below 1 adds blur, grain and coarseness. `indoor` puts it
-    before a scene within a building, where shadows are weak.
+    `height` is the height of its crops in pixels. `cast` scales how far its colours and exposure
+    are from neutral (0: neutral). `quality` below 1 adds blur and grain and lowers the resolution.
+    `indoor` gives it an indoor scene, with weak shadows.
     """
     scenes = INDOOR_SCENES if indoor else SCENES
     hue = 2 * pi * order / cameras + rng.uniform(-0.3, 0.3)
@@ -94,14 +94,14 @@ def make_camera(
 
 
 def smooth_noise(rng: np.random.Generator, size: tuple[int, int], cell: tuple[int, int]) -> np.ndarray:
-    """Noise about 0, deviation about 1, of `size` (width, height), in blotches of `cell` pixels."""
+    """Noise (height, width) with mean 0 and deviation about 1, smooth over `cell` pixels; sizes are (width, height)."""
     shape = size[1] // cell[1] + 2, size[0] // cell[0] + 2
     coarse = Image.fromarray(rng.normal(0, 1.3, shape).astype(np.float32))
     return np.asarray(coarse.resize(size, Image.Resampling.BICUBIC))
 
 
 def tone(rgb, factor: float) -> tuple[int, int, int]:
-    """A lighter or darker colour."""
+    """The colour times a factor: above 1 lighter, below 1 darker."""
     return tuple(int(min(255, max(0, c * factor))) for c in rgb)
 
 
@@ -114,7 +114,7 @@ def make_scene(
     ground_rgb: tuple,
     indoor: bool = False,
 ) -> Image.Image:
-    """A camera's scene, 4 crop heights wide and 2 high: wall above `HORIZON`, ground below; no bicycles `indoor`."""
+    """A camera's scene, 4 crop heights wide and 2 high: wall above `HORIZON`, ground below; no bicycles if `indoor`."""
     wide, high = 8 * height, 4 * height  # drawn at twice the size
     base, unit = int(HORIZON * high), max(2, height // 16)
     picture = Image.new("RGB", (wide, high), ground_rgb)
@@ -226,10 +226,10 @@ def background(
     alpha: Image.Image,
     foot: tuple[float, float] | None,
 ) -> np.ndarray:
-    """The scene of a crop (height, width, 3) float32, with the shadow of what stands in it.
+    """The background of a crop, (height, width, 3) float32, with the person's shadow.
 
-    place: 0-1, where in the scene. alpha: mode L, what covers the scene.
-    foot: (x, y) where the person stands; None: nobody, no shadow.
+    place: position in the scene, 0-1. alpha: image of mode L, the figures' opacity.
+    foot: (x, y) of the point where the person stands; None if there is no person and no shadow.
     """
     width, height = alpha.size
     zoom = rng.uniform(0.9, 1.15)
@@ -241,7 +241,7 @@ def background(
     scene = camera.scene.resize((width, height), Image.Resampling.BILINEAR, box=box)
     if foot is None:
         return np.asarray(scene, np.float32)
-    # The shadow is the silhouette laid flat on the ground, away from the light.
+    # The shadow is the silhouette projected onto the ground, away from the light.
     x, feet = foot
     flat, lean = 0.3, 0.8 if camera.light > 0 else -0.8
     lying = (1, lean / flat, -lean * feet / flat, 0, 1 / flat, feet * (1 - 1 / flat))
@@ -256,13 +256,13 @@ def background(
 
 @lru_cache(maxsize=4)
 def _grain(height: int) -> np.ndarray:
-    """Noise (3 h, 3 h, 3), deviation 1, of which each image takes a piece."""
+    """Noise (3 h, 3 h, 3) with deviation 1; each image uses a random crop of it."""
     side = (3 * height, 3 * height)
     return np.random.default_rng(0).normal(size=(*side, 3)).astype(np.float32)
 
 
 def develop(camera: Camera, rng: np.random.Generator, light: np.ndarray, exposure: float) -> np.ndarray:
-    """The uint8 image that the camera makes of `light` (height, width, 3) times `exposure`."""
+    """The camera's image, uint8 (height, width, 3), of `light` (height, width, 3) times `exposure`."""
     height, width = light.shape[:2]
     image = Image.fromarray(np.clip(light, 0, 255).astype(np.uint8))
     if camera.resolution < 0.95:
@@ -276,7 +276,7 @@ def develop(camera: Camera, rng: np.random.Generator, light: np.ndarray, exposur
         image = image.filter(ImageFilter.BoxBlur(camera.blur))
     curve = np.arange(256, dtype=np.float32) / 255 * (camera.brightness * exposure)
     curve = (curve**camera.gamma - 0.45) * camera.contrast + 0.45
-    bright = 0.7 + 0.3 * np.tanh((curve - 0.7) / 0.3)  # highlights are compressed, not cut
+    bright = 0.7 + 0.3 * np.tanh((curve - 0.7) / 0.3)  # highlights are compressed, not clipped
     curve = 255 * np.clip(np.where(curve > 0.7, bright, curve), 0.02, 1)
     image = image.convert("RGB", camera.matrix)
     top, left = rng.integers(0, 2 * height, 2)

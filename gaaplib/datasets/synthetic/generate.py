@@ -1,19 +1,19 @@
-"""Synthetic twins of the data sets: drawn pedestrians, each data set in its own layout, so that its parser reads it.
+"""Synthetic twins of the data sets: generated pedestrians in each data set's own layout, so that its parser reads them.
 
-``write(root, spec_for("market1501", 0.08))`` makes
+``write(root, spec_for("market1501", 0.08))`` writes
 
     root/Market-1501-v15.09.15/{bounding_box_train,query,bounding_box_test}/0002_c1s1_000451_01.jpg
-    root/masks/Market-1501-v15.09.15/...   PNGs of the person's visible pixels; their text: the key points
+    root/masks/Market-1501-v15.09.15/...   PNGs of the person's visible pixels; the key points are in their text
     root/keypoints.csv                     all key points, sorted by path
-    root/spec.json                         what is being drawn, written first
-    root/synthetic.json                    the same with the counts, written last: complete
+    root/spec.json                         the spec, seed and version; written first
+    root/synthetic.json                    the same and the counts; written last, so the data set is complete
 
-and likewise for the others; RAiD's masks are in its one file, RAiD_4Cams.mat. A path in ``keypoints.csv`` and for
-:func:`mask` is that of the records which the parser reads from ``root``.
+and the same for the others, except that RAiD's masks are in its one file, RAiD_4Cams.mat. Paths in ``keypoints.csv``
+and for :func:`mask` are those of the records that the parser reads from ``root``.
 
-Every image has its own generator, derived from (seed, identity, camera, index, data set) alone, so images can be drawn
-in any order and an interrupted `write` goes on where it stopped. No two data sets share a person, a scene or an image,
-but Partial-iLIDS and i-LIDS: they have the same persons before the same cameras.
+Every image has its own random generator, which depends only on (seed, identity, camera, index, data set). Images can
+therefore be generated in any order, and an interrupted `write` resumes where it stopped. No two data sets share a
+person, a scene or an image, except that Partial-iLIDS and i-LIDS have the same persons and cameras.
 """
 
 import json
@@ -39,10 +39,10 @@ from gaaplib.datasets.synthetic.layouts import (
 from gaaplib.datasets.synthetic.pedestrians import JOINTS, Drawing, Look, Stance, make_look, paint
 from gaaplib.project import write_whole, written_whole
 
-VERSION = 2  # of the drawing and of the layout: a change of either makes other bytes
-# The first number of a generator's key says what it draws, so that no two purposes share one.
+VERSION = 2  # raise it if a change of the code changes the generated files
+# The first number of a generator's key is its purpose, so that no two purposes share random numbers.
 LOOK, CAMERA, TRACK, IMAGE, PLAN = range(1, 6)
-# The last number of a generator's key: whose persons and scenes. Market-1501, the first, has none.
+# The last number of a generator's key: the data set's persons and scenes. Market-1501, the first, has none.
 WORLDS = {
     "market1501": (),
     "raid": (1,),
@@ -55,25 +55,26 @@ WORLDS = {
 
 @dataclass(frozen=True)
 class SyntheticSpec:
-    """What to draw: numbers of identities and of images, and how difficult they are; sizes are pixels.
+    """Specification of a synthetic data set: numbers of identities and images, and the images' difficulty.
 
     Attributes:
         dataset: a key of ``SPECS``.
-        train_ids, train_images: of the training split, or of all where there is no official split; distractors apart.
-        test_ids, queries, gallery: of the official split; `gallery` are the images of the test identities there.
-        distractors: further images that are nobody's, or of passers-by.
-        passers_by: persons on the distractors; 0: anybody.
-        junk: images of the gallery that a parser drops.
-        cameras: their number; the first `indoor` of them are within a building.
-        cameras_per_id: mean number of cameras in which an identity is seen, passers-by apart.
-        height, width: of an image.
-        occlusion: share of images with something or somebody in front; `clutter`: with a passer-by behind; `cut`: with
-            a box that cuts off a part.
-        cast: how differently the cameras see colours and light (0: all alike).
-        quality: at most 1, the cameras' sharpness.
+        train_ids, train_images: numbers in the training split, or in the whole data set if it has no official split;
+            without distractors.
+        test_ids, queries, gallery: numbers in the official test split; `gallery` counts images of test identities only.
+        distractors: number of further images without an identity, or of passers-by.
+        passers_by: number of different persons on the distractors; 0: no fixed number.
+        junk: number of gallery images that a parser drops.
+        cameras, indoor: number of cameras; the first `indoor` of them are indoors.
+        cameras_per_id: mean number of cameras that see an identity, without passers-by.
+        height, width: size of an image, in pixels.
+        occlusion, clutter, cut: shares of images with an object or person in front, with a passer-by behind, and with a
+            box that cuts off a part of the person.
+        cast: how much the cameras differ in colour and exposure (0: not at all).
+        quality: sharpness of the cameras, at most 1.
 
     Raises:
-        ValueError: a value out of its bounds, which the message names.
+        ValueError: a value is out of bounds; the message has the field and its bounds.
     """
 
     dataset: str
@@ -108,9 +109,9 @@ class SyntheticSpec:
     def _bounds(self) -> dict[str, tuple[float, float]]:
         full = SPECS[self.dataset]
         trains, tests = "train_ids" in full, "test_ids" in full
-        # RPIfield's labels of actors end with 112, and each of its twelve cameras needs one.
+        # RPIfield's actors have labels up to 112, and each of its twelve cameras needs an actor.
         actors_or_ids = (12, 112) if self.dataset == "rpifield" else (1, 5000)
-        # Every identity in two cameras and an image in each, but that Partial-iLIDS has a query of each only.
+        # Each identity is in at least two cameras; only Partial-iLIDS has one query per identity.
         views = 2 if trains and tests else 1
         least_images = self.train_ids * self.cameras_per_id
         return {
@@ -132,7 +133,7 @@ class SyntheticSpec:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Images in each split, "all" where there is no official one; distractors and junk included."""
+        """Number of images of each split, with distractors and junk; the split is "all" if there is no official one."""
         if not self.test_ids:
             return {"all": self.train_images + self.distractors}
         gallery = self.gallery + self.distractors + self.junk
@@ -141,14 +142,21 @@ class SyntheticSpec:
 
 
 def spec_for(dataset: str, scale: float) -> SyntheticSpec:
-    """The spec of a data set at `scale` times its size; at 1 it has the published numbers.
+    """The spec of a data set at `scale` times its published size.
 
-    Identities, distractors and junk are `scale` times as many, but identities at least as many as ``FLOORS`` says.
-    Where there is an official split the numbers of images per identity stay; where there is none, images are `scale`
-    times as many too, but at least two of each identity in each of its cameras.
+    The numbers of identities, distractors and junk are multiplied by `scale`; ``FLOORS`` has the least numbers of
+    identities. With an official split, the number of images per identity stays the same. Without one, the number of
+    images is multiplied by `scale` too, but each identity has at least two images in each of its cameras.
 
     Raises:
         ValueError: an unknown name, or a scale outside (0, 1].
+
+    Example:
+        >>> spec_for("market1501", 1).counts
+        {'train': 12936, 'query': 3368, 'gallery': 19732}
+        >>> spec = spec_for("market1501", 0.08)
+        >>> spec.train_ids, spec.counts
+        (60, {'train': 1034, 'query': 269, 'gallery': 1579})
     """
     _check_name(dataset)
     if not 0 < scale <= 1:
@@ -173,24 +181,24 @@ def spec_for(dataset: str, scale: float) -> SyntheticSpec:
 
 
 def num_images(dataset: str, scale: float) -> int:
-    """How many images the twin of a data set has at a scale; arguments and errors are those of :func:`spec_for`."""
+    """The number of images of a synthetic data set; arguments and errors are those of :func:`spec_for`."""
     return sum(spec_for(dataset, scale).counts.values())
 
 
 def draw(
     spec: SyntheticSpec, seed: int, pid: int, camid: int, index: int, visit: int = 0, part: bool = False
 ) -> Drawing:
-    """Draw image `index` of identity `pid` (0 distractor, -1 junk) in camera `camid` (from 1).
+    """Generate image `index` of identity `pid` (0 distractor, -1 junk) in camera `camid` (from 1).
 
-    `visit` is which time the identity crosses the camera. Of a `part` nothing is in front, and only the upper, lower,
-    left or right part of the body is left in the image, which is smaller.
+    `visit` numbers the identity's appearances in this camera, from 0. With `part`, nothing is in front of the person,
+    and the image is cropped to the upper, lower, left or right part of the body.
     """
     if not 1 <= camid <= spec.cameras:
         raise ValueError(f"camid is {camid!r}, which should be from 1 to {spec.cameras}")
     rng = _generator(spec.dataset, seed, IMAGE, pid + 1, camid, index)
     size, camera = (spec.height, spec.width), _camera(spec, seed, camid)
     look = _look(spec.dataset, seed, pid if pid > 0 else _stranger(rng))
-    # On one visit to a camera, heading, place and light stay alike; the first needs no number.
+    # Within a visit, direction, position and light are nearly constant. Visit 0 adds no number to the key.
     visits = (visit,) if visit else ()
     track = _generator(spec.dataset, seed, TRACK, pid, camid, *visits) if pid > 0 else rng
     view, place, phase = track.uniform(0, 2 * pi), track.uniform(), track.uniform(0, 2 * pi)
@@ -215,10 +223,12 @@ def draw(
 
 
 def write(root: str | Path, spec: SyntheticSpec, seed: int = 0, progress: bool = True) -> Path:
-    """Draw the data set under `root` and return it; a complete one is left alone.
+    """Generate the data set in `root`, unless it is complete already; returns `root` as a Path.
 
-    Images of an interrupted draw are kept, but for RAiD's: its one file starts anew. A folder that holds something
-    else, or the same with another spec, seed or version, raises FileExistsError.
+    Images left by an interrupted call are reused, except for RAiD, whose one file is written from the beginning.
+
+    Raises:
+        FileExistsError: the folder has other files, or a synthetic data set of another spec, seed or version.
     """
     root = Path(root)
     marker = {"version": VERSION, "seed": seed, "spec": asdict(spec)}
@@ -227,11 +237,11 @@ def write(root: str | Path, spec: SyntheticSpec, seed: int = 0, progress: bool =
         return root
     layout, items = LAYOUTS[spec.dataset], plan(spec, seed)
     joints_of_items = layout.store(root, items, lambda item: draw(spec, seed, *item[1:]))
-    bar = tqdm(items, desc=f"drawing {spec.dataset}", unit="image", disable=not progress)
+    bar = tqdm(items, desc=f"generating {spec.dataset}", unit="image", disable=not progress)
     columns = [f"{joint}_{part}" for joint in JOINTS for part in ("x", "y", "visible")]
     with written_whole(root / "keypoints.csv") as part, part.open("w", newline="\n") as file:
         file.write(",".join(["path", *columns]) + "\n")
-        # Strict, so that what is stored with the last image is stored.
+        # strict=True runs the generator to its end, which writes RAiD's file.
         file.writelines(f"{item.path},{joints}\n" for item, joints in zip(bar, joints_of_items, strict=True))
     if layout.finish is not None:
         layout.finish(root, items)
@@ -240,16 +250,16 @@ def write(root: str | Path, spec: SyntheticSpec, seed: int = 0, progress: bool =
 
 
 def plan(spec: SyntheticSpec, seed: int) -> list[Item]:
-    """Every image of the data set, sorted by path: who is seen in which cameras, and how often."""
+    """All images of the data set as a list of :class:`Item`, sorted by path."""
     return sorted(LAYOUTS[spec.dataset].plan(spec, _generator(spec.dataset, seed, PLAN)))
 
 
 def mask(root: str | Path, path: str) -> np.ndarray:
-    """The pixels of an image in which its person is seen.
+    """The mask of the person's visible pixels in an image.
 
     Args:
-        root: where :func:`write` drew a twin.
-        path: of the records that the data set's parser reads from `root`.
+        root: the folder of a synthetic data set that :func:`write` generated.
+        path: a path from the records that the data set's parser reads from `root`.
 
     Returns:
         bool (height, width).
@@ -257,11 +267,11 @@ def mask(root: str | Path, path: str) -> np.ndarray:
     Raises:
         FileNotFoundError: there is no such image.
     """
-    if "#" in path:  # an image within RAiD's file
+    if "#" in path:  # an image inside RAiD's file
         return raid.mask(root, path)
     file = mask_file(Path(root), path)
     if not file.is_file():
-        raise FileNotFoundError(f"no mask of {path!r} in {root}: looked for {file}; draw the twin by write, or anew")
+        raise FileNotFoundError(f"no mask of {path!r} in {root}: looked for {file}; generate the data set again")
     with Image.open(file) as opened:
         return np.asarray(opened)
 
@@ -284,7 +294,7 @@ def _camera(spec: SyntheticSpec, seed: int, camid: int) -> Camera:
 
 
 def _stranger(rng) -> int:
-    """A number above every identity's: one of the people who only pass by."""
+    """A random pid above those of all identities: a person who only passes by."""
     return STRANGERS + int(rng.integers(1000))
 
 
@@ -294,7 +304,7 @@ def _look(dataset: str, seed: int, pid: int) -> Look:
 
 
 def _stance(spec, camera: Camera, rng, gait: tuple[float, float, float, float]) -> Stance:
-    """A figure in its box: nearly filling it, off a little, sometimes cut at head or feet."""
+    """A figure's position in its box: it nearly fills it, is slightly off centre, and sometimes cut at head or feet."""
     size = 2 * spec.height * rng.uniform(0.93, 1.0)
     top = (2 * spec.height - size) * rng.uniform(0.2, 0.8)
     if rng.random() < spec.cut:
@@ -305,7 +315,7 @@ def _stance(spec, camera: Camera, rng, gait: tuple[float, float, float, float]) 
 
 
 def _misplaced(spec, stance: Stance, rng, junk: bool) -> Stance:
-    """A false detection: junk overlaps its person badly, a distractor may hold anybody."""
+    """The position for a false detection: junk overlaps its person badly; a distractor may show anyone."""
     near = junk or rng.random() < 0.4
     size = stance.size * (rng.uniform(1.4, 2.4) if near else rng.uniform(0.7, 1.1))
     top = (2 * spec.height - size) * rng.uniform(0, 1)
@@ -314,7 +324,7 @@ def _misplaced(spec, stance: Stance, rng, junk: bool) -> Stance:
 
 
 def _passer_by(spec, seed: int, camera: Camera, rng, nearer: bool) -> tuple[Look, Stance]:
-    """Somebody else, half hidden behind the person or (nearer) hiding a part of it."""
+    """Another person, partly hidden behind the person or, if `nearer`, hiding a part of the person."""
     look = _look(spec.dataset, seed, _stranger(rng))
     size = 1.84 * spec.height * (rng.uniform(1.0, 1.25) if nearer else rng.uniform(0.6, 0.95))
     feet = 2 * spec.height * (rng.uniform(0.98, 1.15) if nearer else rng.uniform(0.72, 0.9))
@@ -324,7 +334,7 @@ def _passer_by(spec, seed: int, camera: Camera, rng, nearer: bool) -> tuple[Look
 
 
 def _part_of(drawing: Drawing, rng) -> Drawing:
-    """The drawing without the rows below or above, or the columns beside, a part of the person."""
+    """The drawing cropped to the upper, lower, left or right part of the person."""
     height, width = drawing.mask.shape
     rows, columns = np.flatnonzero(drawing.mask.any(axis=1)), np.flatnonzero(drawing.mask.any(axis=0))
     top, bottom, left, right = 0, height, 0, width
@@ -346,7 +356,7 @@ def _part_of(drawing: Drawing, rng) -> Drawing:
 
 
 def _claim(root: Path, marker: dict) -> None:
-    """Make `root` this draw's, or refuse it."""
+    """Write ``spec.json`` to `root`, or raise FileExistsError if the folder has other content."""
     spec_file = root / "spec.json"
     if spec_file.exists():
         found = json.loads(spec_file.read_text())
@@ -354,10 +364,10 @@ def _claim(root: Path, marker: dict) -> None:
         if differing:
             was = {key: found.get(key) for key in differing}
             raise FileExistsError(
-                f"{root} holds a data set of another {' and '.join(differing)}: {was}; remove it or give another"
+                f"{root} has a data set of another {' and '.join(differing)}: {was}; remove it or give another folder"
             )
     elif root.exists() and any(root.iterdir()):
-        raise FileExistsError(f"{root} holds other files and no spec.json; give an empty or new folder")
+        raise FileExistsError(f"{root} has other files and no spec.json; give an empty or new folder")
     else:
         root.mkdir(parents=True, exist_ok=True)
         write_whole(spec_file, json.dumps(marker, indent=1).encode())
@@ -375,7 +385,7 @@ FLOORS = {
     "rpifield": {"train_ids": 40, "passers_by": 5},
     "cuhk03": {"train_ids": 2, "test_ids": 2},
 }
-"""The fewest identities at any scale: with fewer, nothing can be learned or compared."""
+"""The least numbers of identities at any scale; with fewer, training and comparisons are meaningless."""
 
 SPECS = {
     # 12,936 training images, 3,368 queries, a gallery of 13,120 + 2,793 + 3,819 = 19,732
@@ -388,23 +398,23 @@ SPECS = {
         "train_ids": 43, "train_images": 6920, "cameras": 4, "cameras_per_id": 170 / 43, "indoor": 2,
         "occlusion": 0.08, "clutter": 0.15, "cut": 0.1, "cast": 1.6, "quality": 0.9,
     },
-    # The scenes of i-LIDS; little is in front of the whole persons, and what hid the others has been cut away.
+    # The scenes of i-LIDS. Few whole persons are occluded, and partial images are cropped to their visible part.
     "partial_ilids": {
         "test_ids": 119, "queries": 119, "gallery": 119, "cameras": 2, "cameras_per_id": 2, "indoor": 2,
         "occlusion": 0.1, "clutter": 0.4, "cut": 0.1, "cast": 1.2, "quality": 0.6,
     },
-    # A crowded arrival hall: people with luggage before and behind one another, seen by poor cameras.
+    # A crowded arrival hall: people with luggage occlude each other, and the cameras are poor.
     "ilids": {
         "train_ids": 119, "train_images": 476, "cameras": 2, "cameras_per_id": 2, "indoor": 2,
         "occlusion": 0.6, "clutter": 0.6, "cut": 0.2, "cast": 1.2, "quality": 0.6,
     },
-    # A detector's boxes of a crowd outdoors: small, blurred, and often beside the person.
+    # A detector's boxes of an outdoor crowd: small, blurred, and often misplaced.
     "rpifield": {
         "train_ids": 112, "train_images": 211_644, "distractors": 389_937, "passers_by": 3996, "cameras": 12,
         "cameras_per_id": 783 / 112, "height": 96, "width": 40,
         "occlusion": 0.25, "clutter": 0.4, "cut": 0.35, "quality": 0.55,
     },
-    # Two cameras of a campus, of unlike colours; a detector's boxes, which cut off heads and feet.
+    # Two cameras on a campus, of different colours; a detector's boxes, which cut off heads and feet.
     "cuhk03": {
         "train_ids": 767, "train_images": 7365, "test_ids": 700, "queries": 1400, "gallery": 5332, "cameras": 2,
         "cameras_per_id": 2, "occlusion": 0.15, "clutter": 0.2, "cut": 0.25, "cast": 1.3, "quality": 0.9,

@@ -1,7 +1,7 @@
-"""How the synthetic twin of each data set is laid out on disk: its images, their names, and the files beside them.
+"""The layout on disk of each synthetic data set: its images, their names, and further files.
 
-A layout plans every image (:class:`Item`), stores the drawings, and finishes with the data set's other files. What the
-images show is the matter of :mod:`gaaplib.datasets.synthetic`.
+A layout plans every image (:class:`Item`), stores the generated images, and writes the data set's other files. The
+content of the images is defined in :mod:`gaaplib.datasets.synthetic.generate`.
 """
 
 import io
@@ -21,26 +21,26 @@ from gaaplib.project import write_whole, written_whole
 
 JPEG_QUALITY = 90
 STRANGERS, PASSERS_BY = 10_000, 11_000
-"""First number of the people who are in the picture by chance, and of the passers-by who have images of their own."""
+"""First pid of people who appear beside another person, and of passers-by who have images of their own."""
 
 SPLIT_FOLDERS = {"train": "bounding_box_train", "query": "query", "gallery": "bounding_box_test"}
 RAID_FILE = "RAiD_4Cams.mat"
 RAID_MISSING = {(8, 3), (34, 4)}  # (person, camera)
 RAID_SIZE = (128, 64)
-LONE_ACTOR = 89  # of RPIfield: in one camera only
-PASSER_BY_CAMERAS = 4988 / 3996  # of RPIfield: in how many cameras a passer-by is, on average
+LONE_ACTOR = 89  # RPIfield's actor who is in one camera only
+PASSER_BY_CAMERAS = 4988 / 3996  # RPIfield: mean number of cameras per passer-by
 
 
 class Item(NamedTuple):
-    """One image to draw; its path sorts first.
+    """One image to generate; items sort by path.
 
     Attributes:
-        path: as the data set's parser has it, relative to the twin's root.
-        pid: who: an identity from 1, a passer-by from ``PASSERS_BY``, 0 anybody or nobody (a distractor), -1 junk.
-        camid: the camera from 1, whether or not the path tells it.
-        index: number of the image; no two of a pid and a camera share one.
-        visit: which time the person crosses the camera, from 0.
-        part: only a part of the photograph is left.
+        path: the path in the parser's records, relative to the data set's root.
+        pid: an identity from 1, a passer-by from ``PASSERS_BY``, 0 for a distractor with any person or none, -1 junk.
+        camid: the camera from 1, even if the path does not have it.
+        index: number of the image, unique within its pid and camera.
+        visit: number of the person's appearance in this camera, from 0.
+        part: the image is cropped to a part of the person.
     """
 
     path: str
@@ -55,9 +55,9 @@ class Layout(NamedTuple):
     """The layout of one data set.
 
     Attributes:
-        plan: (spec, generator) -> items in any order.
-        store: (root, items, draw) -> for one item after another the text of its key points; the drawing is stored by
-            then, or with the last item.
+        plan: (spec, random generator) -> items in any order.
+        store: (root, items, draw) -> iterator over the text of each item's key points. It generates and stores the
+            images; an image is on disk when its text is returned, or when the iterator ends.
         finish: (root, items) -> None; writes the data set's other files.
     """
 
@@ -70,12 +70,12 @@ class Layout(NamedTuple):
 
 
 def mask_file(root: Path, path: str) -> Path:
-    """Where the mask of the image with this path is, for images that are files of their own."""
+    """The file of the mask that belongs to an image with this path, for images in separate files."""
     return (root / "masks" / path).with_suffix(".png")
 
 
 def store_files(root: Path, items: list[Item], draw: Callable[[Item], Drawing]) -> Iterator[str]:
-    """Store each image in a file of its own and its mask in another; those that are there are kept."""
+    """Store each image and its mask in two files; existing pairs are reused."""
     for folder in sorted({posixpath.dirname(item.path) for item in items}):
         (root / folder).mkdir(parents=True, exist_ok=True)
         (root / "masks" / folder).mkdir(parents=True, exist_ok=True)
@@ -96,10 +96,10 @@ def store_files(root: Path, items: list[Item], draw: Callable[[Item], Drawing]) 
 
 
 def store_raid(root: Path, items: list[Item], draw: Callable[[Item], Drawing]) -> Iterator[str]:
-    """Store all images in RAiD's one file, which appears when the last one is drawn."""
+    """Store all images in RAiD's one file, which is put in its place after the last image."""
     (height, width), images = RAID_SIZE, len(items)
     with written_whole(root / RAID_FILE) as temporary:
-        # MATLAB's format v7.3: HDF5 behind a header of 512 bytes, with the axes reversed.
+        # MATLAB's format v7.3 is HDF5 after a header of 512 bytes, with the axes reversed.
         with h5py.File(temporary, "w", userblock_size=512) as file:
             struct = file.create_group("dataset")
             struct.attrs["MATLAB_class"] = np.bytes_("struct")
@@ -123,7 +123,7 @@ def store_raid(root: Path, items: list[Item], draw: Callable[[Item], Drawing]) -
 
 
 def _matlab_field(struct, name: str, matlab_class: str, shape: tuple, dtype, **options) -> h5py.Dataset:
-    # Without times: the same images are the same bytes.
+    # Without timestamps, so that equal images give equal files.
     field = struct.create_dataset(name, shape, dtype, track_times=False, **options)
     field.attrs["MATLAB_class"] = np.bytes_(matlab_class)
     return field
@@ -139,11 +139,11 @@ def _encoded(pixels: np.ndarray, kind: str, **options) -> bytes:
     return buffer.getvalue()
 
 
-# -- dealing images out ------------------------------------------------------------------------------------------------
+# -- distributing images -----------------------------------------------------------------------------------------------
 
 
 def _dealt(rng: np.random.Generator, least: np.ndarray, most: int, total: int) -> np.ndarray:
-    """Whole numbers that sum up to ``total``: ``least``, and the rest dealt out at random up to ``most`` each."""
+    """Whole numbers with sum ``total``: ``least``, and the rest added at random, up to ``most`` each."""
     numbers = least.copy()
     for _ in range(total - numbers.sum()):
         numbers[rng.choice(np.flatnonzero(numbers < most))] += 1
@@ -151,13 +151,13 @@ def _dealt(rng: np.random.Generator, least: np.ndarray, most: int, total: int) -
 
 
 def _spread(rng: np.random.Generator, total: int, weights: np.ndarray, least: int) -> np.ndarray:
-    """Whole numbers that sum up to ``total``, about as the weights; ``least`` each where there are enough."""
+    """Whole numbers with sum ``total``, about in proportion to the weights; at least ``least`` if there are enough."""
     least = min(least, total // len(weights))
     return least + rng.multinomial(total - least * len(weights), weights / weights.sum())
 
 
 def _sightings(spec, rng, pids: np.ndarray, views: int, images: int, least: int) -> Iterator[tuple[int, int, int]]:
-    """Yield (pid, camid, number of images): two cameras or more each, ``views`` pairs of pid and camera in all."""
+    """Yield (pid, camid, number of images): at least two cameras per pid, ``views`` pairs of pid and camera in all."""
     seen = _dealt(rng, np.full(len(pids), 2), spec.cameras, views)
     pairs = [
         (int(pid), int(camid))
@@ -170,7 +170,7 @@ def _sightings(spec, rng, pids: np.ndarray, views: int, images: int, least: int)
 
 
 def _official_split(spec, rng, least: int) -> Iterator[tuple[str, int, int, int]]:
-    """Yield (split, pid, camid, index); each test identity has one query in each of its cameras."""
+    """Yield (split, pid, camid, index); each test identity has one query per camera that sees it."""
     ids = rng.permutation(np.arange(1, spec.train_ids + spec.test_ids + 1))
     train, test = np.sort(ids[: spec.train_ids]), np.sort(ids[spec.train_ids :])
     views = round(spec.train_ids * spec.cameras_per_id)
@@ -195,7 +195,7 @@ def _plan_market1501(spec, rng) -> Iterator[Item]:
 
 
 def _market_item(split: str, pid: int, camid: int, index: int, rng) -> Item:
-    """The frame grows with the index, so no name repeats."""
+    """An item of Market-1501. The frame number grows with the index, so names are unique."""
     frame, sequence = 25 * index + int(rng.integers(1, 25)), 1 + (7 * pid + camid) % 6
     start = (pid * 7919 + camid * 104_729) % 80_000 if pid > 0 else 0
     who = f"{pid:04d}" if pid >= 0 else "-1"
@@ -220,7 +220,7 @@ def _plan_raid(spec, rng) -> Iterator[Item]:
 
 
 def _plan_ilids(spec, rng) -> Iterator[Item]:
-    """Two to eight images of each person, the first half in one camera."""
+    """Two to eight images per person, the first half from one camera and the rest from the other."""
     numbers = _dealt(rng, np.full(spec.train_ids, 2), 8, spec.train_images)
     for pid, number in enumerate(numbers.tolist(), 1):
         first = int(rng.integers(2))
@@ -232,13 +232,13 @@ def _plan_ilids(spec, rng) -> Iterator[Item]:
 def _plan_partial_ilids(spec, rng) -> Iterator[Item]:
     for pid in range(1, spec.test_ids + 1):
         query_camera = int(rng.integers(1, 3))
-        # Index 8 is above all of i-LIDS: the same persons, but other images.
+        # Index 8 is above all indices of i-LIDS: the same persons, but other images.
         yield Item(f"Partial_iLIDS/partial_body_images/{pid:03d}.jpg", pid, query_camera, 8, part=True)
         yield Item(f"Partial_iLIDS/whole_body_images/{pid:03d}.jpg", pid, 3 - query_camera, 8)
 
 
 def _plan_rpifield(spec, rng) -> Iterator[Item]:
-    # An actor is in 7 of 12 cameras, with a deviation of 2.2, and twice in each; a passer-by is there once.
+    # An actor is in 7 of 12 cameras (deviation 2.2) on average, twice in each; a passer-by appears once per camera.
     few = np.clip(np.rint(rng.normal(5, 2, spec.train_ids)), 2, spec.cameras).astype(int)
     actor_cameras = _dealt(rng, few, spec.cameras, round(spec.train_ids * spec.cameras_per_id))
     actor_cameras[LONE_ACTOR - 1 : LONE_ACTOR] = 1
@@ -261,14 +261,14 @@ def _plan_rpifield(spec, rng) -> Iterator[Item]:
 
 
 def _some_cameras(rng, cameras: int, label: int, number: int) -> list[int]:
-    """Cameras of one person, in order; each label has one for certain, in turn, so that no camera is without images."""
+    """Sorted cameras of one person. One of them follows from the label, so that every camera has images."""
     certain = 1 + label % cameras
     others = [camid for camid in range(1, cameras + 1) if camid != certain]
     return sorted([certain, *rng.permutation(others)[: number - 1].tolist()])
 
 
 def _visits(rng, label: int, camid: int, length: np.ndarray, number: int) -> Iterator[Item]:
-    """The images of one person in one camera, from visit to visit, at most as many visits as images."""
+    """The images of one person in one camera, visit by visit; there are at most as many visits as images."""
     index = itertools.count()
     for visit, boxes in enumerate(_spread(rng, number, length[:number], least=1).tolist()):
         folder = f"Data/Cam_{camid}/{label}" + (f"_{visit}" if visit else "")
@@ -278,7 +278,7 @@ def _visits(rng, label: int, camid: int, length: np.ndarray, number: int) -> Ite
 
 
 def _annotate_rpifield(root: Path, items: list[Item]) -> None:
-    """Write the annotation of each camera as MATLAB does, with the images' names under ``Cam_<camera>``."""
+    """Write the annotation of each camera as a MATLAB file; names of images are relative to ``Cam_<camera>``."""
     folder = root / "Data_Info"
     folder.mkdir(exist_ok=True)
     names = {}
@@ -293,12 +293,12 @@ def _annotate_rpifield(root: Path, items: list[Item]) -> None:
         content = io.BytesIO()
         savemat(content, variables, do_compression=True)
         content.seek(0)
-        content.write(b"MATLAB 5.0 MAT-file, synthetic".ljust(116))  # instead of the date
+        content.write(b"MATLAB 5.0 MAT-file, synthetic".ljust(116))  # replaces the date
         write_whole(folder / f"Cam_{camid}.mat", content.getvalue())
 
 
 def _cells(texts: Iterator[str]) -> np.ndarray:
-    """A MATLAB cell array (1, n) of texts."""
+    """A MATLAB cell array (1, n) of strings."""
     return np.array([list(texts)], dtype=object)
 
 

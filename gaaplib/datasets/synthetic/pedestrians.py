@@ -1,9 +1,9 @@
-"""Draw one synthetic pedestrian as a surveillance camera would have cropped it.
+"""Draws one synthetic pedestrian as in a detection box of a surveillance camera.
 
-A figure is drawn at twice the size into one channel of part numbers; look-up tables turn that
-channel into colours, into a relief (for the shading) and into the person's mask. Lengths of a body
-are fractions of its height; images are (height, width, 3) uint8, RGB. Nothing here reads or writes
-a file, and generators in the same state give the same pixels.
+A figure is drawn at twice the size into one channel of part numbers. Look-up tables map that
+channel to colours, to a relief for the shading, and to the person's mask. Body lengths are
+fractions of the body height; images are (height, width, 3) uint8, RGB. This module reads and writes
+no files. Random generators in the same state give the same pixels.
 """
 
 from dataclasses import dataclass
@@ -17,14 +17,14 @@ from gaaplib.datasets.synthetic.cameras import COLOURS, Camera, background, deve
 
 BLOCK = 50  # part numbers of one figure; 0 is the scene
 BEHIND, TARGET, FRONT, OBJECT = 0, BLOCK, 2 * BLOCK, 3 * BLOCK
-RELIEF = {  # part -> how far it stands out, 0-255
+RELIEF = {  # part -> height of its relief, 0-255
     "leg_far": 70, "leg_near": 120, "shin_far": 70, "shin_near": 120, "shoe_far": 80,
     "shoe_near": 130,
     "arm_far": 70, "arm_near": 200, "hand_far": 80, "hand_near": 205, "torso": 140, "neck": 105,
     "face": 170, "hair": 150, "mark": 170, "bag": 220, "strap": 165, "hat": 190, "skirt": 150,
     "inner": 125,
 }  # fmt: skip
-PARTS = {name: 2 * order for order, name in enumerate(RELIEF, 1)}  # the next number: its second colour
+PARTS = {name: 2 * order for order, name in enumerate(RELIEF, 1)}  # the number after it: the part's second colour
 JOINTS = (
     "head", "neck", "left_shoulder", "right_shoulder", "left_elbow", "right_elbow", "left_wrist",
     "right_wrist", "left_hip", "right_hip", "left_knee", "right_knee", "left_ankle", "right_ankle",
@@ -36,7 +36,7 @@ HAIR = ((26, 22, 22), (42, 32, 28), (70, 48, 34), (112, 78, 48), (168, 134, 86),
 
 @dataclass(frozen=True)
 class Look:
-    """What stays with an identity. Lengths are fractions of the body height, colours RGB 0-255."""
+    """The fixed appearance of an identity. Lengths are fractions of the body height, colours RGB 0-255."""
 
     build: float
     head: float
@@ -67,7 +67,7 @@ class Look:
 
 @dataclass(frozen=True)
 class Stance:
-    """Where and how a figure stands, in pixels of the doubled image.
+    """Position and pose of a figure, in pixels of the doubled image.
 
     x: of the body's axis. top: y of the head's top. size: the body's height. view: angle in
     radians, 0 faces the camera and pi / 2 walks to the right. phase, stride: of the step, in
@@ -85,13 +85,13 @@ class Stance:
     tilt: float
 
     def project(self, lateral: float, up: float, forward: float) -> tuple[float, float, float]:
-        """Body coordinates (to the person's left, up, forward) -> (x, y, nearness)."""
+        """(x, y, nearness) of a point in body coordinates (to the person's left, up, forward)."""
         near = forward * cos(self.view) - lateral * sin(self.view)
         across = lateral * cos(self.view) + forward * sin(self.view)
         return self.x + self.size * across, self.top + self.size * (1 - up + self.tilt * near), near
 
     def half_width(self, wide: float, deep: float) -> float:
-        """Half the width in pixels of an upright elliptic cylinder with these half axes."""
+        """Half the visible width, in pixels, of an upright elliptic cylinder with these half axes."""
         return self.size * hypot(wide * cos(self.view), deep * sin(self.view))
 
 
@@ -99,9 +99,8 @@ class Stance:
 class Drawing:
     """image (height, width, 3) uint8, mask (height, width) bool, keypoints (14, 3) float32.
 
-    The mask is what is seen of the person. A row of key points is a joint of `JOINTS`: x and y in
-    pixels, and 1 where that pixel belongs to the mask, else 0 (outside the frame, or something in
-    front).
+    The mask has the visible pixels of the person. A row of key points is a joint of `JOINTS`: x and
+    y in pixels, and 1 if that pixel is in the mask, 0 if it is outside the image or occluded.
     """
 
     image: np.ndarray
@@ -110,7 +109,7 @@ class Drawing:
 
 
 def make_look(rng: np.random.Generator) -> Look:
-    """Draw the lasting appearance of one identity."""
+    """A random appearance for one identity."""
     weights = np.array([weight for _, weight in COLOURS], float)
 
     def cloth() -> tuple:
@@ -144,7 +143,7 @@ def make_look(rng: np.random.Generator) -> Look:
 
 
 def skeleton(look: Look, stance: Stance) -> dict[str, tuple[float, float, float]]:
-    """Joint -> (x, y, nearness) of a walking figure: `JOINTS`, `left_toe` and `right_toe`."""
+    """``{joint: (x, y, nearness)}`` of a walking figure: `JOINTS`, `left_toe` and `right_toe`."""
     hip_up, shoulder_up, body = 0.525, 0.787, {"neck": (0, 0.848, 0.005), "head": (0, 0.925, 0.022)}
     for side, name in ((1, "left"), (-1, "right")):
         phase = stance.phase + (0 if side > 0 else pi)
@@ -168,13 +167,13 @@ def skeleton(look: Look, stance: Stance) -> dict[str, tuple[float, float, float]
             "shoulder": (across, shoulder_up, 0), "elbow": elbow, "wrist": wrist,
         }  # fmt: skip
         body |= {f"{name}_{joint}": where for joint, where in chain.items()}
-    # The lower foot stands on the ground: the body rises and falls with the step.
+    # The lower foot is on the ground, so the body rises and falls with each step.
     drop = min(body["left_ankle"][1], body["right_ankle"][1]) - 0.035
     return {name: stance.project(x, up - drop, forward) for name, (x, up, forward) in body.items()}
 
 
 def _limb(pen, start, end, r0: float, r1: float, ink: int) -> None:
-    """A limb with round ends, of radius r0 at its start and r1 at its end."""
+    """Draw a limb with round ends, of radius r0 at its start and r1 at its end."""
     (x0, y0), (x1, y1) = start[:2], end[:2]
     length = hypot(x1 - x0, y1 - y0) or 1.0
     nx, ny = (y0 - y1) / length, (x1 - x0) / length
@@ -303,7 +302,7 @@ def _draw_head(pen, look, stance, joints, ink) -> None:
     if drop and facing > -0.1:
         pen.rounded_rectangle(locks, int(r / 2), fill=hair)
     pen.ellipse((x - half, y - r, x + half, y + r), fill=hair if look.hair_style != "bald" else face)
-    if facing > -0.75:  # the face slides over the head as it turns, and vanishes from behind
+    if facing > -0.75:  # the face moves across the head as it turns, and is hidden from behind
         fx, fw = x + turn * half * 0.4, half * (0.42 + 0.42 * min(1.0, (facing + 0.75) / 1.3))
         pen.ellipse((fx - fw, y - r * 0.5, fx + fw, y + r * 1.04), fill=face)
         if facing > -0.2:
@@ -339,7 +338,7 @@ def _draw_backpack(pen, look, stance, joints, ink) -> None:
 
 
 def _draw_carried(pen, look, stance, joints, ink) -> None:
-    """Straps, shoulder bag and hand bag, over everything else of the figure."""
+    """Draw straps, shoulder bag and hand bag, in front of the rest of the figure."""
     size = stance.size
     side, other = ("left", "right") if look.bag_side > 0 else ("right", "left")
     if look.bag == "backpack" and cos(stance.view) > 0.15:
@@ -379,14 +378,14 @@ def _weave(pattern: str, period: int, rows: int, columns: int) -> np.ndarray:
 
 @lru_cache(maxsize=8)
 def _belongs(block: int, garment: str) -> np.ndarray:
-    """0/1 for each part number: is it cloth of this garment?"""
+    """uint8 (256,): 1 for the part numbers that are cloth of this garment, else 0."""
     table = np.zeros(256, np.uint8)
     table[[block + PARTS[part] for part in GARMENT[garment]]] = 1
     return table
 
 
 def _add_patterns(parts: np.ndarray, look: Look, stance: Stance, joints: dict, block: int) -> None:
-    """Give the patterned pixels of a figure's garments their second colour, in place."""
+    """Set the patterned pixels of a figure's garments to their second colour, in place."""
     x, y = joints["neck"][:2]
     rows, columns = parts.shape
     for garment, pattern in (("upper", look.upper_pattern), ("lower", look.lower_pattern)):
@@ -423,7 +422,7 @@ def _palette(look: Look) -> np.ndarray:
 
 
 def _draw_obstacle(pen, rng: np.random.Generator, wide: int, high: int) -> np.ndarray:
-    """Something between person and camera; returns its two colours (2, 3)."""
+    """Draw an object between person and camera; returns its two colours (2, 3)."""
     kind, x = rng.integers(5), wide * rng.uniform(-0.1, 0.75)
     if kind == 0:  # pole
         x = wide * rng.uniform(0.05, 0.85)
@@ -452,7 +451,7 @@ def _draw_obstacle(pen, rng: np.random.Generator, wide: int, high: int) -> np.nd
 
 
 def _by_number(of_figure: dict[int, dict[str, int]], scene: int, obstacle: int) -> np.ndarray:
-    """uint8 for each of the 256 part numbers, from one value for each figure's parts."""
+    """uint8 (256,): a value for each part number, from the values of each figure's parts."""
     table = np.full(256, obstacle, np.uint8)
     table[:OBJECT] = scene
     for block, values in of_figure.items():
@@ -462,13 +461,13 @@ def _by_number(of_figure: dict[int, dict[str, int]], scene: int, obstacle: int) 
 
 
 def _image(table: np.ndarray, parts: np.ndarray) -> Image.Image:
-    """The part numbers looked up in a table, at the crop's own size."""
+    """The table's values for the part numbers, as an image of the crop's size."""
     return Image.fromarray(table.take(parts)).reduce(2)
 
 
 @lru_cache(maxsize=4)
 def _folds(height: int) -> np.ndarray:
-    """Creases of cloth (3 h, 3 h), deviation about 1, of which each image takes a piece."""
+    """Creases of cloth (3 h, 3 h), deviation about 1; each image uses a random crop of them."""
     rng, side = np.random.default_rng(0), (3 * height, 3 * height)
     unit = max(1, round(height / 64))
     creases = smooth_noise(rng, side, (5 * unit, 3 * unit)) + smooth_noise(rng, side, (4 * unit, 9 * unit))
@@ -476,7 +475,7 @@ def _folds(height: int) -> np.ndarray:
 
 
 def _shaded(parts: np.ndarray, palette: np.ndarray, camera: Camera, rng) -> np.ndarray:
-    """The figures alone on black (height, width, 3) float32, with their relief and folds."""
+    """The figures on black, (height, width, 3) float32, with their relief and folds."""
     flat = Image.fromarray(parts)
     flat.putpalette(palette.tobytes())
     colour = np.asarray(flat.convert("RGB").reduce(2), np.float32)
@@ -507,8 +506,9 @@ def paint(
 ) -> Drawing:
     """Draw one crop of `size` (height, width).
 
-    look: who; None leaves the person out. place: 0-1, where in the camera's scene. exposure: factor
-    on the light. behind, in_front: passers-by. obstacle: put a thing between person and camera.
+    look: the person's appearance; None: no person. place: position in the camera's scene, 0-1.
+    exposure: factor on the light. behind, in_front: passers-by. obstacle: draw an object between
+    person and camera.
     """
     height, width = size
     index = Image.new("L", (2 * width, 2 * height))
@@ -536,7 +536,7 @@ def paint(
 def _keypoints(joints: dict | None, mask: np.ndarray) -> np.ndarray:
     table = np.zeros((len(JOINTS), 3), np.float32)
     for row, name in enumerate(JOINTS if joints else ()):
-        # Rounded first: the written text must not put a visible joint outside the frame.
+        # Rounded first, so that the rounded position of a visible joint is inside the image.
         x, y = round(joints[name][0] / 2, 1), round(joints[name][1] / 2, 1)
         inside = 0 <= x < mask.shape[1] and 0 <= y < mask.shape[0]
         table[row] = x, y, inside and mask[int(y), int(x)]
