@@ -488,7 +488,7 @@ def _checked_labels(query_pids, gallery_pids, query_camids, gallery_camids) -> t
 
 
 def _codes(query, gallery, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Labels of both sides as integers from 0, equal where the labels are equal."""
+    """Labels of both sides as integers from 0, equal if and only if the labels are equal."""
     for side, values in (("query", query), ("gallery", gallery)):
         if values.dtype.kind == "f" and np.isnan(values).any():
             raise ValueError(f"{side}_{name} is nan at index {np.flatnonzero(np.isnan(values))[0]}: give a label")

@@ -392,7 +392,7 @@ def test_classification_by_chance_equals_random_scores():
         ([[1, 2], [1, 2]], [0, 2], 5, r"label 2 at row 1 is not one of the 2 classes.*0 \.\. 1"),
         ([[1, 2], [1, 2]], [-1, 0], 5, "label -1 at row 0"),
         ([[1, 2], [1, 2]], [0.0, 1.0], 5, "dtype float64: give one integer"),
-        (np.ones((0, 2)), np.ones(0, int), 5, "at least one image"),
+        (np.ones((0, 2)), np.ones(0, int), 5, "one integer for each image, at least one"),
         ([[1, 2]], [0], 0, "max_rank is 0"),
     ],
 )

@@ -1,4 +1,4 @@
-"""A method that trains in a blink, on images of four colours."""
+"""A method that trains fast, on images of four colours."""
 
 import keras
 import numpy as np
@@ -23,7 +23,7 @@ def images():
 
 
 class Tiny(Method):
-    """A normalisation, whose moving statistics count, and a classifier."""
+    """A batch normalisation, for its moving statistics, and a classifier."""
 
     def __init__(self, config, num_classes):
         super().__init__(config, num_classes)
@@ -37,7 +37,7 @@ class Tiny(Method):
 
 
 class TinyInRounds(Tiny):
-    """The second round is on what the network says after the first, as clustering is."""
+    """The labels of the second round come from the network after the first, as in clustering."""
 
     def rounds(self, labels, embed):
         yield Round(labels, 2)
@@ -45,7 +45,7 @@ class TinyInRounds(Tiny):
 
 
 class Flat(PlateauSchedule):
-    """Sees the same loss in each epoch: a decrease in the third and fifth, the end in the sixth."""
+    """Gets the same loss in each epoch: it decreases the rate in the third and fifth, and stops in the sixth."""
 
     def __init__(self):
         super().__init__(patience=1, stop_patience=2, decreases_before_stop=1)

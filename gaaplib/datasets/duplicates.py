@@ -1,4 +1,4 @@
-"""Queries whose file is also in the gallery: any network retrieves such a copy, whatever it has learnt."""
+"""Queries whose file is also in the gallery: every network retrieves such a copy, even an untrained one."""
 
 import hashlib
 from os import PathLike
@@ -40,7 +40,7 @@ def same_bytes(root: str | PathLike, records: pd.DataFrame) -> pd.DataFrame:
 
 
 def _has_file(root: Path, path: str) -> bool:
-    """Whether the path stands for a file of its own, rather than an image inside a file ("container#number").
+    """Whether the path is a separate file, and not an image inside a file ("container#number").
 
     A path with "#" whose file and container are both missing counts as a file, so that it is reported as missing.
     """

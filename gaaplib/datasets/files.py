@@ -42,7 +42,7 @@ def images_in(folder: Path, root: Path) -> list[str]:
 def folders_in(folder: Path, root: Path) -> list[str]:
     """Sorted names of the folders directly in a folder, without hidden ones and ``SYSTEM_FOLDERS``.
 
-    Arguments and errors are those of :func:`images_in`. A broken link is refused whatever its name, because it may have
+    Arguments and errors are those of :func:`images_in`. A broken link of any name is refused, because it may have
     been a link to a folder.
     """
     check_links(folder, root)
@@ -223,7 +223,7 @@ def listed_image(home: Path, text: str, root: Path) -> str:
     if path.startswith(("/", "../")) or re.match("[A-Za-z]:/", path):
         raise ValueError(f"path {text.strip()!r} leaves {home}: write it relative to that folder")
     if posixpath.splitext(path)[1].lower() not in IMAGE_SUFFIXES:
-        raise ValueError(f"path {text.strip()!r} is no image: it must end in {', '.join(sorted(IMAGE_SUFFIXES))}")
+        raise ValueError(f"path {text.strip()!r} is not an image: it must end in {', '.join(sorted(IMAGE_SUFFIXES))}")
     check_links(home / path, root)
     if not os.path.isfile(home / path):
         raise ValueError(f"path {text.strip()!r} is not in {home}: add the image or remove the line")

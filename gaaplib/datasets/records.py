@@ -3,7 +3,7 @@
 It has exactly these columns, in this order:
 
 - ``path``: str, POSIX, relative to the root that the parser was given, unique;
-- ``pid``: int64, the identity; ``DISTRACTOR`` (0) is no identity: it is never a query and never trained on;
+- ``pid``: int64, the identity; ``DISTRACTOR`` (0) is not an identity: it is never a query and never trained on;
 - ``camid``: int64, the camera, or ``UNKNOWN_CAMERA`` (-1) in all rows;
 - ``split``: "train", "query" or "gallery", or "all" in all rows if the data set has no official split.
 

@@ -120,31 +120,6 @@ def read_annotation(root: str | PathLike) -> pd.DataFrame:
     return boxes.sort_values("path", ignore_index=True)
 
 
-def annotation_counts(annotation: pd.DataFrame) -> pd.DataFrame:
-    """Counts of each camera, in the form of the data set's own table.
-
-    Args:
-        annotation: as returned by :func:`read_annotation`.
-
-    Returns:
-        One row per camera and the row "all", with columns ``boxes``, ``actor_boxes``, ``actors`` and ``distractors``
-        (numbers of labels that occur) and ``sequences`` (folders).
-    """
-    cameras = {camid: _count(boxes) for camid, boxes in annotation.groupby("camid")}
-    return pd.DataFrame.from_dict(cameras | {"all": _count(annotation)}, orient="index")
-
-
-def _count(boxes: pd.DataFrame) -> dict[str, int]:
-    labels, is_actor = boxes["label"], boxes["pid"] != DISTRACTOR
-    return {
-        "boxes": len(boxes),
-        "actor_boxes": int(is_actor.sum()),
-        "actors": labels[is_actor].nunique(),
-        "distractors": labels[~is_actor].nunique(),
-        "sequences": len(boxes[["camid", "label", "reappearance"]].drop_duplicates()),
-    }
-
-
 def _find_home(root: Path) -> Path:
     """The folder that directly contains the twelve cameras' folders."""
     cameras = [f"Cam_{camid}" for camid in CAMERAS]

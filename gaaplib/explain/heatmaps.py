@@ -270,9 +270,7 @@ def _checked_images(model, images, name):
     images, expected = np.asarray(images), tuple(model.input_shape[1:])
     if images.dtype != np.uint8 or images.shape[1:] != expected or not len(images):
         size = ", ".join(map(str, expected))
-        raise ValueError(
-            f"{name} are {images.dtype} {images.shape}; {model.name!r} takes uint8 (n, {size}), n at least 1"
-        )
+        raise ValueError(f"{name} are {images.dtype} {images.shape}; {model.name!r} takes uint8 (n, {size}), n >= 1")
     return images
 
 

@@ -1,4 +1,4 @@
-"""What no parser may count wrong: each entry of DATASETS, on a good little data set in which one thing is wrong."""
+"""Errors of every parser in DATASETS, on a small valid data set in which one thing is wrong."""
 
 import os
 from collections.abc import Callable
@@ -17,7 +17,7 @@ ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".rar", ".
 
 @dataclass(frozen=True)
 class Sample:
-    """A good little data set of an entry of DATASETS.
+    """A small valid data set of an entry of DATASETS.
 
     ``write`` puts it into a folder; ``image`` is an image of its, or the file with all of them; ``needed`` are the
     folders and files without which there is none; ``copy`` is where a second one would be found; ``images`` are the
@@ -126,7 +126,7 @@ def write(name, home):
 
 
 def refused(read, *args):
-    """The message of the error that reading gives."""
+    """The message of the error that reading raises."""
     with pytest.raises((FileNotFoundError, ValueError)) as error:
         read(*args)
     return str(error.value)

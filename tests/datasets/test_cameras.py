@@ -1,4 +1,4 @@
-"""The drawn cameras: their scenes, and what they make of light."""
+"""The synthetic cameras: their scenes, and the images they make of light."""
 
 from dataclasses import replace
 
@@ -28,12 +28,12 @@ def camera(order: int = 0, *, seed: int = 0, cast: float = 0.0, quality: float =
 
 @pytest.fixture(scope="module")
 def cameras() -> list[Camera]:
-    """One before each scene, without colour cast."""
+    """One camera per scene, without colour cast."""
     return [camera(order) for order in range(len(SCENES))]
 
 
 def clean(drawn: Camera) -> Camera:
-    """The camera's colours and exposure alone: nothing blurred, no grain."""
+    """A camera with its colours and exposure only, without blur and grain."""
     return replace(drawn, resolution=1.0, blur=0.0, grain=0.0)
 
 

@@ -46,14 +46,14 @@ def write_config(home, variant="detected", **changes):
 
 @pytest.fixture
 def home(tmp_path):
-    """A complete little copy with Market-1501's naming; no file is an image, so that a parser that opens one fails."""
+    """A small complete copy with Market-1501's naming; no file is an image, so that a parser that opens one fails."""
     touch(tmp_path / "detected", *FILES)
     return tmp_path / "detected"
 
 
 @pytest.fixture
 def config_home(tmp_path):
-    """A complete little copy with its configuration; the last image has no split."""
+    """A small complete copy with its configuration; the last image has no split."""
     touch(tmp_path / "images_detected", *LISTED)
     write_config(tmp_path)
     return tmp_path

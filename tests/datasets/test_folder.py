@@ -25,7 +25,7 @@ def people(tmp_path):
 
 @pytest.fixture
 def table(tmp_path):
-    """Writes records.csv beside three images, and answers its folder."""
+    """A function that writes records.csv beside three images and returns its folder."""
     home = tmp_path / "photos"
     touch(home, *IMAGES)
 
@@ -37,7 +37,7 @@ def table(tmp_path):
 
 
 def problems(home):
-    """The lines of the error that reading gives."""
+    """The lines of the error that reading raises."""
     with pytest.raises(ValueError) as error:
         read(home)
     first, *lines = str(error.value).splitlines()
@@ -181,7 +181,7 @@ def test_root_may_be_a_table_of_any_name(table, tmp_path):
         ("../1.jpg,1,1,train", "path '../1.jpg' leaves "),
         ("door/../../1.jpg,1,1,train", "path 'door/../../1.jpg' leaves "),
         ("C:\\1.jpg,1,1,train", "path 'C:\\\\1.jpg' leaves "),
-        ("notes.txt,1,1,train", "path 'notes.txt' is no image: it must end in .bmp,"),
+        ("notes.txt,1,1,train", "path 'notes.txt' is not an image: it must end in .bmp,"),
         ("door/2.jpg,,1,train", "pid is empty"),
         ("door/2.jpg,-1,1,train", "pid is -1: "),
         ("door/2.jpg,12345678901,1,train", "pid is 12345678901: "),

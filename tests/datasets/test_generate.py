@@ -1,4 +1,4 @@
-"""What is drawn, and how it gets to disk; shown with Market-1501's twin. All twins: test_twins.py."""
+"""The generated images and their files, tested on the twin of Market-1501. All twins: test_layouts.py."""
 
 import csv
 import json

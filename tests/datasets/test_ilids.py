@@ -12,7 +12,7 @@ FILES = ["0001001.jpg", "0001002.JPG", "0119004.png"]
 
 @pytest.fixture
 def persons(tmp_path):
-    """A complete little i-LIDS; no file is an image, so that a parser that opens one fails."""
+    """A small complete i-LIDS; no file is an image, so that a parser that opens one fails."""
     folder = tmp_path / FOLDER / "Persons"
     folder.mkdir(parents=True)
     touch(folder, *FILES)
@@ -38,7 +38,7 @@ def test_root_may_be_the_folder_or_its_parents(persons):
     assert read(str(persons.parent), expected=None)["path"].tolist() == [f"Persons/{file}" for file in FILES]
     from_parent = read(persons.parents[1], expected=None)
     assert from_parent["path"].tolist() == [f"{FOLDER}/Persons/{file}" for file in FILES]
-    # A name like an image's in the path must not be taken for the image's.
+    # A folder named like an image must not be taken for the image's name.
     renamed = persons.rename(persons.parent / "0009001.jpg")
     assert read(renamed, expected=None)["pid"].tolist() == [1, 1, 119]
 

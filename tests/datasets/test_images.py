@@ -170,7 +170,7 @@ def store_file(folder, name):
 
 
 def build_and_die(folder, records, count, done=None):
-    """Build the store, noting it every ten images; die when asked for an image of that number."""
+    """Build the store, saving progress every ten images; stop with an error at the image of that number."""
     images.SAVE_EVERY, images.PIECE, images.AHEAD = 10, 1, 16
 
     def deadly(path, height, width):
@@ -194,7 +194,7 @@ def test_a_store_whose_process_was_killed_is_gone_on_with(tmp_path, monkeypatch)
     monkeypatch.setattr(images, "read_image", lambda path, *size: read.append(path.name) or read_image(path, *size))
     with pytest.warns(UserWarning, match="1 of 120"):
         store = opened(tmp_path, records)
-    # At most what is decoded ahead, and nine images behind the last note, is decoded again.
+    # At most the images decoded ahead and nine unsaved ones are decoded again.
     assert 24 <= len(read) < 24 + 16 + 10
     assert sorted(read)[-1] == "0119.png"
     (tmp_path / "cache").rename(tmp_path / "killed")
@@ -272,7 +272,7 @@ def test_a_damaged_store_is_decoded_anew_with_a_warning(tmp_path, name):
     before = opened(tmp_path, records)
     pixels = np.array(before.images)
     DAMAGE[name](tmp_path)
-    # A flipped pixel shows when the checksum is asked for.
+    # A changed pixel is detected when the checksum is compared.
     with pytest.warns(UserWarning, match="damaged .* decoded again") as warned:
         after = opened(tmp_path, records, verify=name == "a pixel")
     assert len(warned) == 1
@@ -281,7 +281,7 @@ def test_a_damaged_store_is_decoded_anew_with_a_warning(tmp_path, name):
 
 
 def members(asked, fail_at=None):
-    """A reader of images within one file, which notes what it is asked for."""
+    """A reader of images inside one file, which records the requested paths."""
 
     def read(paths):
         asked.append(len(paths))

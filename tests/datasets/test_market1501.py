@@ -29,7 +29,7 @@ SMALL = {
 
 @pytest.fixture
 def home(tmp_path):
-    """A complete little Market-1501; no file is an image, so that a parser that opens one fails."""
+    """A small complete Market-1501; no file is an image, so that a parser that opens one fails."""
     for file in FILES:
         touch(tmp_path / FOLDER, file)
     return tmp_path / FOLDER
@@ -58,7 +58,7 @@ def test_root_may_be_the_folder_or_its_parent_or_of_any_name(home):
     records = read(str(home), expected=None)
     from_parent = read(home.parent, expected=None)
     assert from_parent["path"].tolist() == [f"{FOLDER}/{path}" for path in records["path"]]
-    # A name like an image's in the path must not be taken for the image's.
+    # A folder named like an image must not be taken for the image's name.
     renamed = home.rename(home.parent / "0009_c5s1_000001_00.jpg")
     assert read(renamed, expected=None).equals(records)
 

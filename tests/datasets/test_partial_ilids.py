@@ -27,7 +27,7 @@ def fill(home, query, gallery, pids=(1, 12)):
 
 @pytest.fixture
 def lists(tmp_path):
-    """The layout with lists, beside the folders that they name, which have one more image."""
+    """The layout with lists, and the folders that they name, which have one more image."""
     fill(tmp_path, "Probe/{:03d}.jpg", "Gallery/{:03d}.jpg", pids=(1, 12, 99))
     (tmp_path / "Probe.txt").write_text("\ufeffProbe/001.jpg\r\n\r\nProbe\\012.jpg\r\n", encoding="utf-8")
     (tmp_path / "Gallery.txt").write_text("./Gallery/001.jpg\n\n  Gallery//012.jpg  \n \n", encoding="utf-8")
@@ -99,7 +99,7 @@ def test_paths_of_lists_are_relative_to_the_root(lists, tmp_path_factory):
         ("/data/001.jpg", "leaves"),
         ("C:\\data\\001.jpg", "leaves"),
         ("Probe/002.jpg", "is not in"),
-        ("Probe", "no image"),
+        ("Probe", "not an image"),
         ("Probe/x1.jpg", "not named as Partial-iLIDS's: expected <identity from 1>.jpg, such as 001.jpg"),
         ("Gallery/../Probe/001.jpg", "in line 1 too"),
     ],

@@ -1,4 +1,4 @@
-"""One drawn pedestrian: what a look, a stance and a camera make of it."""
+"""One synthetic pedestrian, for a given look, stance and camera."""
 
 from dataclasses import replace
 
@@ -16,7 +16,7 @@ FRONT, BACK, RIGHT = 0.0, np.pi, np.pi / 2
 
 @pytest.fixture(scope="module")
 def camera() -> Camera:
-    """A neutral camera before a grey scene, without blur, grain or shadow."""
+    """A neutral camera with a grey scene, without blur, grain or shadow."""
     drawn = make_camera(np.random.default_rng(0), 0, 6, SIZE[0], cast=0.0, quality=1.0)
     scene = Image.new("RGB", drawn.scene.size, GREY)
     return replace(drawn, scene=scene, resolution=1.0, blur=0.0, grain=0.0, sun=0.0)

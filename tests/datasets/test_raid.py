@@ -59,7 +59,7 @@ def test_labels_may_be_a_row_or_a_column(home, field):
 
 
 def test_no_pixel_is_read(home):
-    """The pixels lie in another file, which does not exist."""
+    """The pixels are in another file, which does not exist."""
     with h5py.File(home / FILE, "r+") as opened:
         del opened["dataset/images"], opened["dataset/masks"]
         for field, shape in (("images", (5, 3, 64, 128)), ("masks", (5, 64, 128))):

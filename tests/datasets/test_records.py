@@ -1,4 +1,4 @@
-"""The table of records: what is built, refused and counted."""
+"""The table of records: building, checks and counts."""
 
 import warnings
 
@@ -142,7 +142,7 @@ def test_a_sample_is_a_row_of_images_of_each_of_some_identities():
     assert chosen["pid"].tolist() == [1] * 4 + [2] * 4 + [5] * 4
     assert chosen.loc[chosen["pid"] == 1, "camid"].tolist() == [0, 0, 1, 2]
     assert chosen["path"].is_unique
-    # None has so many: as many as the largest has.
+    # No identity has so many images: the number of the largest one is used.
     assert sample(make_records(rows), identities=3, images=50)["pid"].tolist() == [1] * 9
 
 

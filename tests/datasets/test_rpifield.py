@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 from scipy.io import savemat
 
-from gaaplib.datasets.records import check_records, counts
-from gaaplib.datasets.rpifield import EXPECTED, annotation_counts, read, read_annotation
+from gaaplib.datasets.records import DISTRACTOR, check_records, counts
+from gaaplib.datasets.rpifield import EXPECTED, read, read_annotation
 
 REAL = Path(__file__).parents[3] / "shared/real/rpifield-metadata"
 FILES = [
@@ -35,7 +35,7 @@ ROWS = [
 
 @pytest.fixture
 def home(tmp_path):
-    """The images of a complete little RPIfield; none is an image, so that a parser that opens one fails."""
+    """The images of a small complete RPIfield; none is an image, so that a parser that opens one fails."""
     touch(tmp_path / "RPIfield/Data", *FILES)
     return tmp_path / "RPIfield/Data"
 
@@ -77,7 +77,7 @@ def test_root_may_be_data_or_the_folder_above_or_of_any_name(home):
     from_parent = read(home.parent, expected=None)
     assert from_parent["path"].tolist() == [f"Data/{path}" for path in records["path"]]
     assert from_parent.drop(columns="path").equals(records.drop(columns="path"))
-    # A name like an image's in the path must not be taken for the image's, nor a sign for a pattern's.
+    # A folder named like an image must not be taken for the image's name, nor a sign for a pattern's.
     for name in ("Cam_3f_1.png", "[x]*"):
         home = home.rename(home.parent / name)
         assert read(home, expected=None).equals(records)
@@ -253,6 +253,31 @@ def test_a_timestamp_is_not_the_frame_but_of_the_annotation(tmp_path):
     annotate(tmp_path, timestamps=np.array([[1.5], [2], [3], [4]]))
     annotation = read_annotation(tmp_path)
     assert annotation["timestamp"].tolist() == [4, 1.5, 2, 3, *annotation["frame"][4:]]
+
+
+def annotation_counts(annotation) -> pd.DataFrame:
+    """Counts of each camera, in the form of the data set's own table.
+
+    Args:
+        annotation: as returned by :func:`read_annotation`.
+
+    Returns:
+        One row per camera and the row "all", with columns ``boxes``, ``actor_boxes``, ``actors`` and ``distractors``
+        (numbers of labels that occur) and ``sequences`` (folders).
+    """
+    cameras = {camid: _count(boxes) for camid, boxes in annotation.groupby("camid")}
+    return pd.DataFrame.from_dict(cameras | {"all": _count(annotation)}, orient="index")
+
+
+def _count(boxes: pd.DataFrame) -> dict[str, int]:
+    labels, is_actor = boxes["label"], boxes["pid"] != DISTRACTOR
+    return {
+        "boxes": len(boxes),
+        "actor_boxes": int(is_actor.sum()),
+        "actors": labels[is_actor].nunique(),
+        "distractors": labels[~is_actor].nunique(),
+        "sequences": len(boxes[["camid", "label", "reappearance"]].drop_duplicates()),
+    }
 
 
 def test_annotation_counts(tmp_path):

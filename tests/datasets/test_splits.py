@@ -118,7 +118,7 @@ def one_identity(cameras):
         ([1, 2, 2, 2], [1]),  # camera 2's query would have nothing left in camera 1
         ([1, 2, 2, 3], [1, 3]),
         ([1, 1, 2, 2, 3], [1, 2, 3]),
-        ([1, 2, 3], [2, 3]),  # nobody can spare one: the first camera stays in the gallery
+        ([1, 2, 3], [2, 3]),  # no camera has two images: the first camera stays in the gallery
         ([1, 1, 1], []),  # one camera: all would be junk
         ([1], []),
         ([-1, -1, -1], [-1]),  # no cameras: one query
@@ -156,7 +156,7 @@ def test_every_image_gets_its_turn_in_validation_and_test():
     drawn = [training_split(records, fold, seed) for seed in range(20) for fold in range(5)]
     for role, chance in (("train", 0.6), ("val", 0.2), ("test", 0.2)):
         share = sum(roles == role for roles in drawn) / len(drawn)
-        # Five standard errors of a share of 100 draws.
+        # Five standard errors of a share among 100 random splits.
         assert (abs(share - chance) < 5 * (chance * (1 - chance) / 100) ** 0.5).all()
 
 

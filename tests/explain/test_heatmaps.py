@@ -373,7 +373,7 @@ def method():
         ("received", {"images": IMAGES[:0]}, r"images are uint8 \(0, 64, 32, 3\).*n >= 1"),
     ],
 )
-def test_what_is_wrong_is_said(method, kind, choice, words):
+def test_errors(method, kind, choice, words):
     with pytest.raises(ValueError, match=words):
         show(method, kind, **choice)
 

@@ -123,7 +123,7 @@ def test_partners_are_others_of_the_same_identity_where_there_are_any():
         company = np.setdiff1d(np.arange(7), alone)
         assert np.array_equal(partners[alone], alone)
         assert (partners[company] != company).all()
-        # Each image is somebody's partner once.
+        # Each image is the partner of exactly one image.
         assert np.array_equal(np.sort(partners), np.arange(7))
 
 

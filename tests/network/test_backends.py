@@ -1,4 +1,4 @@
-"""A model saved under one backend of Keras loads in another, and answers and learns the same there."""
+"""A model saved under one Keras backend loads under another, with the same outputs and the same training."""
 
 import importlib.util
 import os
@@ -50,7 +50,7 @@ def make(precision):
 
 
 def write(folder):
-    """What the backend of this process makes: models, their answers, and the losses of training."""
+    """Results of this process's backend: models, their outputs, and the losses of training."""
     for precision in PRECISIONS:
         method = make(precision)
         method.model.save(folder / f"{precision}.keras")
@@ -67,7 +67,7 @@ def losses():
 
 
 def read(folder):
-    """Answers of the models in a folder, computed by the backend of this process."""
+    """Outputs of the models in a folder, computed by this process's backend."""
     found = {}
     for precision in PRECISIONS:
         model = keras.saving.load_model(folder / f"{precision}.keras", compile=False, safe_mode=True)
@@ -76,14 +76,14 @@ def read(folder):
 
 
 def exchange(folder):
-    """In the process of another backend: answer for the models that are there, and leave some."""
+    """In the process of another backend: compute outputs of the existing models, and save models of its own."""
     for precision, answers in read(folder / "first").items():
         np.savez(folder / "second" / f"{precision}_of_first.npz", **answers)
     write(folder / "second")
 
 
 def largest_error(answers, expected):
-    """Of all outputs, as a share of the largest value."""
+    """The largest difference over all outputs, as a share of the largest value."""
     assert set(answers) == set(expected) == {"pooled", "embedding", "logits"}
     return max(np.abs(answers[name] - expected[name]).max() / np.abs(expected[name]).max() for name in answers)
 

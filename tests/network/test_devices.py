@@ -1,4 +1,4 @@
-"""What is decided by the devices that are there, without having them."""
+"""Decisions that depend on the available devices, tested with simulated devices."""
 
 import subprocess
 import types
@@ -15,7 +15,7 @@ GPUS = ["gpu:0", "gpu:1", "gpu:2"]
 
 @pytest.fixture
 def machine(monkeypatch):
-    """Makes the library believe in a backend, its devices and how many of them share a batch."""
+    """Simulates a backend, its devices, and the number of devices that share a batch."""
 
     def believe(names, backend="jax", in_use=1):
         monkeypatch.setattr(devices, "available", lambda: names)
@@ -71,7 +71,7 @@ def test_an_evaluations_batches_have_equal_parts_all_or_none(machine, parts, cou
     assert size in (5, 6)
     sizes = [min(size, count - start) for start in range(0, count, size)]
     assert sum(sizes) == count
-    # Keras lays out all as the first: where that has equal parts, all must.
+    # Keras distributes all batches like the first: if that is divided equally, all must be.
     assert sizes[0] % parts or not any(each % parts for each in sizes)
 
 

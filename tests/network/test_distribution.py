@@ -1,4 +1,4 @@
-"""A batch that two devices share is the batch that one device has: two devices of the host beside one."""
+"""A batch distributed over two devices gives the same results as on one; both are devices of the host."""
 
 import os
 import subprocess
@@ -28,7 +28,7 @@ GROUPS = np.arange(8, dtype="int32") % 4
 
 
 def answers():
-    """What layers that look at the whole batch answer in training, and the moving statistics that it leaves."""
+    """Outputs in training of layers that use the whole batch, and the moving statistics afterwards."""
     keras.utils.set_random_seed(0)
     inputs = devices.shared(np.random.default_rng(0).normal(size=(8, 2, 3, 16)).astype("float32"))
     block, normalization = CrossFeatureAttention(), BatchNormalization()
@@ -79,11 +79,11 @@ def test_the_run_says_how_many_devices_it_used(one_and_two):
 def test_the_loss_curve_is_that_of_one_device(one_and_two):
     one, two = (run.history for run in one_and_two)
     assert len(one) == 2
-    # Some partners are in the other half of their batch, or the comparison would say nothing of them.
+    # Some partners must be in the other half of their batch, otherwise the comparison would not test them.
     assert 0 < one.partnered_share.iloc[0] < 1
     for name in ("loss", "val_loss"):
         assert two[name].to_numpy() == pytest.approx(one[name].to_numpy(), rel=1e-3), name
-    # The last batch of the validation has no two halves.
+    # The last validation batch cannot be halved.
     assert one_and_two[0].metrics["counts"]["val"]["images"] % 2
 
 

@@ -106,7 +106,7 @@ def test_batch_normalization_equals_keras(options, training):
 
 @tensorflow_only
 def test_batch_normalization_of_few_values():
-    """Of two values the sample variance is twice the batch's, which Keras keeps; one has none."""
+    """With two values, the sample variance is twice the batch's, which Keras uses; with one it is undefined."""
     for batch in (1, 2):
         ours, stock = pair("BatchNormalization", shape=(batch, 1, 1, 6))
         assert_alike(ours, stock, maps(batch, 1, 1, 6), training=True)
@@ -147,7 +147,7 @@ def test_batch_normalization_in_bfloat16_keeps_its_parameters_in_float32():
 
 
 class Product(layers.Conv2D):
-    """Takes the matrix product in float32 too, where it can be compared closely."""
+    """Uses the matrix product in float32 too, in which results can be compared closely."""
 
     convolution_op = layers.Conv2D._product
 
@@ -176,7 +176,7 @@ def test_pointwise_convolution_in_bfloat16_is_a_product():
 
 
 class OfPatches(layers.Conv2D):
-    """Takes the product with patches in float32 too, where it can be compared closely."""
+    """Uses the product with patches in float32 too, in which results can be compared closely."""
 
     convolution_op = layers.Conv2D._with_patches
 
@@ -271,7 +271,7 @@ ADAM_OPTIONS = [
 
 @pytest.mark.parametrize("options", ADAM_OPTIONS, ids=str)
 def test_adam_equals_keras(options):
-    """Gradients over many powers of ten, so that an epsilon put elsewhere would show."""
+    """Gradients over many powers of ten, so that a misplaced epsilon would be detected."""
     optimizers = [cls(learning_rate=0.01, **options) for cls in (layers.Adam, keras.optimizers.Adam)]
     start = [maps(3, 4), maps(5, seed=1)]
     names = ("kernel", "bias")
@@ -376,7 +376,7 @@ def test_the_switch_decides_what_is_traced(monkeypatch, value, expected):
 
 @tensorflow_only
 def test_training_repeats_to_the_bit_under_op_determinism():
-    """In a process of its own, as TensorFlow cannot leave this mode again."""
+    """In a separate process, because TensorFlow cannot leave this mode."""
     script = (
         "import numpy as np; from test_layers import layers, network, train;"
         "layers.make_deterministic();"

@@ -18,7 +18,7 @@ def test_every_entry_survives_its_configuration_and_has_a_finite_gradient(name):
     loss = LOSSES[name]()
     clone = type(loss).from_config(loss.get_config())
     labels = np.array([0, 0, 1, 1, 2], "int32")
-    # Two equal rows: the distance 0 is where a careless square root gives NaN.
+    # Two equal rows: at distance 0 the gradient of a plain square root is NaN.
     predictions = np.random.default_rng(0).normal(size=(5, 3)).astype("float32")
     predictions[1] = predictions[0]
     assert value_of(loss, labels, predictions) == value_of(clone, labels, predictions)

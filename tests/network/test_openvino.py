@@ -1,4 +1,4 @@
-"""The network in OpenVINO answers what it does in Keras; where OpenVINO is missing, the error says so."""
+"""OpenVINO gives the same outputs as Keras; if OpenVINO is missing, the error says so."""
 
 import sys
 

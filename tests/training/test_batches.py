@@ -97,7 +97,7 @@ def test_identity_balanced_has_p_identities_of_k_images(labels, seed):
         assert (counts == 2).all()
     for identity in np.unique(labels):
         if (labels == identity).sum() >= 2:
-            # An identity's images come in turn: none a third time before all came once.
+            # An identity's images occur in turn: none a third time before all occurred once.
             places = batches[labels[batches] == identity]
             _, times = np.unique(places, return_counts=True)
             assert times.size == 0 or times.max() <= -(-places.size // (labels == identity).sum()) + 1
@@ -135,7 +135,7 @@ def test_a_batch_follows_from_seed_epoch_and_index_alone():
     one, two = make_batches(seed=3), make_batches(seed=3, epoch=5)
     one.start(4)
     one.on_epoch_end()
-    # Another order of asking, an epoch of its own start.
+    # Batches requested in another order, from an object that starts at this epoch.
     found = {index: one[index] for index in (4, 0, 2)}
     for index, (inputs, targets) in found.items():
         expected_inputs, expected_targets = two[index]

@@ -1,4 +1,4 @@
-"""Training that is interrupted, and taken up again."""
+"""Training that is interrupted and resumed."""
 
 import numpy as np
 import pytest
@@ -35,7 +35,7 @@ def test_an_interrupted_training_ends_like_a_whole_one(tmp_path, monkeypatch, in
     for epoch in (2, 4):
         interrupted(epoch, path, schedule=schedule)
     assert_same(tiny(path, schedule=schedule), whole)
-    # Where it came to its end, no epoch is added, not even one that the schedule would have left out.
+    # If training was finished, no epoch is added, not even one that the schedule would have skipped.
     assert_same(tiny(path, schedule=schedule), whole)
     assert [file.name for file in path.parent.iterdir()] == ["last.zip"]
 

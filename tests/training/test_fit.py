@@ -93,7 +93,7 @@ def test_embed_answers_every_output_for_the_rows_asked_for():
 
 
 def run_schedule(losses, **changes):
-    """The learning rate after each epoch with these validation losses; shorter where training stops."""
+    """The learning rate after each epoch with these validation losses; shorter if training stops."""
     schedule = PlateauSchedule(**changes)
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
     model.compile(keras.optimizers.SGD(1.0), loss="mse")

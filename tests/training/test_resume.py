@@ -1,4 +1,4 @@
-"""Training that is killed and started again ends as if nothing had happened."""
+"""Training that is killed and restarted gives the same result as an uninterrupted one."""
 
 import itertools
 import json
@@ -32,7 +32,7 @@ MOMENTS = {
 
 def run_and_die(outputs, moment=None, count=None):
     """Run CONFIG; at the moment, a method's call of that number, die."""
-    warnings.filterwarnings("error", message=".* (damaged|anew)")
+    warnings.filterwarnings("error", message=".* (damaged|from the beginning)")
     if moment:
         owner, name = pkgutil.resolve_name(MOMENTS[moment][0]), MOMENTS[moment][1]
         method, calls = getattr(owner, name), itertools.count(1)
@@ -53,7 +53,7 @@ def start(*arguments):
 
 
 def exit_code(process, seconds=None):
-    """None where it still runs after so many seconds."""
+    """The exit code, or None if the process still runs after so many seconds."""
     process.join(seconds)
     return process.exitcode
 
@@ -64,7 +64,7 @@ def checkpoint(outputs):
 
 @pytest.fixture(scope="module")
 def reference(tmp_path_factory):
-    """The process, and the run, that nothing interrupts."""
+    """The process and the run without an interruption."""
     outputs = tmp_path_factory.mktemp("reference")
     return start(outputs), runs.Run(checkpoint(outputs).parents[1])
 
