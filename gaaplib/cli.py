@@ -469,7 +469,7 @@ def _gallery_paths(index, folder):
 
 
 def _own_query(index, query):
-    """A place in the run's queries: the number counts from the best ranked one."""
+    """An index into the run's queries: the number counts from the best ranked one."""
     order = index.order
     number = len(order) // 2 if query is None else int(query)
     if number >= len(order):
@@ -535,7 +535,7 @@ def _run(name):
 
 
 def _index(run, folder):
-    """The photographs of a folder, which is read before Keras is imported: what is wrong with it is said at once."""
+    """The photographs of a folder; the folder is checked before Keras is imported."""
     from gaaplib.datasets.folder import photographs
 
     try:

@@ -4,10 +4,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
 
-from gaaplib.paper.sota import DRAWN, HERE, OWN, PRINTED
+from gaaplib.paper.sota import HERE, HERE_SYNTHETIC, OWN, PRINTED
 from gaaplib.plots import COLOURS, PALETTE, finish_grid, mark_synthetic
 
-WAY_COLOURS = {PRINTED: PALETTE[7], OWN: PALETTE[0], HERE: PALETTE[2], DRAWN: PALETTE[1]}
+WAY_COLOURS = {PRINTED: PALETTE[7], OWN: PALETTE[0], HERE: PALETTE[2], HERE_SYNTHETIC: PALETTE[1]}
 
 
 def offsets(tables, *, title=None, synthetic=False):

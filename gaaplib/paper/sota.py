@@ -15,7 +15,7 @@ from gaaplib.evaluation import statistics
 from gaaplib.project import tables_folder
 
 WAYS = ("the paper's Table IV", "the method's own paper", "measured here", "measured here, synthetic")
-PRINTED, OWN, HERE, DRAWN = WAYS
+PRINTED, OWN, HERE, HERE_SYNTHETIC = WAYS
 """Where a number comes from: Table IV, the method's own paper, runs here, runs here on synthetic images."""
 
 RESULTS = [
@@ -124,7 +124,7 @@ def three_ways(dataset, measure, table_4, published, results):
     names = {name.casefold(): name for name in table_4.method}
     for row in here.to_dict("records"):
         is_synthetic = row["dataset"] != dataset or str(row["synthetic"]).casefold() == "true"
-        way = DRAWN if is_synthetic else HERE
+        way = HERE_SYNTHETIC if is_synthetic else HERE
         first, *rest = row["method"].split()
         method = names.get(first.casefold(), first)
         known = ", ".join(
@@ -147,7 +147,7 @@ def side_by_side(figures):
     Of several numbers the first is shown; a missing one is NaN. Results on synthetic images are left out, as they
     cannot be compared with published ones.
     """
-    real = figures[figures.way != DRAWN]
+    real = figures[figures.way != HERE_SYNTHETIC]
     table = real.groupby(["method", "way"], sort=False).value.first().unstack("way")
     return table.reindex(index=real.method.unique(), columns=[way for way in WAYS if way in table])
 

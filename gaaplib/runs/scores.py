@@ -152,7 +152,7 @@ def compare(named):
 
     Returns:
         A DataFrame of words: a row for chance and for each run, columns ``CMC(1)``, ``CMC(5)``, ``mAP`` and ``mINP``.
-        Intervals are bootstrap percentiles over the valid queries, an identity's queries drawn together.
+        Intervals are bootstrap percentiles over the valid queries that resample whole identities.
 
     Raises:
         ValueError: a run diverged and has no scores.
@@ -168,7 +168,7 @@ def compare_closed(named):
 
     Returns:
         As :func:`compare`, with columns ``mRA``, ``CMC(1)``, ``CMC(5)`` and ``mAP``. Intervals are bootstrap
-        percentiles over the identities, an identity's images drawn together; mRA is a mean over identities.
+        percentiles that resample whole identities; mRA is a mean over identities.
 
     Raises:
         ValueError: a run has no closed protocol, or diverged.

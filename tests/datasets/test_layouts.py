@@ -19,7 +19,7 @@ from gaaplib.datasets.synthetic import SPECS, draw, generate, layouts, mask, num
 from gaaplib.datasets.synthetic.pedestrians import JOINTS, Drawing
 
 SCALE = 1e-4
-DRAWN = {}
+TWINS = {}
 
 
 @pytest.fixture(params=SPECS)
@@ -29,9 +29,9 @@ def name(request) -> str:
 
 def drawn(name, tmp_path_factory) -> Path:
     """The root of a small twin, generated once."""
-    if name not in DRAWN:
-        DRAWN[name] = write(tmp_path_factory.mktemp(name) / "twin", spec_for(name, SCALE), progress=False)
-    return DRAWN[name]
+    if name not in TWINS:
+        TWINS[name] = write(tmp_path_factory.mktemp(name) / "twin", spec_for(name, SCALE), progress=False)
+    return TWINS[name]
 
 
 @pytest.fixture

@@ -96,16 +96,16 @@ def test_three_ways_side_by_side(tmp_path):
     assert table.loc["PCB", [sota.PRINTED, sota.OWN, sota.HERE]].tolist() == [0.808, 0.923, 0.7]
     assert np.isnan(table.loc["HAN", sota.OWN])
     assert np.isnan(table.loc["GAAP", sota.HERE])
-    synthetic = found[found.way == sota.DRAWN].set_index("method").value
+    synthetic = found[found.way == sota.HERE_SYNTHETIC].set_index("method").value
     assert synthetic.to_dict() == {"GAAP": 0.8, "ablation": 0.5}
     protocols = found[found.method == "PCB"].protocol.tolist()
     assert protocols[-1] == "mine, 384 x 128, pre-training unknown, AP convention unknown"
     unmarked = pd.DataFrame([row | {"dataset": "synthetic-raid", "synthetic": None}])
-    assert sota.three_ways("raid", "rank1", TABLE_4, published, unmarked).way.iloc[1] == sota.DRAWN
+    assert sota.three_ways("raid", "rank1", TABLE_4, published, unmarked).way.iloc[1] == sota.HERE_SYNTHETIC
     partial = sota.measured([write_run(tmp_path, np.full(60, 0.5), dataset="partial_ilids")])
     assert partial.dataset.tolist() == ["synthetic-partial_ilids"]
     ways = sota.three_ways("partial_ilids", "rank1", TABLE_4, published, partial).way
-    assert set(ways) == {sota.PRINTED, sota.DRAWN}
+    assert set(ways) == {sota.PRINTED, sota.HERE_SYNTHETIC}
     precision = sota.three_ways("market1501", "mAP", TABLE_4, published, results)
     assert sota.PRINTED not in set(precision.way)
     assert set(sota.three_ways("raid", "rank1", TABLE_4, published, results).way) == {sota.PRINTED}
