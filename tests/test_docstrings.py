@@ -2,6 +2,7 @@
 
 import doctest
 import importlib
+import re
 from pathlib import Path
 
 import pytest
@@ -53,3 +54,18 @@ def test_the_names_that_users_meet_first_have_an_example(module, name):
 def test_no_file_refers_to_what_is_not_in_the_project():
     for path in [*LIBRARY.rglob("*.py"), *LIBRARY.parent.glob("*.md"), *(LIBRARY.parent / "docs").glob("*.md")]:
         assert not any(name in path.read_text() for name in ("READING.md", "DESIGN.md", "SENTENCES.md")), path
+
+
+def test_the_readmes_python_runs_as_it_stands(capsys):
+    block = (LIBRARY.parent / "README.md").read_text().split("```python\n")[1].split("```")[0]
+    exec(compile(block, "README.md", "exec"), {})
+    assert capsys.readouterr().out.startswith("mAP 0.")
+
+
+def test_the_readme_is_short_and_its_links_lead_somewhere():
+    text = (LIBRARY.parent / "README.md").read_text()
+    assert len(text.splitlines()) <= 150
+    pages = [*LIBRARY.parent.glob("*.md"), *(LIBRARY.parent / "docs").glob("*.md")]
+    for page in pages:
+        for link in re.findall(r"\]\((?!http)([^)#]+)", page.read_text()):
+            assert (page.parent / link).exists(), f"{page.name}: {link}"

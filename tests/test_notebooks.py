@@ -81,6 +81,11 @@ def test_annotations_and_the_configuration_agree(run_name):
             assert parse_parameters([(parameter, "None")], known, run_name) == {parameter: None}
 
 
+def test_every_setting_is_a_parameter_of_02():
+    known = papermill.inspect_notebook(str(FOLDER / "02_train.ipynb"))
+    assert set(known) == {field.name for field in dataclasses.fields(RunConfig)}
+
+
 def test_it_reads_as_prose_and_has_no_trick(name):
     cells = code_cells(name)[1:]
     lines = [len(cell.source.splitlines()) for cell in cells]

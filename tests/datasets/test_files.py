@@ -67,7 +67,7 @@ def test_a_listed_image_becomes_a_posix_path(home, text, path):
         ("deep/../../1.jpg", "leaves"),
         ("/1.jpg", "leaves"),
         ("C:\\1.jpg", "leaves"),
-        ("notes.txt", "no image"),
+        ("notes.txt", "not an image"),
         ("9.jpg", "is not in"),
     ],
 )
