@@ -17,7 +17,11 @@ def refresh(path):
     """Execute one notebook in the folder of the notebooks and save it with its outputs."""
     notebook = nbformat.read(path, as_version=4)
     NotebookClient(
-        notebook, timeout=None, record_timing=False, resources={"metadata": {"path": FOLDER}}
+        notebook,
+        timeout=None,
+        record_timing=False,
+        resources={"metadata": {"path": FOLDER}},
+        extra_arguments=["--IPKernelApp.log_level=50"],
     ).execute()
     for cell in notebook.cells:
         if cell.cell_type == "code":
