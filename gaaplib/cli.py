@@ -206,7 +206,7 @@ def _save_sheet(report, target):
         f"{pid}" if camid < 0 else f"{pid}, camera {camid}" for pid, camid in zip(chosen.pid, chosen.camid, strict=True)
     ]
     columns = int((chosen.pid == chosen.pid.iloc[0]).sum())
-    _save(plots.image_grid(images, labels, columns=columns, title=f"{report.name}: an identity a row"), target)
+    _save(plots.image_grid(images, labels, columns=columns, title=f"{report.name}: one identity per row"), target)
 
 
 def _save(figure, target):
@@ -317,12 +317,12 @@ def _default_output(path, values, known):
 
 @main.command()
 @click.option("--query", type=click.Path(), help="Queries: an .npz file of embeddings, pids and camids.")
-@click.option("--gallery", type=click.Path(), help="Gallery: such a file too.")
-@click.option("--mat", type=click.Path(), help="Both in one: pytorch_result.mat of Person_reID_baseline_pytorch.")
+@click.option("--gallery", type=click.Path(), help="Gallery: a file of the same kind.")
+@click.option("--mat", type=click.Path(), help="Both in one file: pytorch_result.mat of Person_reID_baseline_pytorch.")
 @click.option("--metric", type=click.Choice(["cosine", "euclidean"]), default="cosine", show_default=True)
 @click.option("--ap", type=click.Choice(["step", "trapezoid"]), default="step", show_default=True)
 @click.option("--rerank", is_flag=True, help="Re-rank by k-reciprocal neighbours first.")
-@click.option("--no-cameras", is_flag=True, help="Leave nothing out by camera.")
+@click.option("--no-cameras", is_flag=True, help="Keep same-camera gallery images.")
 @click.option("--json", "as_json", is_flag=True, help="Print everything with full precision, as JSON.")
 def evaluate(query, gallery, mat, metric, ap, rerank, no_cameras, as_json):
     """Score embeddings of any framework: CMC, mAP and mINP with intervals.
