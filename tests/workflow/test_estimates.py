@@ -5,6 +5,7 @@ import json
 import estimates
 import pandas as pd
 import pytest
+from made_runs import finish
 
 from gaaplib import runs
 from gaaplib.config import RunConfig
@@ -83,10 +84,9 @@ def test_a_step_is_timed_for_real(outputs, profile):
 
 def test_the_notebooks_own_time_is_the_median_of_finished_runs(tmp_path):
     assert estimates.overhead(tmp_path) == (estimates.OVERHEAD, 0)
-    for name, duration in (("a", 50), ("b", 80), ("c", 130), ("again", 9), ("plain", None)):
-        folder = tmp_path / "runs" / name
-        folder.mkdir(parents=True)
-        (folder / "metrics.json").write_text(json.dumps({"provenance": {"seconds": {"data": 10, "training": 30}}}))
+    for seed, duration in enumerate((50, 80, 130, 9, None)):
+        run = runs.begin(RunConfig("smoke", seed=seed), tmp_path)
+        finish(run, seconds={"data": 10, "training": 30})
         metadata = {"papermill": {"duration": duration}} if duration else {}
-        (folder / "notebook.ipynb").write_text(json.dumps({"metadata": metadata}))
+        (run.folder / "notebook.ipynb").write_text(json.dumps({"metadata": metadata}))
     assert estimates.overhead(tmp_path) == (40, 3)
