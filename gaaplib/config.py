@@ -5,6 +5,7 @@ Importing this module does not import Keras, so that a wrong setting is refused 
 
 import dataclasses
 import difflib
+import functools
 import hashlib
 import json
 import shutil
@@ -166,7 +167,7 @@ class RunConfig:
 
     def __init__(self, profile="demo", **changes):
         check_known("profile", profile, PROFILES)
-        kinds = typing.get_type_hints(type(self))
+        kinds = _kinds(type(self))
         for name in changes:
             if name not in kinds:
                 raise ValueError(f"unknown parameter {name!r}{did_you_mean(name, kinds)}; known: {', '.join(kinds)}")
@@ -271,7 +272,7 @@ class RunConfig:
 
     def to_dict(self):
         """All values, in the order of the fields, ready for JSON."""
-        return dataclasses.asdict(self)
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
 
     @property
     def is_synthetic(self):
@@ -330,6 +331,10 @@ def _suitable_precision():
     from gaaplib.network import devices
 
     return devices.precision()
+
+
+# Resolved once: a table of many runs makes many configurations.
+_kinds = functools.cache(typing.get_type_hints)
 
 
 def checked_value(name, value, kind):

@@ -19,7 +19,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy.io import loadmat
 
 from gaaplib.datasets.files import check_links, images_in, named_images, one_home, permitted
 from gaaplib.datasets.market1501 import FOLDERS
@@ -175,6 +174,8 @@ def _load(config: Path) -> dict[str, np.ndarray]:
     """The configuration's variables."""
     try:
         with permitted(config):
+            from scipy.io import loadmat  # only here: its import takes as long as all others
+
             table = loadmat(config, variable_names=VARIABLES)
     except PermissionError:
         raise

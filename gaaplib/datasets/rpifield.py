@@ -23,8 +23,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy.io import loadmat, whosmat
-from scipy.io.matlab import MatReadError
 
 from gaaplib.datasets.files import check_links, check_names, folders_in, found_in, images_in, one_home, permitted
 from gaaplib.datasets.records import DISTRACTOR, make_records, warn_if_counts_differ
@@ -210,6 +208,8 @@ def _read_annotation_file(file: Path, camid: int) -> pd.DataFrame:
 
 def _load(file: Path, variable: str) -> list:
     """The elements of one variable. Variables are read one at a time, because every cell becomes an array in memory."""
+    from scipy.io import loadmat  # only here: its import takes as long as all others
+
     _size(file, variable)
     with _readable(file):
         cells = loadmat(file, variable_names=[variable])[variable].ravel()
@@ -218,6 +218,8 @@ def _load(file: Path, variable: str) -> list:
 
 def _size(file: Path, variable: str) -> int:
     """The number of elements of a variable, from the file's header."""
+    from scipy.io import whosmat
+
     with _readable(file):
         shapes = {name: shape for name, shape, _ in whosmat(file)}
     if variable not in shapes:
@@ -227,6 +229,8 @@ def _size(file: Path, variable: str) -> int:
 
 @contextmanager
 def _readable(file: Path) -> Iterator[None]:
+    from scipy.io.matlab import MatReadError
+
     try:
         with permitted(file):
             yield

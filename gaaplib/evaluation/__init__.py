@@ -6,22 +6,21 @@
 - Saved embeddings: :func:`read_npz`, :func:`read_mat`; :func:`gaaplib.evaluation.embedding_files.evaluate` scores them.
 """
 
-from gaaplib.evaluation.embedding_files import read_mat, read_npz
-from gaaplib.evaluation.reranking import expand_queries, rerank
-from gaaplib.evaluation.single_shot import evaluate_single_shot
-from gaaplib.evaluation.statistics import bootstrap_mean, mean_and_spread, paired_difference, sign_flip_test
-from gaaplib.evaluation.verification import evaluate_open_set, evaluate_verification
+from importlib import import_module
 
-__all__ = [
-    "bootstrap_mean",
-    "evaluate_open_set",
-    "evaluate_single_shot",
-    "evaluate_verification",
-    "expand_queries",
-    "mean_and_spread",
-    "paired_difference",
-    "read_mat",
-    "read_npz",
-    "rerank",
-    "sign_flip_test",
-]
+_MODULES = {
+    "embedding_files": ("read_mat", "read_npz"),
+    "reranking": ("expand_queries", "rerank"),
+    "single_shot": ("evaluate_single_shot",),
+    "statistics": ("bootstrap_mean", "mean_and_spread", "paired_difference", "sign_flip_test"),
+    "verification": ("evaluate_open_set", "evaluate_verification"),
+}
+__all__ = sorted(name for names in _MODULES.values() for name in names)
+
+
+def __getattr__(name):
+    """A public name, imported when it is asked for: some of the modules need SciPy, which takes long to import."""
+    for module, names in _MODULES.items():
+        if name in names:
+            return getattr(import_module(f"gaaplib.evaluation.{module}"), name)
+    raise AttributeError(f"module 'gaaplib.evaluation' has no attribute {name!r}")

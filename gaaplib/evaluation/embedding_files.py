@@ -18,7 +18,6 @@ from pathlib import Path
 
 import h5py
 import numpy as np
-import scipy.io
 
 from gaaplib import metrics
 from gaaplib.evaluation import reranking, statistics
@@ -101,7 +100,9 @@ def read_mat(path) -> tuple[Side, Side]:
             f"axes are reversed) and write an .npz file for each side, with {_how_to_save()}"
         )
     try:
-        arrays = scipy.io.loadmat(path)
+        from scipy.io import loadmat  # only here: its import takes as long as all others
+
+        arrays = loadmat(path)
     except Exception as error:
         # On damaged files SciPy raises many kinds of errors: TypeError, zlib.error, MemoryError and others.
         raise ValueError(f"{path} cannot be read as a .mat file: {error}") from error

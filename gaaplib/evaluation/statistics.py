@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
-from scipy.special import stdtrit
 
 GAIN, LOSS, UNCLEAR = "gain", "loss", "no clear difference"
 """The verdicts on a difference: its interval lies above 0, lies below 0, or contains 0."""
@@ -234,6 +233,8 @@ def mean_and_spread(values, *, confidence=0.95) -> Spread:
     if n == 1:
         return Spread(float(mean), np.nan, 1, np.nan, np.nan, confidence)
     sd = values.std(ddof=1)
+    from scipy.special import stdtrit  # only here: its import takes as long as all others
+
     margin = stdtrit(n - 1, (1 + confidence) / 2) * sd / np.sqrt(n)
     return Spread(float(mean), float(sd), n, float(mean - margin), float(mean + margin), confidence)
 

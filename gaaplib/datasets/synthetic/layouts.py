@@ -14,7 +14,6 @@ from typing import NamedTuple
 import h5py
 import numpy as np
 from PIL import Image, PngImagePlugin
-from scipy.io import savemat
 
 from gaaplib.datasets.synthetic.pedestrians import Drawing
 from gaaplib.project import write_whole, written_whole
@@ -279,6 +278,8 @@ def _visits(rng, label: int, camid: int, length: np.ndarray, number: int) -> Ite
 
 def _annotate_rpifield(root: Path, items: list[Item]) -> None:
     """Write the annotation of each camera as a MATLAB file; names of images are relative to ``Cam_<camera>``."""
+    from scipy.io import savemat  # only here: its import takes as long as all others
+
     folder = root / "Data_Info"
     folder.mkdir(exist_ok=True)
     names = {}
