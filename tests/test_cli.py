@@ -213,7 +213,9 @@ LIGHT = (
 )
 
 
-@pytest.mark.parametrize(("arguments", "code"), LIGHT, ids=lambda value: "-".join(value) if value is list else None)
+@pytest.mark.parametrize(
+    ("arguments", "code"), LIGHT, ids=lambda value: "-".join(value) if isinstance(value, list) else None
+)
 def test_what_reads_or_refuses_imports_neither_keras_nor_tensorflow(arguments, code, model, photos):
     arguments = [str(model.folder) if word == "RUN" else word for word in arguments]
     script = (

@@ -83,10 +83,7 @@ def _kind(config, as_published):
     other = "" if config.is_synthetic or as_published else ", other images"
     # A model for Partial-iLIDS is always trained on Market-1501, so the name leaves that out.
     name_of_data = config.data_name.split("-from-")[0] + other
-    data = {name: getattr(config, name) for name in ("dataset", "data", "variant", "train_dataset", "train_data")}
-    same = {"backbone": config.backbone, "precision": config.precision}
-    usual = RunConfig(config.profile, **data, **same).to_dict() | {name: getattr(config, name) for name in _NAMED}
-    changes = [f"{name}={value}" for name, value in config.to_dict().items() if value != usual[name]]
+    changes = [f"{name}={value}" for name, value in config.changes().items() if name not in _NAMED]
     model = [] if config.method == "histogram" else [config.backbone, config.attention, config.pooling]
     # The paper's GAAP is the block of Eq. 4 with average pooling; anything else is an ablation of it.
     ablation = config.method == "gaap" and (model[1:] != ["class", "avg"] or changes)
