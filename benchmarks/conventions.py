@@ -9,7 +9,7 @@ import click
 import numpy as np
 
 from gaaplib import metrics
-from gaaplib.evaluation import embedding_files
+from gaaplib.evaluation import embedding_files, embedding_scores
 
 IDENTITIES, CAMERAS, DIM, NOISE = 100, 4, 32, 0.7
 
@@ -36,15 +36,15 @@ def main(query, gallery):
 
 def table(query, gallery):
     """Return the rows: convention, queries in the mean, mAP, CMC(1), mINP."""
-    report = embedding_files.evaluate(query, gallery)
+    report = embedding_scores.evaluate(query, gallery)
     counts = report["counts"]
     rows = [row("library's defaults", report)]
-    rows.append(row("AP: trapezoid", embedding_files.evaluate(query, gallery, ap="trapezoid")))
+    rows.append(row("AP: trapezoid", embedding_scores.evaluate(query, gallery, ap="trapezoid")))
     share = counts["valid_queries"] / counts["queries"]
     name, _, *scores = row("queries without a match counted as 0", report)
     rows.append((name, counts["queries"], *(share * score for score in scores)))
-    rows.append(row("distance: euclidean", embedding_files.evaluate(query, gallery, metric="euclidean")))
-    rows.append(row("same camera left in", embedding_files.evaluate(query, gallery, cameras=False)))
+    rows.append(row("distance: euclidean", embedding_scores.evaluate(query, gallery, metric="euclidean")))
+    rows.append(row("same camera left in", embedding_scores.evaluate(query, gallery, cameras=False)))
     if counts["junk"]:
         rows.append(with_junk(query, gallery))
     return rows
@@ -59,7 +59,7 @@ def with_junk(query, gallery):
 
 
 def row(name, report):
-    """Return one row from a report of :func:`gaaplib.evaluation.embedding_files.evaluate`."""
+    """Return one row from a report of :func:`gaaplib.evaluation.embedding_scores.evaluate`."""
     return name, report["counts"]["valid_queries"], *(report["scores"][key] for key in ("mAP", "cmc1", "mINP"))
 
 

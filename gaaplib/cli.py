@@ -329,7 +329,7 @@ def evaluate(query, gallery, mat, metric, ap, rerank, no_cameras, as_json):
 
     Images of the identity -1 are junk and left out of the gallery.
     """
-    from gaaplib.evaluation import embedding_files
+    from gaaplib.evaluation import embedding_files, embedding_scores
 
     if bool(mat) == bool(query or gallery) or bool(query) != bool(gallery):
         raise click.UsageError("give --query and --gallery, or --mat alone")
@@ -339,10 +339,10 @@ def evaluate(query, gallery, mat, metric, ap, rerank, no_cameras, as_json):
             if mat
             else (embedding_files.read_npz(query), embedding_files.read_npz(gallery))
         )
-        report = embedding_files.evaluate(*sides, metric=metric, ap=ap, rerank=rerank, cameras=not no_cameras)
+        report = embedding_scores.evaluate(*sides, metric=metric, ap=ap, rerank=rerank, cameras=not no_cameras)
     except (OSError, ValueError) as error:
         raise click.ClickException(str(error)) from error
-    click.echo(json.dumps(report, indent=2) if as_json else embedding_files.describe(report))
+    click.echo(json.dumps(report, indent=2) if as_json else embedding_scores.describe(report))
 
 
 @main.command()

@@ -3,7 +3,7 @@
 - Retrieval: :func:`evaluate_single_shot`, :func:`rerank`, :func:`expand_queries`.
 - Decisions by a threshold: :func:`evaluate_verification`, :func:`evaluate_open_set`.
 - Uncertainty: :func:`bootstrap_mean`, :func:`paired_difference`, :func:`sign_flip_test`, :func:`mean_and_spread`.
-- Saved embeddings: :func:`read_npz`, :func:`read_mat`; :func:`gaaplib.evaluation.embedding_files.evaluate` scores them.
+- Saved embeddings: :func:`read_npz`, :func:`read_mat`, and :func:`gaaplib.evaluation.embedding_scores.evaluate`.
 """
 
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""Scores of embeddings that any framework has saved to files, with the conventions of :mod:`gaaplib.metrics`.
+"""Reads embeddings that any framework has saved to files; :mod:`gaaplib.evaluation.embedding_scores` scores them.
 
 Each side (query, gallery) is an ``.npz`` file of three arrays, as ``numpy.savez("gallery.npz", embeddings=...,
 pids=..., camids=...)`` writes it; ``camids`` is optional. ``NAMES`` lists other accepted array names. Alternatively,
@@ -9,7 +9,6 @@ The identity -1 is junk, as in Market-1501: such gallery images are left out and
 meaning: Market-1501's distractors have it, and no query does.
 """
 
-import warnings
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -19,9 +18,6 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from gaaplib import metrics
-from gaaplib.evaluation import reranking, statistics
-
 NAMES = {
     "embeddings": ("embeddings", "features", "feats", "feat"),
     "pids": ("pids", "labels", "ids"),
@@ -30,7 +26,6 @@ NAMES = {
 """Accepted names of the arrays in an ``.npz`` file; the first is the library's own."""
 
 JUNK = -1
-RANKS = (1, 5, 10, 20)
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,169 +110,6 @@ def read_mat(path) -> tuple[Side, Side]:
         source = f"{path} ({side})"
         sides.append(_side(source, *(arrays.get(f"{side}_{name}") for name in ("f", "label", "cam"))))
     return tuple(sides)
-
-
-def evaluate(
-    query: Side, gallery: Side, *, metric: str = "cosine", ap: str = "step", rerank: bool = False, cameras: bool = True
-) -> dict:
-    """Scores, their 95 % intervals, chance level, counts and conventions, as a JSON-serialisable dictionary.
-
-    The intervals are bootstraps over the valid queries that resample whole identities
-    (:func:`gaaplib.evaluation.statistics.bootstrap_mean`).
-
-    Args:
-        query, gallery: from :func:`read_npz` or :func:`read_mat`. Gallery images of the identity -1 are left out.
-        metric, ap: as in :func:`gaaplib.metrics.evaluate_embeddings`.
-        rerank: whether to apply k-reciprocal re-ranking with its authors' parameters
-            (:func:`gaaplib.evaluation.reranking.rerank`), after junk is left out.
-        cameras: whether gallery images with the query's identity and camera are left out. If neither side has
-            cameras, none are left out.
-
-    Returns:
-        ``scores`` and ``chance`` by name (``mAP``, ``mINP``, ``cmc1``, ...), fractions; ``intervals`` by the same
-        names, each (low, high), or None if all valid queries are of one identity; ``counts``; ``conventions``.
-
-    Raises:
-        ValueError: dimensions that differ, cameras of one side only, a query of the identity -1, no query with a match,
-            an embedding of zeros for ``"cosine"``.
-
-    Example:
-        >>> query = Side("query", np.eye(2), pids=np.array([7, 8]), camids=None)
-        >>> gallery = Side("gallery", np.array([[1, 0.1], [0.8, 1], [0.9, 0.7]]), np.array([7, 8, -1]), camids=None)
-        >>> report = evaluate(query, gallery)
-        >>> report["scores"]["mAP"], report["chance"]["mAP"], report["counts"]["junk"]
-        (1.0, 0.75, 1)
-    """
-    gallery, junk = _without_junk(query, gallery, metric)
-    known = cameras and _cameras_known(query, gallery)
-    labels = (query.pids, gallery.pids, *((query.camids, gallery.camids) if known else (None, None)))
-    options = {"ap": ap, "max_rank": max(RANKS)}
-    chance = _chance(labels, options, query, gallery)
-    if rerank:
-        distances = reranking.rerank(query.embeddings, gallery.embeddings, metric=metric)
-        scores = metrics.evaluate_distances(distances, *labels, **options)
-    else:
-        scores = metrics.evaluate_embeddings(query.embeddings, gallery.embeddings, *labels, metric=metric, **options)
-    return {
-        "scores": _by_name(scores),
-        "intervals": _intervals(scores, query.pids),
-        "chance": _by_name(chance),
-        "counts": {
-            "queries": len(query.pids),
-            "valid_queries": scores.num_valid_queries,
-            "identities": len(np.unique(query.pids[scores.valid])),
-            "gallery": len(gallery.pids),
-            "junk": junk,
-        },
-        "conventions": {
-            "metric": metric,
-            "reranking": "k-reciprocal, k1=20, k2=6, lambda=0.3" if rerank else None,
-            "ap": ap,
-            "cameras": known,
-            "queries_without_match": "left out",
-            "intervals": "95 % bootstrap over queries, whole identities resampled",
-        },
-    }
-
-
-def describe(report: dict) -> str:
-    """The result of :func:`evaluate` as a few lines of text."""
-    counts, conventions = report["counts"], report["conventions"]
-    lines = [
-        f"{counts['queries']} queries, {counts['valid_queries']} of them valid (with a match), of "
-        f"{counts['identities']} identities; {counts['gallery']} gallery images, {counts['junk']} junk images left out",
-        "",
-        f"{'':8}{'score':>7}  {'95 % interval':<16}{'chance':>7}",
-    ]
-    for name, score in report["scores"].items():
-        title = name.replace("cmc", "CMC@")
-        interval = report["intervals"][name]
-        shown = f"[{interval[0]:.3f}, {interval[1]:.3f}]" if interval else "-"
-        lines.append(f"{title:8}{score:7.3f}  {shown:<16}{report['chance'][name]:7.3f}")
-    intervals = conventions["intervals"] if counts["identities"] > 1 else "none, as they need at least two identities"
-    cameras = "same identity and camera left out" if conventions["cameras"] else "cameras not used, nothing left out"
-    lines += [
-        "",
-        f"Distance: {conventions['metric']}; re-ranking: {conventions['reranking'] or 'none'}.",
-        f"AP: {conventions['ap']}; {cameras}; queries without a match left out.",
-        f"Intervals: {intervals}.",
-    ]
-    return "\n".join(lines)
-
-
-# -- scores ------------------------------------------------------------------------------------------------------------
-
-
-def _by_name(scores) -> dict[str, float]:
-    cmc = {f"cmc{rank}": float(scores.cmc[rank - 1]) for rank in RANKS}
-    return {"mAP": scores.mAP, "mINP": scores.mINP, **cmc}
-
-
-def _intervals(scores, pids) -> dict[str, tuple[float, float] | None]:
-    values = {"mAP": scores.ap, "mINP": scores.inp, **{f"cmc{rank}": scores.first_hit <= rank for rank in RANKS}}
-    groups = pids[scores.valid]
-    if len(np.unique(groups)) < 2:
-        return dict.fromkeys(values)
-    intervals = {name: statistics.bootstrap_mean(value[scores.valid], groups) for name, value in values.items()}
-    return {name: (interval.low, interval.high) for name, interval in intervals.items()}
-
-
-def _chance(labels, options, query: Side, gallery: Side):
-    """Scores expected by chance; raises a ValueError if no query has a match, before any distance is computed."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        chance = metrics.expected_by_chance(*labels, **options)
-    if not chance.num_valid_queries:
-        other = " with another camera (are the cameras right? cameras=False or --no-cameras ignores them)"
-        raise ValueError(
-            f"no query has a match: no identity of {query.source} (such as {_some(query.pids)}) is in {gallery.source} "
-            f"(such as {_some(gallery.pids)}){other if labels[2] is not None else ''}"
-        )
-    return chance
-
-
-def _without_junk(query: Side, gallery: Side, metric: str) -> tuple[Side, int]:
-    """The gallery without junk, and the number of junk images. Rows are checked here, so messages give the file's."""
-    junk_queries = np.flatnonzero(query.pids == JUNK)
-    if junk_queries.size:
-        raise ValueError(
-            f"{query.source} has the identity {JUNK} (junk) at row {junk_queries[0]} ({junk_queries.size} such rows): "
-            "leave these queries out"
-        )
-    not_junk = gallery.pids != JUNK
-    if not not_junk.any():
-        raise ValueError(f"{gallery.source} has no image whose identity is not {JUNK} (junk)")
-    if query.embeddings.shape[1] != gallery.embeddings.shape[1]:
-        raise ValueError(
-            f"{query.source} has embeddings of {query.embeddings.shape[1]} dimensions and {gallery.source} of "
-            f"{gallery.embeddings.shape[1]}: both must come from the same model"
-        )
-    for side, used in ((query, np.ones(len(query.pids), bool)), (gallery, not_junk)):
-        zero = np.flatnonzero(used & ~side.embeddings.any(axis=1))
-        if metric == "cosine" and zero.size:
-            raise ValueError(
-                f"{side.source} has an embedding of zeros at row {zero[0]} ({zero.size} such rows): it has no "
-                "direction, so no cosine distance; leave it out, or use the metric 'euclidean'"
-            )
-    camids = None if gallery.camids is None else gallery.camids[not_junk]
-    return Side(gallery.source, gallery.embeddings[not_junk], gallery.pids[not_junk], camids), int(np.sum(~not_junk))
-
-
-def _cameras_known(query: Side, gallery: Side) -> bool:
-    without = [side.source for side in (query, gallery) if side.camids is None]
-    if len(without) == 1:
-        raise ValueError(
-            f"{without[0]} has no cameras, but the other side has: give the cameras of both sides, or ignore them "
-            "(cameras=False or --no-cameras)"
-        )
-    return not without
-
-
-def _some(pids) -> str:
-    return ", ".join(map(str, np.unique(pids)[:3]))
-
-
-# -- files -------------------------------------------------------------------------------------------------------------
 
 
 def _existing(path) -> Path:

@@ -1,0 +1,136 @@
+"""Scores of saved embeddings, and the command that prints them."""
+
+import json
+
+import click
+import numpy as np
+import pytest
+from saved_embeddings import GOOD, arrays, changed, on, run, save, with_row
+
+from gaaplib import cli, metrics
+from gaaplib.distances import METRICS
+from gaaplib.evaluation import reranking
+from gaaplib.evaluation.embedding_files import Side, read_npz
+from gaaplib.evaluation.embedding_scores import describe, evaluate
+from gaaplib.evaluation.statistics import bootstrap_mean
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Query and gallery, the latter with three junk images."""
+    return save(tmp_path / "q.npz", **arrays(1, 20)), save(tmp_path / "g.npz", **arrays(2, 60, junk=3))
+
+
+def test_scores_are_those_of_the_metrics_without_junk(files):
+    query, gallery = map(read_npz, files)
+    report = evaluate(query, gallery, metric="euclidean", ap="trapezoid")
+    kept = gallery.pids != -1
+    expected = metrics.evaluate_embeddings(
+        query.embeddings, gallery.embeddings[kept], query.pids, gallery.pids[kept], query.camids, gallery.camids[kept],
+        metric="euclidean", ap="trapezoid",
+    )  # fmt: skip
+    assert report["scores"]["mAP"] == expected.mAP
+    assert [report["scores"][f"cmc{k}"] for k in (1, 5, 10, 20)] == list(expected.cmc[[0, 4, 9, 19]])
+    assert report["counts"] == {"queries": 20, "valid_queries": 20, "identities": 5, "gallery": 57, "junk": 3}
+    for name, (low, high) in report["intervals"].items():
+        assert 0 <= low <= report["scores"][name] <= high <= 1
+        assert report["chance"][name] <= report["scores"][name]
+    assert report["intervals"]["mAP"][0] < report["intervals"]["mAP"][1]
+
+
+def test_intervals_resample_identities(files):
+    query, gallery = map(read_npz, files)
+    grouped = evaluate(query, gallery)["intervals"]["mAP"]
+    kept = gallery.pids != -1
+    alone = metrics.evaluate_embeddings(
+        query.embeddings, gallery.embeddings[kept], query.pids, gallery.pids[kept], query.camids, gallery.camids[kept]
+    )
+    by_identity, by_query = bootstrap_mean(alone.ap, query.pids), bootstrap_mean(alone.ap)
+    assert grouped == (by_identity.low, by_identity.high)
+    assert grouped != (by_query.low, by_query.high)
+
+
+def test_identity_zero_stays_in_the_gallery(files):
+    query, gallery = map(read_npz, files)
+    some = query.pids != 0
+    query = Side("q", query.embeddings[some], query.pids[some], query.camids[some])
+    assert evaluate(query, gallery)["counts"]["gallery"] == 57
+
+
+def test_cameras_are_used_if_both_sides_have_them(files):
+    query, gallery = map(read_npz, files)
+    without = [Side(side.source, side.embeddings, side.pids, None) for side in (query, gallery)]
+    used, ignored = evaluate(query, gallery), evaluate(query, gallery, cameras=False)
+    assert used["conventions"]["cameras"]
+    assert not ignored["conventions"]["cameras"]
+    assert used["scores"] != ignored["scores"]
+    assert evaluate(*without) == ignored
+    assert evaluate(query, without[1], cameras=False) == ignored
+    with pytest.raises(ValueError, match="g.npz has no cameras, but the other side has"):
+        evaluate(query, without[1])
+
+
+def test_re_ranking_equals_that_of_reranking(files):
+    query, gallery = map(read_npz, files)
+    kept = gallery.pids != -1
+    distances = reranking.rerank(query.embeddings, gallery.embeddings[kept], metric="cosine")
+    expected = metrics.evaluate_distances(distances, query.pids, gallery.pids[kept], query.camids, gallery.camids[kept])
+    assert evaluate(query, gallery, rerank=True)["scores"]["mAP"] == expected.mAP
+
+
+def test_one_identity_has_no_interval(files):
+    query, gallery = map(read_npz, files)
+    one = query.pids == 2
+    report = evaluate(Side("q", query.embeddings[one], query.pids[one], query.camids[one]), gallery)
+    assert report["intervals"]["mAP"] is None
+    assert "Intervals: none, as they need at least two identities." in describe(report)
+
+
+def test_what_is_printed(files):
+    result = on(files, "--ap", "trapezoid", "--rerank")
+    assert result.exit_code == 0, result.output
+    lines = result.output.splitlines()
+    assert lines[0] == (
+        "20 queries, 20 of them valid (with a match), of 5 identities; 57 gallery images, 3 junk images left out"
+    )
+    report = evaluate(*map(read_npz, files), ap="trapezoid", rerank=True)
+    (low, high), score, chance = (report[part]["mAP"] for part in ("intervals", "scores", "chance"))
+    assert f"mAP     {score:7.3f}  [{low:.3f}, {high:.3f}]  {chance:7.3f}" in lines
+    assert [line.split()[0] for line in lines[3:9]] == ["mAP", "mINP", "CMC@1", "CMC@5", "CMC@10", "CMC@20"]
+    conventions = " ".join(lines[9:])
+    for named in ("cosine", "k-reciprocal, k1=20, k2=6, lambda=0.3", "AP: trapezoid", "camera left out"):
+        assert named in conventions
+
+
+def test_options_reach_the_evaluation(files):
+    result = on(files, "--json", "--metric", "euclidean", "--no-cameras")
+    expected = evaluate(*map(read_npz, files), metric="euclidean", cameras=False)
+    assert json.loads(result.output) == json.loads(json.dumps(expected))
+
+
+def test_the_choices_are_those_of_the_library():
+    choices = {
+        option.name: option.type.choices for option in cli.evaluate.params if isinstance(option.type, click.Choice)
+    }
+    assert set(choices["metric"]) == set(METRICS) == set(reranking.METRICS)
+    assert set(choices["ap"]) == set(metrics.AP_CONVENTIONS)
+
+
+@pytest.mark.parametrize("options", [(), ("--query", "q.npz"), ("--gallery", "g.npz"), ("--mat", "m", "--query", "q")])
+def test_either_two_files_or_one(options):
+    result = run(*options)
+    assert result.exit_code == 2
+    assert "give --query and --gallery, or --mat alone" in result.output
+
+
+def test_zeros_are_accepted_as_junk_and_with_euclidean_distance(tmp_path):
+    query = save(tmp_path / "q.npz", **GOOD)
+    zero = with_row(4, 0)
+    assert on((query, save(tmp_path / "g.npz", **changed(embeddings=zero))), "--metric", "euclidean").exit_code == 0
+    junk = np.where(np.arange(30) == 4, -1, GOOD["pids"])
+    assert on((query, save(tmp_path / "g.npz", **changed(embeddings=zero, pids=junk)))).exit_code == 0
+
+
+def test_a_junk_query_is_refused(tmp_path):
+    files = save(tmp_path / "q.npz", **arrays(junk=2)), save(tmp_path / "g.npz", **GOOD)
+    assert "q.npz has the identity -1 (junk) at row 0 (2 such rows)" in on(files).output
