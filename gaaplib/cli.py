@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 
 from gaaplib import __version__
-from gaaplib.config import check_known, did_you_mean
+from gaaplib.config import PATHS, check_known, did_you_mean, whole_path
 from gaaplib.project import notebooks_folder, outputs_folder, project_folder, registered_names
 from gaaplib.quiet import is_verbose
 
@@ -283,12 +283,8 @@ def _parse(name, text, kind):
 
 def _with_whole_paths(values):
     """Paths as they are from here: the notebook runs in a folder of its own."""
-    words = {"data": "synthetic", "train_data": "synthetic", "weights": "imagenet"}
-    words |= dict.fromkeys(("photos", "image_a", "image_b"), "")
-    return {
-        name: str(Path(value).expanduser().resolve()) if value and value != words.get(name, value) else value
-        for name, value in values.items()
-    }
+    words = PATHS | dict.fromkeys(("photos", "image_a", "image_b"), "")
+    return {name: whole_path(value, words[name]) if name in words else value for name, value in values.items()}
 
 
 def _find_notebook(notebook):

@@ -17,7 +17,7 @@ from pathlib import Path
 from gaaplib.datasets import DATASETS, trained_on
 from gaaplib.project import registered_names
 
-SYNTHETIC = "synthetic"
+SYNTHETIC, IMAGENET = "synthetic", "imagenet"
 
 # The paper: 1e-4 for ResNet-50 and "higher" for shallower ResNets; the other two are ours (docs/paper.md).
 LEARNING_RATES = {"resnet34": 2e-4, "resnet18": 5e-4}
@@ -64,6 +64,9 @@ CHOICES = {
     "precision": (None, "float32", "mixed_bfloat16"),
 }
 
+# Settings that are files or folders, with the word that is not one. A path is part of a run's name, so it is absolute.
+PATHS = {"data": SYNTHETIC, "train_data": SYNTHETIC, "weights": IMAGENET}
+
 # name: (lowest, highest), both allowed.
 RANGES = {
     "scale": (0.0001, 1.0),
@@ -71,6 +74,8 @@ RANGES = {
     "seed": (0, 2**31 - 1),
     "height": (32, 1024),
     "width": (32, 1024),
+    "key_dim": (1, 4096),
+    "value_dim": (1, 4096),
     "alpha": (0.0, 1.0),
     "batch_size": (2, 4096),
     "images_per_identity": (1, 64),
@@ -175,7 +180,8 @@ class RunConfig:
         given = {name: value for name, value in changes.items() if value is not None}
         values = {**defaults, **PROFILES[profile], **given, "profile": profile}
         for name, kind in kinds.items():
-            object.__setattr__(self, name, checked_value(name, values[name], kind))
+            value = checked_value(name, values[name], kind)
+            object.__setattr__(self, name, whole_path(value, PATHS[name]) if name in PATHS else value)
         self._check()
         for name, value in self._left_open().items():
             object.__setattr__(self, name, value)
@@ -299,6 +305,11 @@ class RunConfig:
         digest = hashlib.sha256(json.dumps(changed, sort_keys=True).encode()).hexdigest()
         parts = (self.data_name, self.backbone, self.attention, self.pooling, self.method)
         return f"{'_'.join(parts)}_fold{self.fold}_seed{self.seed}_{digest[:8]}"
+
+
+def whole_path(value, word=""):
+    """The absolute path, so that one folder gives one run everywhere; None, "" and ``word`` stay as they are."""
+    return value if value in (None, "", word) else str(Path(value).expanduser().resolve())
 
 
 def choices(name):

@@ -1,5 +1,6 @@
 """One run from configuration to run folder: read or generate images, train, embed, evaluate both protocols."""
 
+import hashlib
 import time
 import warnings
 from pathlib import Path
@@ -9,7 +10,10 @@ import numpy as np
 import pandas as pd
 
 from gaaplib import metrics, runs
+from gaaplib.config import IMAGENET, SYNTHETIC
+from gaaplib.datasets import splits
 from gaaplib.datasets.records import known_cameras
+from gaaplib.evaluation.collapse import collapsed
 from gaaplib.methods import METHODS
 from gaaplib.network import devices, layers
 from gaaplib.project import locked, outputs_folder
@@ -22,10 +26,12 @@ from gaaplib.training.checkpoint import Checkpoint
 def run(config, *, outputs=None, rerun=False, verbose=0):
     """Train, embed and evaluate what ``config`` describes, and write a complete run folder.
 
-    A finished run is reused unless it is out of date (``gaaplib.runs.provenance.RESULTS``). An interrupted run resumes
-    from its last complete epoch and ends with bit-identical weights on the same kind of processor. A run that fails
-    writes no ``metrics.json``. A run whose loss or embeddings cannot be scored is recorded as ``"diverged"`` with the
-    reason and without scores.
+    A finished run is reused if its images and weights are still those it was made from
+    (:func:`gaaplib.runs.same_images`) and it is not out of date (``gaaplib.runs.provenance.RESULTS``). An interrupted
+    run resumes from its last complete epoch and ends with bit-identical weights on the same kind of processor with the
+    same number of threads. A run that fails writes no ``metrics.json``. A run that cannot be scored is recorded
+    without scores, with the reason: as ``"diverged"`` if its loss or embeddings are not finite or zero, as
+    ``"collapsed"`` if its embeddings are all alike.
 
     If two processes are asked for one run, the second waits and returns what the first one made.
 
@@ -42,41 +48,78 @@ def run(config, *, outputs=None, rerun=False, verbose=0):
         The :class:`gaaplib.runs.Run`.
 
     Raises:
-        FileNotFoundError, ValueError: the images are not there or not enough to train on; the message says what is
-            needed.
+        FileNotFoundError, ValueError: the images are not there, not enough to train on, or no query has a match; the
+            message says what is needed.
     """
     outputs = Path(outputs or outputs_folder())
     existing = runs.Run(outputs / "runs" / config.run_id)
-    if _is_there(existing, config) and not rerun:
-        return existing
+    if not rerun and _is_there(existing, outputs):
+        return _reused(existing, verbose)
     lock = existing.folder.with_name(f".{config.run_id}.lock")
     with locked(lock, f"making the run {config.run_id}"):
-        if _is_there(existing, config) and not rerun:
-            return existing
+        if not rerun and _is_there(existing, outputs):
+            return _reused(existing, verbose)
         return _run(config, outputs, rerun, verbose)
 
 
-def _is_there(existing, config):
-    """Whether there is a finished run to reuse; a warning names one that is out of date."""
+def _is_there(existing, outputs):
+    """Whether there is a finished run to reuse; a warning says why one is made again."""
     if not existing.is_done():
         return False
-    if existing.trouble():
-        warnings.warn(f"{existing.trouble()}: the run is made again", stacklevel=3)
-        return False
-    if is_current(existing.metrics):
-        return True
-    numbers = f"results number {existing.metrics['provenance'].get('results')}, today's is {RESULTS}"
-    warnings.warn(f"{config.run_id} is out of date ({numbers}): it is made again", stacklevel=3)
-    return False
+    why = existing.trouble() or _out_of_date(existing, outputs)
+    if why:
+        warnings.warn(f"{why}: the run is made again", stacklevel=3)
+    return not why
+
+
+def _out_of_date(existing, outputs):
+    """Why a finished run does not belong to today's code, images and weights, as a sentence; None if it does."""
+    metrics, config = existing.metrics, existing.config
+    if not is_current(metrics):
+        numbers = f"results number {metrics['provenance'].get('results')}, today's is {RESULTS}"
+        return f"{existing.folder.name} is out of date ({numbers})"
+    if not runs.same_images(existing, outputs=outputs):
+        return f"the images in {config.data} are not those that {existing.folder.name} was scored on"
+    if _weights_key(config) != metrics["data"].get("weights"):
+        return f"{config.weights} is not the file that {existing.folder.name} started from"
+    training = config.training()
+    if training is None or not METHODS[config.method].learns or training.data == SYNTHETIC:
+        return None
+    source = runs.Run(outputs / "runs" / training.run_id)
+    same = source.is_done() and not source.trouble() and not _out_of_date(source, outputs)
+    if same and source.metrics["data"]["fingerprint"] == metrics["data"].get("trained_on"):
+        return None
+    return f"the images in {training.data} are not those that the model of {existing.folder.name} was trained on"
+
+
+def _weights_key(config):
+    """SHA-256 of the file of initial weights; None if there is none."""
+    if config.weights in (None, IMAGENET):
+        return None
+    with open(config.weights, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _reused(existing, verbose):
+    metrics = existing.metrics
+    if verbose:
+        print(f"{existing.folder.name}: reused, made on {metrics['provenance']['finished'][:10]}")
+    if metrics["data"].get("copies"):
+        said = f"its queries include copies of gallery images, byte for byte ({metrics['data']['copies']})"
+        warnings.warn(f"{existing.folder.name}: {said}", stacklevel=3)
+    return existing
 
 
 def _run(config, outputs, rerun, verbose):
     """What :func:`run` does if there is no finished run."""
     source = _source(config, outputs, verbose)
-    result = runs.begin(config, outputs, fresh=rerun)
     clock = _Clock()
     data = load_data(config, outputs=outputs, progress=verbose > 0)
+    nothing = splits.no_match(data.table)
+    if nothing:
+        raise ValueError(f"{data.root}: {nothing}")
     clock.stop("data")
+    result = runs.begin(config, outputs, fresh=rerun)
     keras.backend.clear_session()
     _make_deterministic(config)
     devices.use_all(config.batch_size if METHODS[config.method].learns else None, config.images_per_identity)
@@ -87,31 +130,44 @@ def _run(config, outputs, rerun, verbose):
         # The history includes the time before an interruption.
         clock.seconds["training"] = max(clock.seconds["training"], round(history.seconds.iloc[-1], 3))
     method.model.save(result.folder / "model.keras")
-    trouble, closed, retrieval = fit.trouble(history), None, None
-    if not trouble:
+    status, reason, closed, retrieval = "done", fit.trouble(history), None, None
+    if reason:
+        status = "diverged"
+    else:
         roles = ("query", "gallery") if source else ("test", "query", "gallery")
         outputs_by_role = outputs_of(method, data, roles, verbose)
-        trouble = _trouble(outputs_by_role, config)
-    if not trouble:
+        status, reason = _judged(outputs_by_role, config, data.part("gallery").pid.nunique())
+    if status == "done":
         closed, retrieval = _evaluate(method, data, outputs_by_role, result)
     clock.stop("evaluation")
     runs.finish(
         result,
-        status="diverged" if trouble else "done",
-        reason=trouble,
+        status=status,
+        reason=reason,
         counts=_counts(data),
         closed=closed,
         retrieval=retrieval,
-        data={
-            "fingerprint": data.store.fingerprint,
-            "undecodable": len(data.store.undecodable),
-            "copies": len(data.copies),
-            "as_published": data.as_published,
-        },
+        data=_origin_of_data(config, data, source),
         partnered=None if history.empty else float(history.partnered_share.mean()),
         seconds=clock.seconds,
     )
     return result
+
+
+def _origin_of_data(config, data, source):
+    """What ``metrics.json`` says of the images and weights, by which a later call tells whether they are the same."""
+    came_from = {
+        "fingerprint": data.store.fingerprint,
+        "undecodable": len(data.store.undecodable),
+        "copies": len(data.copies),
+        "as_published": data.as_published,
+    }
+    if config.data != SYNTHETIC:
+        came_from["files"] = data.store.files
+    if source is not None:
+        came_from["trained_on"] = source.metrics["data"]["fingerprint"]
+    weights = _weights_key(config)
+    return came_from | ({"weights": weights} if weights else {})
 
 
 def outputs_of(method, data, roles, verbose=0):
@@ -173,6 +229,16 @@ def _key(config, data):
         "backend": [came_from["backend"], layers.fast()],
         "versions": came_from["versions"],
     }
+
+
+def _judged(outputs_by_role, config, identities):
+    """The status of a model by its outputs, and the reason if it is not "done"."""
+    reason = _trouble(outputs_by_role, config)
+    if reason:
+        return "diverged", reason
+    retrieved = [outputs_by_role[role]["embedding"] for role in ("query", "gallery")]
+    reason = collapsed(np.concatenate(retrieved), identities, config.precision)
+    return ("collapsed", reason) if reason else ("done", None)
 
 
 def _trouble(outputs_by_role, config):

@@ -1,4 +1,6 @@
 import json
+import os
+import re
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -10,6 +12,7 @@ from made_runs import write_run
 from gaaplib import experiment, runs
 from gaaplib.config import RunConfig
 from gaaplib.explain import lookup
+from gaaplib.network.backbones import BACKBONES
 from gaaplib.runs.provenance import RESULTS
 
 PKU = Path(__file__).parents[2] / "shared" / "real" / "pku-sample"
@@ -122,6 +125,24 @@ def test_a_run_that_diverges_says_so_and_has_no_scores(cache):
     assert runs.table(cache).set_index("run_id").loc[run.folder.name, "status"] == "diverged"
 
 
+def test_a_run_whose_embeddings_are_alike_has_collapsed_and_has_no_scores(cache):
+    run = experiment.run(smoke(method="triplet", learning_rate=1.0), outputs=cache)
+    assert run.metrics["status"] == "collapsed"
+    assert re.match("all [0-9]+ embeddings are alike: they deviate from one direction by", run.metrics["reason"])
+    assert run.metrics["closed"] is run.metrics["retrieval"] is None
+    with pytest.raises(ValueError, match="collapsed .all .* its model cannot be used"):
+        runs.find(run.folder.name, cache, with_model=True)
+
+
+def test_a_run_on_equal_images_has_collapsed(tmp_path):
+    root = market_folder(tmp_path / "photos")
+    for path in root.rglob("*.jpg"):
+        save_colour(path, 1, 1)
+    with pytest.warns(UserWarning, match="copies of gallery images"):
+        run = experiment.run(real(root).baseline(), outputs=tmp_path / "outputs")
+    assert run.metrics["status"] == "collapsed"
+
+
 def test_a_run_that_fails_leaves_no_metrics(cache, monkeypatch):
     def fail(*arguments, **keywords):
         raise MemoryError("no room")
@@ -164,6 +185,7 @@ def test_photographs_in_the_market_layout_run_to_the_end_with_a_warning(tmp_path
         "name": "market1501",
         "synthetic": False,
         "fingerprint": run.metrics["data"]["fingerprint"],
+        "files": run.metrics["data"]["files"],
         "undecodable": 0,
         "copies": 0,
         "as_published": False,
@@ -219,6 +241,103 @@ def test_nobody_to_train_on_is_said_before_training(tmp_path):
     with pytest.raises(ValueError, match="0 identities of folder to train on.*give train_dataset"):
         experiment.run(config, outputs=tmp_path / "outputs")
     assert experiment.run(config.baseline(), outputs=tmp_path / "outputs").metrics["status"] == "done"
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """A copy in the Market-1501 layout, and the histogram baseline on it."""
+    root = market_folder(tmp_path / "photos")
+    return root, real(root).baseline()
+
+
+@pytest.mark.filterwarnings("ignore:.*differs from the published data set")
+def test_a_finished_run_is_not_reused_for_other_images(photos, tmp_path):
+    root, config = photos
+    first = experiment.run(config, outputs=tmp_path)
+    for path in root.glob("*/0005_*.jpg"):
+        path.unlink()
+    with pytest.warns(UserWarning, match="the images in .*photos are not those that .* the run is made again"):
+        again = experiment.run(config, outputs=tmp_path)
+    assert first.folder == again.folder
+    assert again.metrics["retrieval"]["num_queries"] == 2
+    assert again.metrics["counts"]["query"]["identities"] == 1
+
+
+@pytest.mark.filterwarnings("ignore:.*differs from the published data set")
+def test_a_finished_run_is_reused_if_only_the_times_of_the_files_changed(photos, tmp_path, capsys):
+    root, config = photos
+    made = experiment.run(config, outputs=tmp_path).metrics["provenance"]["finished"]
+    for path in root.rglob("*.jpg"):
+        os.utime(path, (1, 1))
+    again = experiment.run(config, outputs=tmp_path, verbose=2)
+    assert again.metrics["provenance"]["finished"] == made
+    assert capsys.readouterr().out == f"{config.run_id}: reused, made on {made[:10]}\n"
+
+
+@pytest.mark.filterwarnings("ignore:.*differs from the published data set")
+def test_a_repaired_copy_is_scored_again(photos, tmp_path):
+    root, config = photos
+    query = root / "query/0004_c1s1_000000_00.jpg"
+    copy = root / "bounding_box_test/0004_c2s1_000009_00.jpg"
+    copy.write_bytes(query.read_bytes())
+    with pytest.warns(UserWarning, match="byte-for-byte copies"):
+        first = experiment.run(config, outputs=tmp_path)
+    before = first.metrics
+    assert before["data"]["copies"] == 1
+    with pytest.warns(UserWarning, match="queries include copies of gallery images, byte for byte .1."):
+        experiment.run(config, outputs=tmp_path)
+    copy.unlink()
+    with pytest.warns(UserWarning, match="the run is made again"):
+        second = experiment.run(config, outputs=tmp_path)
+    assert second.metrics["data"]["copies"] == 0
+    assert [metrics["retrieval"]["num_gallery"] for metrics in (before, second.metrics)] == [13, 12]
+
+
+@pytest.mark.filterwarnings("ignore:.*differs from the published data set")
+def test_old_scores_are_not_shown_beside_new_pictures(tmp_path):
+    root = market_folder(tmp_path / "photos")
+    run = experiment.run(real(root), outputs=tmp_path)
+    save_colour(root / "bounding_box_test/0004_c1s1_000002_00.jpg", 9, 9)
+    data = runs.load_data(run.config, outputs=tmp_path)
+    with pytest.raises(ValueError, match="was scored on other images"):
+        lookup.ranked_examples(run, data)
+
+
+@pytest.mark.filterwarnings("ignore:.*differs from the published data set")
+def test_a_model_of_changed_training_images_is_not_scored_again(tmp_path):
+    root, other = market_folder(tmp_path / "photos"), tmp_path / "people"
+    OTHERS["folder"][0](other)
+    config = real(other, dataset="folder", train_dataset="market1501", train_data=str(root))
+    first = experiment.run(config, outputs=tmp_path)
+    assert experiment.run(config, outputs=tmp_path).metrics == first.metrics
+    old = first.metrics["data"]["trained_on"]
+    (root / "bounding_box_train/0001_c1s1_000000_00.jpg").unlink()
+    with pytest.warns(UserWarning, match="the model of .* was trained on: the run is made again"):
+        again = experiment.run(config, outputs=tmp_path)
+    assert again.metrics["data"]["trained_on"] != old
+
+
+def test_other_initial_weights_make_another_run(cache, tmp_path):
+    weights = tmp_path / "start.weights.h5"
+    BACKBONES["resnet18"](height=64, width=32).save_weights(weights)
+    config = smoke(weights=str(weights))
+    assert config.weights == str(weights)
+    first = experiment.run(config, outputs=cache)
+    BACKBONES["resnet18"](height=64, width=32).save_weights(weights)
+    with pytest.warns(UserWarning, match="start.weights.h5 is not the file that .* started from"):
+        again = experiment.run(config, outputs=cache)
+    assert first.metrics["data"]["fingerprint"] == again.metrics["data"]["fingerprint"]
+
+
+@pytest.mark.filterwarnings("ignore:.*differs from the published data set")
+def test_one_camera_is_said_before_training(tmp_path, monkeypatch):
+    root = market_folder(tmp_path / "photos")
+    for path in sorted(root.glob("*/*_c2s1_*.jpg")):
+        path.rename(path.with_name(path.name.replace("_c2s1_", "_c1s1_1")))
+    monkeypatch.setattr(experiment.fit, "fit", lambda *arguments, **keywords: pytest.fail("it was trained"))
+    with pytest.raises(ValueError, match="no query has a match of another camera .all are of camera 1."):
+        experiment.run(real(root), outputs=tmp_path)
+    assert not runs.Run(tmp_path / "runs" / real(root).run_id).folder.exists()
 
 
 @pytest.mark.skipif(not PKU.is_dir(), reason="the real sample is not on this machine")

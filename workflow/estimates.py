@@ -54,7 +54,7 @@ def images(dataset, data, variant=None, scale=1.0):
     if data == SYNTHETIC:
         return _images_of_twin(synthetic.spec_for(dataset, scale))
     found = DATASETS[dataset].read(Path(data).expanduser(), **({"variant": variant} if variant else {}))
-    roles = splits.protocol_split(found, folds=runs.FOLDS).role.value_counts()
+    roles = splits.protocol_split(found).role.value_counts()
     return {role: int(roles.get(role, 0)) for role in splits.ROLES}
 
 
@@ -62,7 +62,7 @@ def _images_of_twin(spec):
     """The official split if there is one, else a fifth of identities unseen; val and test get 15 % each of the rest."""
     counts, trained = spec.counts, spec.train_images
     if "all" in counts:
-        trained = round(trained * (1 - 1 / runs.FOLDS))
+        trained = round(trained * (1 - 1 / splits.FOLDS))
         counts = {"query": 0, "gallery": counts["all"] - trained}
     each = trained and spec.train_images / spec.train_ids
     held_out = round(trained * max(1, round(0.15 * each)) / each) if each >= 3 else 0

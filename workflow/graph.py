@@ -119,7 +119,7 @@ def chosen(words):
     if unknown:
         raise ValueError(f"unknown setting {unknown[0]!r}; known: {', '.join(known)}, gpus")
     given = {name: value for name, value in words.items() if name in known}
-    return plan.Plan.parse(**given | {"data": plan.whole(given.get("data", plan.SYNTHETIC))}).usable()
+    return plan.Plan.parse(**given).usable()
 
 
 def described(runs, seconds):

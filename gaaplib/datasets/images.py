@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image
 from tqdm import tqdm
 
 from gaaplib.project import locked, write_whole
@@ -33,36 +33,65 @@ SAVE_EVERY = 4096
 MAX_UNDECODABLE = 0.01
 # The ImageNet mean in 0..255: borders of this colour are zero after the network's normalisation.
 BORDER = (124, 116, 104)
+# What to do with the pixels for each EXIF orientation; 1 is upright.
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
 def read_image(path, height, width):
     """Decode one file to uint8 (height, width, 3), RGB, resized bilinearly.
 
     Grey, palette, CMYK and 16-bit images are converted to RGB. Transparent pixels get the border colour. The EXIF
-    orientation is applied.
+    orientation is applied, if it can be read. Grey values that are floats must be on the scale of 8 bits, 0 to 255, and
+    are rounded. Other floats are refused, among them 0 to 1, because their scale is not known.
 
     Raises:
-        ValueError: the file cannot be decoded (empty, truncated, not an image); the message has its path and the
-            reason.
+        ValueError: the file cannot be decoded (empty, truncated, not an image, floats of another scale); the message
+            has its path and the reason.
     """
     try:
         with Image.open(path) as image:
             return _pixels(image, height, width)
-    except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
+    # On damaged files Pillow raises errors of any type: OSError, SyntaxError, struct.error, MemoryError and others.
+    except Exception as error:
         empty = Path(path).is_file() and not Path(path).stat().st_size
         missing = isinstance(error, FileNotFoundError)
-        reason = "the file is empty" if empty else "no such file" if missing else error
-        raise ValueError(f"{path}: not a readable image ({reason})") from error
+        raise ValueError(
+            _unreadable(path, "the file is empty" if empty else "no such file" if missing else error)
+        ) from error
+
+
+def _unreadable(path, reason):
+    return f"{path}: not a readable image ({str(reason) or type(reason).__name__})"
 
 
 def _pixels(image, height, width):
     """A Pillow image as uint8 (height, width, 3)."""
     # Steps that change nothing do not copy the image: at 128 x 64, copies would take a seventh of the time.
-    ImageOps.exif_transpose(image, in_place=True)
-    image = _to_rgb(image)
+    image.load()
+    turn = _turn(image)
+    image = _to_rgb(image if turn is None else image.transpose(turn))
     if image.size != (width, height):
         image = image.resize((width, height), Image.Resampling.BILINEAR)
     return np.asarray(image)
+
+
+def _turn(image):
+    """How to turn an image to be upright, from its EXIF orientation; None if it is, or if that cannot be read.
+
+    Pillow's ``ImageOps.exif_transpose`` is not used: it writes all other tags anew, and fails if one is malformed.
+    """
+    try:
+        return TURNS.get(image.getexif().get(ExifTags.Base.Orientation))
+    except Exception:
+        return None
 
 
 def _to_rgb(image):
@@ -72,6 +101,16 @@ def _to_rgb(image):
         if values.max() > 65535 or values.min() < 0:
             raise OSError("grey values outside 16 bits")
         image = Image.fromarray((values / 257.0 + 0.5).astype(np.uint8))
+    elif image.mode == "F":
+        # Pillow's own conversion clips, and makes NaN black.
+        values = np.asarray(image)
+        low, high = values.min(), values.max()
+        if not (low >= 0 and 1 < high <= 255):
+            raise OSError(
+                f"its grey values are floats from {low:g} to {high:g}, and their scale is not known: save them as "
+                "8-bit or 16-bit integers"
+            )
+        image = Image.fromarray((values + 0.5).astype(np.uint8))
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         image = image.convert("RGBA")
         ground = Image.new("RGBA", image.size, (*BORDER, 255))
@@ -88,12 +127,14 @@ class ImageStore:
         records: the record table without the undecodable images; its column ``row`` is the index in ``images``.
         undecodable: one sentence for each image that was left out.
         fingerprint: SHA-256 over paths, identities, cameras, splits and pixels: equal data have equal fingerprints.
+        files: SHA-256 of :func:`files_key`.
     """
 
     images: np.ndarray
     records: pd.DataFrame
     undecodable: tuple[str, ...]
     fingerprint: str
+    files: str
 
 
 def open_store(root, records, height, width, cache, *, read_members=None, verify=False, progress=True):
@@ -120,7 +161,7 @@ def open_store(root, records, height, width, cache, *, read_members=None, verify
         OSError: the disk is full, or returns other data than was written.
     """
     root, paths = Path(root), records.path.tolist()
-    key = _files_key(root, paths, [path.rpartition("#")[0] for path in paths] if read_members else paths)
+    key = files_key(root, paths, members=read_members is not None)
     folder = Path(cache) / f"images-{height}x{width}-{key[:16]}"
     decode = partial(decoded, root, height, width, read_members)
     files = _StoreFiles(folder, paths, height, width)
@@ -135,11 +176,21 @@ def open_store(root, records, height, width, cache, *, read_members=None, verify
     kept = kept[~kept.path.isin(list(store["undecodable"]))].reset_index(drop=True)
     table = kept.drop(columns="row").to_csv(index=False, lineterminator="\n")
     fingerprint = hashlib.sha256((table + store["pixels"]).encode()).hexdigest()
-    return ImageStore(np.load(files.array, mmap_mode="r"), kept, undecodable, fingerprint)
+    return ImageStore(np.load(files.array, mmap_mode="r"), kept, undecodable, fingerprint, key)
 
 
-def _files_key(root, paths, files):
-    """SHA-256 over the paths and the sizes and modification times of their files, which are not read."""
+def files_key(root, paths, *, members=False):
+    """SHA-256 over the paths and the sizes and modification times of their files, which are not read.
+
+    Args:
+        root: folder that the paths are relative to.
+        paths: of the records.
+        members: whether the paths are "file#member".
+
+    Raises:
+        FileNotFoundError: a file is missing.
+    """
+    files = [path.rpartition("#")[0] for path in paths] if members else paths
     digest = hashlib.sha256(f"store {STORE_VERSION}".encode())
     for path, file in zip(paths, files, strict=True):
         try:
@@ -160,8 +211,15 @@ def decoded(root, height, width, read_members, paths):
     Yields:
         For each path, in order, uint8 (height, width, 3), or a str with the reason if it cannot be decoded.
     """
+
+    def member(path, image):
+        try:
+            return _pixels(image, height, width)
+        except Exception as error:
+            return _unreadable(path, error)
+
     if read_members:
-        yield from (_pixels(image, height, width) for image in read_members(paths))
+        yield from map(member, paths, read_members(paths))
         return
 
     def read(path):

@@ -12,9 +12,10 @@ import pandas as pd
 from gaaplib.datasets.records import COLUMNS, DISTRACTOR, UNKNOWN_CAMERA, check_records
 
 ROLES = ("train", "val", "test", "query", "gallery")
+FOLDS = 5
 
 
-def protocol_split(records: pd.DataFrame, fold: int = 0, folds: int = 5, seed: int = 0) -> pd.DataFrame:
+def protocol_split(records: pd.DataFrame, fold: int = 0, folds: int = FOLDS, seed: int = 0) -> pd.DataFrame:
     """The records of a fold, with the role of each image.
 
     An official split decides which identities are trained on, and the fold only changes the split into train, val and
@@ -76,7 +77,7 @@ def training_split(records: pd.DataFrame, fold: int, seed: int) -> pd.Series:
     return roles.mask(position < 2 * held_out, "val").mask(position < held_out, "test")
 
 
-def identity_folds(records: pd.DataFrame, folds: int = 5, seed: int = 0) -> pd.Series:
+def identity_folds(records: pd.DataFrame, folds: int = FOLDS, seed: int = 0) -> pd.Series:
     """Assign the shuffled identities to folds in turn; the folds' sizes differ by at most one.
 
     Returns:
@@ -88,8 +89,9 @@ def identity_folds(records: pd.DataFrame, folds: int = 5, seed: int = 0) -> pd.S
     pids = np.unique(records.loc[records["pid"] != DISTRACTOR, "pid"])
     if not 2 <= folds <= len(pids):
         raise ValueError(
-            f"folds is {folds}: with {len(pids)} identities it must be 2 .. {len(pids)}, so that each fold has "
-            "identities to train on and to test on"
+            f"{len(pids)} identities are too few for {folds} folds: each fold is tested on identities of its own and "
+            f"trained on the others, so at least {max(folds, 2)} are needed (and 2 folds); add identities, or give "
+            "every image a split: train, query or gallery"
         )
     shuffled = pids[np.argsort(np.random.default_rng(seed).random(len(pids)))]
     return pd.Series(np.arange(len(pids)) % folds, index=shuffled, name="fold").sort_index()
@@ -117,6 +119,41 @@ def query_gallery(records: pd.DataFrame, seed: int) -> pd.Series:
     chosen = _random_position(records, ["pid", "camid"], [seed]) == 0
     query = chosen & group_of_image.isin(asking.index[asking])
     return pd.Series(np.where(query, "query", "gallery"), index=records.index, name="role")
+
+
+def no_match(table: pd.DataFrame) -> str | None:
+    """Why no query has a match in the gallery, as a sentence; None if one has.
+
+    Without any, there is nothing to score: a match is a gallery image of the query's identity and, if cameras are
+    known, of another camera.
+
+    Args:
+        table: records with ``role``, from :func:`protocol_split`.
+    """
+    query, gallery = (table[table["role"] == role] for role in ("query", "gallery"))
+    if query.empty and (table["split"] == "all").all():
+        people = gallery.loc[gallery["pid"] != DISTRACTOR, "pid"].nunique()
+        return (
+            f"none of the {people} identities to be tested on has enough images for a query: it needs two, from two "
+            "cameras if cameras are known; add images, or try another fold or seed"
+        )
+    for role, part in (("query", query), ("gallery", gallery)):
+        if part.empty:
+            return f"no image has the split {role!r}: retrieval ranks a gallery for each query, so it needs both"
+    pairs = query.merge(gallery, on="pid")
+    if pairs.empty:
+        return (
+            f"no identity of the {len(query)} queries (such as {query['pid'].iloc[0]}) is in the gallery: give each "
+            "query another image of its identity there"
+        )
+    cameras = np.unique(pairs["camid_x"])
+    if UNKNOWN_CAMERA not in cameras and (pairs["camid_x"] == pairs["camid_y"]).all():
+        few = f"all are of camera {cameras[0]}" if len(cameras) == 1 else "each identity has one camera only"
+        return (
+            f"no query has a match of another camera ({few}), and those of its own camera are left out: add images of "
+            "a second camera, or leave out the cameras if they are not known"
+        )
+    return None
 
 
 def _random_position(records: pd.DataFrame, group: list[str], seed: list[int]) -> pd.Series:

@@ -16,7 +16,7 @@ from gaaplib.evaluation import verification
 from gaaplib.explain import heatmaps
 from gaaplib.explain import plots as map_plots
 from gaaplib.project import outputs_folder
-from gaaplib.runs.data import load_data
+from gaaplib.runs.data import check_images, load_data
 from gaaplib.training import fit
 
 
@@ -120,9 +120,8 @@ class Index:
             FileNotFoundError, ValueError: the images are missing, or differ from those that the run was scored on.
         """
         data = load_data(run.config, outputs=outputs)
+        check_images(run, data)
         model, tables, scores = run.model(), [data.part(role) for role in ("query", "gallery")], run.per_query
-        if not all(np.array_equal(scores[name], tables[0][name]) for name in ("pid", "camid", "row")):
-            raise ValueError(f"{run.folder.name} was scored on other images than {data.root} now holds: repeat the run")
         queries, gallery = (_embedded(model, data.store.images, table) for table in tables)
         ap = np.where(scores["valid"], scores["ap"], np.nan)
         return cls(run, model, queries, gallery, np.argsort(-ap, kind="stable"), ap)
@@ -295,7 +294,11 @@ def ranked_examples(run, data, *, queries=5, top=10):
     Returns:
         A list of ``(image, ap, [(gallery image, is_match), ...])``, nearest first. Gallery images with the query's
         identity and camera are left out, as in the evaluation.
+
+    Raises:
+        ValueError: the run was scored on other images.
     """
+    check_images(run, data)
     per_query, table = run.per_query, data.part("query")
     by_ap = np.argsort(-np.where(per_query["valid"], per_query["ap"], np.nan), kind="stable")
     by_ap = by_ap[: per_query["valid"].sum()]

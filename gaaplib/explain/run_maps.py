@@ -16,9 +16,9 @@ from PIL import Image
 from gaaplib.config import SYNTHETIC
 from gaaplib.datasets import DATASETS, synthetic
 from gaaplib.distances import pairwise_distances
-from gaaplib.experiment import load_data
 from gaaplib.explain import heatmaps, localisation, lookup
 from gaaplib.methods import METHODS
+from gaaplib.runs.data import check_images, load_data
 from gaaplib.training import fit
 
 KINDS = {
@@ -73,7 +73,11 @@ def sample(run, data, count=None):
         run: a finished run.
         data: the :class:`gaaplib.runs.data.Data` that it was scored on.
         count: number of queries, at most, at equal steps of the table. None: all of them.
+
+    Raises:
+        ValueError: the run was scored on other images.
     """
+    check_images(run, data)
     queries, gallery, images = data.part("query"), data.part("gallery"), data.store.images
     queries = queries.assign(ap=run.per_query["ap"])[run.per_query["valid"]]
     masks = masks_of(run.config, data, queries)

@@ -26,7 +26,7 @@ def curves(configs, outputs=None):
 
     Returns:
         A DataFrame: ``name`` of the run as text, ``dataset``, ``method``, ``attention``, ``run_id``, ``synthetic`` and
-        ``as_published`` as in :func:`gaaplib.paper.tables.scores`, ``status`` (done, diverged, not run), ``chance``
+        ``as_published`` as in :func:`gaaplib.paper.tables.scores`, ``status`` (done, diverged, collapsed, not run), ``chance``
         (the accuracy of guessing), ``loss_name``; ``epoch``, ``seconds`` since the start, ``accuracy`` and
         ``val_accuracy`` (share of images), ``loss`` and ``val_loss``: the loss that trains the network.
     """

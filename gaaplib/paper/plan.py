@@ -8,7 +8,7 @@ from tqdm import tqdm
 
 from gaaplib import experiment, runs
 from gaaplib.config import SYNTHETIC, RunConfig
-from gaaplib.datasets import closed_on, trained_on
+from gaaplib.datasets import closed_on, splits, trained_on
 from gaaplib.network import devices
 from gaaplib.project import outputs_folder
 from gaaplib.runs.provenance import is_current
@@ -26,7 +26,7 @@ SAMPLERS = ("shuffled", "identity_balanced")
 ALPHAS = (0.0, 0.25, 0.5, 0.75, 1.0)
 PLACES = ("stage2", "stage3", "last")
 POOLINGS = ("avg", "max", "gem")
-FOLDS = tuple(range(runs.FOLDS))
+FOLDS = tuple(range(splits.FOLDS))
 SEEDS = (0, 1, 2)
 
 
@@ -127,7 +127,7 @@ class Plan:
         return RunConfig(self.profile, dataset=dataset, precision=self.precision, **folders, **changes)
 
     def _folder(self, dataset):
-        return dataset and (SYNTHETIC if self.data == SYNTHETIC else whole(Path(self.data) / dataset))
+        return dataset and (SYNTHETIC if self.data == SYNTHETIC else str(Path(self.data) / dataset))
 
     def cell(self, dataset, **changes):
         """Return the runs behind one cell of the paper's tables; Partial-iLIDS has its closed protocol from i-LIDS."""
@@ -242,16 +242,11 @@ def reproduced(profile, dataset, data=SYNTHETIC, train_data=None, ilids_data=Non
     Returns:
         ``{run_id: config}``, sources before the runs that need them.
     """
-    asked = [{"dataset": dataset, "data": whole(data), "train_data": whole(train_data)}]
+    asked = [{"dataset": dataset, "data": data, "train_data": train_data}]
     if closed_on(dataset) != dataset and ilids_data:
-        asked.append({"dataset": closed_on(dataset), "data": whole(ilids_data)})
+        asked.append({"dataset": closed_on(dataset), "data": ilids_data})
     found = [RunConfig(profile, attention=attention, **one) for one in asked for attention in ("none", "class")]
     return {run.run_id: run for config in found for run in (config.training(), config) if run is not None}
-
-
-def whole(folder):
-    """Return a folder's absolute path, as ``gaap run`` passes it on (the path is part of the run's name)."""
-    return folder if folder in (None, "", SYNTHETIC) else str(Path(folder).expanduser().resolve())
 
 
 def arguments(config):

@@ -43,7 +43,7 @@ def scores(configs, protocol, title, outputs=None):
         outputs: folder with ``runs/``; None: :func:`gaaplib.project.outputs_folder`.
 
     Returns:
-        A DataFrame: the columns ``SETTING``; ``status`` (done, diverged, not run); ``value``, ``low``, ``high``
+        A DataFrame: the columns ``SETTING``; ``status`` (done, diverged, collapsed, not run); ``value``, ``low``, ``high``
         (fractions, 95 % bootstrap interval over identities) and ``chance``, NaN if there is no score; ``at_chance``,
         whether the interval reaches down to chance; ``partnered``, the share of training images with a partner;
         ``queries`` (number of valid queries, or of images); ``seconds`` of training; ``synthetic``; ``as_published``
@@ -114,7 +114,8 @@ def over_runs(found):
 
     Returns:
         A DataFrame: ``SETTING`` without fold and seed; ``mean``; ``sd`` (of the runs, NaN for one); ``low``, ``high``
-        (Student's t interval of the mean); and the numbers of runs: ``n`` with a score, ``planned`` and ``diverged``.
+        (Student's t interval of the mean); and the numbers of runs: ``n`` with a score, ``planned`` and ``failed``
+        (diverged or collapsed).
     """
     same = [name for name in SETTING if name not in ("fold", "seed")]
     rows = []
@@ -122,8 +123,8 @@ def over_runs(found):
         values = group.value.dropna()
         spread = statistics.mean_and_spread(values) if len(values) else None
         numbers = [math.nan] * 4 if spread is None else [spread.mean, spread.sd, spread.low, spread.high]
-        rows.append((*key, *numbers, len(values), len(group), int((group.status == wording.DIVERGED).sum())))
-    return pd.DataFrame(rows, columns=[*same, "mean", "sd", "low", "high", "n", "planned", "diverged"])
+        rows.append((*key, *numbers, len(values), len(group), int(group.status.isin(runs.WITHOUT_SCORES).sum())))
+    return pd.DataFrame(rows, columns=[*same, "mean", "sd", "low", "high", "n", "planned", "failed"])
 
 
 def gains(configs, field, value, against, protocol, title, outputs=None):
@@ -141,7 +142,7 @@ def gains(configs, field, value, against, protocol, title, outputs=None):
     Returns:
         A DataFrame with one row per planned pair: the columns ``SETTING``, with ``value`` in ``field``; ``difference``,
         ``low``, ``high`` (95 % bootstrap interval of the paired difference); ``verdict``: "gain", "loss" or "no
-        clear difference", or, if there is no difference, "not run", "diverged" or "no score"; ``synthetic``;
+        clear difference", or, if there is no difference, "not run", "diverged", "collapsed" or "no score"; ``synthetic``;
         ``run_id``; and ``against``, the other run's ``run_id``.
     """
     _check_measure(protocol, title)
@@ -186,8 +187,9 @@ def _difference(run, other, protocol, title):
     if run is None or other is None:
         return math.nan, math.nan, math.nan, wording.MISSING
     if any(each.metrics[protocol] is None for each in (run, other)):
-        failed = wording.DIVERGED in (run.metrics["status"], other.metrics["status"])
-        return math.nan, math.nan, math.nan, wording.DIVERGED if failed else wording.UNSCORED
+        statuses = [each.metrics["status"] for each in (run, other)]
+        failed = next((status for status in statuses if status in runs.WITHOUT_SCORES), wording.UNSCORED)
+        return math.nan, math.nan, math.nan, failed
     found = runs.difference(run, other, title, protocol)
     verdict = found.verdict
     return found.estimate, found.low, found.high, verdict

@@ -5,9 +5,10 @@ import textwrap
 
 import pandas as pd
 
+from gaaplib import runs
 from gaaplib.evaluation.statistics import GAIN, LOSS, UNCLEAR
 
-MISSING, DIVERGED, UNSCORED, CHANCE = "not run", "diverged", "no score", "\u2020"
+MISSING, UNSCORED, CHANCE = "not run", "no score", "\u2020"
 """The text of a cell without a score, and the mark behind a score whose interval is not above chance."""
 
 
@@ -58,14 +59,16 @@ def _words(row):
 
 
 def marked(found):
-    """Return a sentence on runs: how many have a score, which diverged, and which are not above chance.
+    """Return a sentence on runs: how many have a score, which diverged or collapsed, and which are not above chance.
 
     Args:
         found: DataFrame of :func:`gaaplib.paper.tables.scores`.
     """
     parts = [f"{found.value.notna().sum()} of {len(found)} runs have a score"]
-    odd = {"diverged": found.status == DIVERGED, "not above chance": found.at_chance.eq(True)}
-    for what, chosen in odd.items():
+    without = {status: found.status == status for status in runs.WITHOUT_SCORES}
+    # A collapse is rare, and named only if there is one.
+    without = {status: chosen for status, chosen in without.items() if status == "diverged" or chosen.any()}
+    for what, chosen in {**without, "not above chance": found.at_chance.eq(True)}.items():
         names = [f"{row.backbone} on {row.dataset}" for row in found[chosen].itertuples()]
         named = ", ".join(
             f"{name} ({names.count(name)})" if names.count(name) > 1 else name for name in dict.fromkeys(names)
@@ -111,7 +114,8 @@ def images(found):
 
     Example:
         >>> import pandas as pd
-        >>> images(pd.DataFrame({"synthetic": [True]}))
+
+from gaaplib import runs        >>> images(pd.DataFrame({"synthetic": [True]}))
         'synthetic images'
         >>> images(pd.DataFrame({"synthetic": [False], "as_published": [False], "dataset": ["raid"]}))
         'photographs (not the published raid)'

@@ -1,7 +1,7 @@
 """One run on disk: written, read, found and compared."""
 
-from gaaplib.runs.data import FOLDS, Data, load_data
-from gaaplib.runs.folder import SCHEMA, Run, begin, find, finish, finished, readable
+from gaaplib.runs.data import Data, check_images, load_data, same_images
+from gaaplib.runs.folder import SCHEMA, WITHOUT_SCORES, Run, begin, find, finish, finished, readable
 from gaaplib.runs.scores import (
     CLOSED_MEASURES,
     COLUMNS,
@@ -20,14 +20,15 @@ from gaaplib.runs.scores import (
 __all__ = [
     "CLOSED_MEASURES",
     "COLUMNS",
-    "FOLDS",
     "MEASURES",
     "PROTOCOLS",
     "RANKS",
     "SCHEMA",
+    "WITHOUT_SCORES",
     "Data",
     "Run",
     "begin",
+    "check_images",
     "cmc",
     "compare",
     "compare_closed",
@@ -39,5 +40,6 @@ __all__ = [
     "load_data",
     "ordered",
     "readable",
+    "same_images",
     "table",
 ]

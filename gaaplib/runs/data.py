@@ -10,11 +10,9 @@ import pandas as pd
 
 from gaaplib.config import SYNTHETIC
 from gaaplib.datasets import DATASETS, duplicates, published, splits, synthetic
-from gaaplib.datasets.images import ImageStore, open_store
+from gaaplib.datasets.images import ImageStore, files_key, open_store
 from gaaplib.datasets.records import beside_expected
 from gaaplib.project import locked, outputs_folder
-
-FOLDS = 5
 
 
 @dataclass(frozen=True)
@@ -67,17 +65,64 @@ def load_data(config, *, outputs=None, progress=False):
         root = _draw(config, cache, progress)
         found = dataset.read(root, expected=None)
     else:
-        root = Path(config.data).expanduser()
-        found = dataset.read(root, **({"variant": config.variant} if config.variant else {}))
+        root, found = _read(config)
     # Images within one file, as RAiD's, are read by the data set's own module.
     read_members = partial(dataset.images, root) if hasattr(dataset, "images") else None
     folder = root.parent if root.is_file() else root
     size = (config.height, config.width)
     store = open_store(folder, found, *size, cache, read_members=read_members, progress=progress)
-    table = splits.protocol_split(store.records, fold=config.fold, folds=FOLDS, seed=config.seed)
+    table = splits.protocol_split(store.records, fold=config.fold, seed=config.seed)
     copies = duplicates.same_bytes(folder, table)
     _warn_of_copies(copies, folder)
     return Data(folder, store, _with_labels(table), _is_as_published(config, root, found), copies)
+
+
+def same_images(run, *, outputs=None):
+    """Whether the images that a finished run was scored on are still the same.
+
+    The names, sizes and times of the files are compared first, and the pixels only if these differ. Synthetic images
+    are made again by the code, and ``RESULTS`` is raised if they change.
+
+    Args:
+        run: a finished :class:`gaaplib.runs.Run`.
+        outputs: as for :func:`load_data`.
+
+    Raises:
+        FileNotFoundError, ValueError: as :func:`load_data`.
+    """
+    config, noted = run.config, run.metrics["data"]
+    if config.data == SYNTHETIC:
+        return True
+    with warnings.catch_warnings():
+        # Of the data set itself: said when the run was made.
+        warnings.simplefilter("ignore")
+        root, found = _read(config)
+        folder, members = root.parent if root.is_file() else root, hasattr(DATASETS[config.dataset], "images")
+        if files_key(folder, found.path.tolist(), members=members) == noted.get("files"):
+            return True
+        return load_data(config, outputs=outputs).store.fingerprint == noted["fingerprint"]
+
+
+def check_images(run, data):
+    """Refuse images that a run was not scored on: its scores do not belong to them.
+
+    Args:
+        run: a finished :class:`gaaplib.runs.Run`.
+        data: :class:`Data`.
+
+    Raises:
+        ValueError: the images differ.
+    """
+    noted, scores, queries = run.metrics["data"], run.per_query, data.part("query")
+    same = noted["fingerprint"] == data.store.fingerprint or noted.get("files") == data.store.files
+    if not same or not all(np.array_equal(scores[name], queries[name]) for name in ("pid", "camid", "row")):
+        raise ValueError(f"{run.folder.name} was scored on other images than {data.root} now holds: repeat the run")
+
+
+def _read(config):
+    """The root of a copy on disk, and its records."""
+    root = Path(config.data).expanduser()
+    return root, DATASETS[config.dataset].read(root, **({"variant": config.variant} if config.variant else {}))
 
 
 def _draw(config, cache, progress):

@@ -18,6 +18,9 @@ from gaaplib.config import RunConfig
 from gaaplib.project import outputs_folder, write_whole
 from gaaplib.runs.provenance import origin
 
+WITHOUT_SCORES = ("diverged", "collapsed")
+"""The statuses of finished runs without scores; any other finished run is ``"done"``."""
+
 SCHEMA = 1
 """Raised if ``metrics.json`` changes so that older code could not read it."""
 
@@ -146,11 +149,11 @@ def finish(run, *, status, reason, counts, closed, retrieval, data, partnered, s
     """Write ``metrics.json`` atomically, last of all, and remove the checkpoint.
 
     Args:
-        status: ``"done"`` or ``"diverged"``.
-        reason: why it diverged, else None.
+        status: ``"done"``, ``"diverged"`` or ``"collapsed"``.
+        reason: why it diverged or collapsed, else None.
         counts: images and identities by role.
         closed, retrieval: metrics of the two protocols as fractions, or None.
-        data: fingerprint of the images, and how many could not be decoded.
+        data: fingerprint of the images and of what else the scores depend on, and how many could not be decoded.
         partnered: share of training images that had a partner of their identity in the batch.
         seconds: by stage.
     """
@@ -192,7 +195,7 @@ def finished(outputs=None, *, with_model=False):
 
     Args:
         outputs: folder with ``runs/``; None: :func:`gaaplib.project.outputs_folder`.
-        with_model: only trained runs that did not diverge and have their ``model.keras``.
+        with_model: only trained runs that are ``"done"`` and have their ``model.keras``.
     """
     folder = Path(outputs or outputs_folder()) / "runs"
     found = readable(Run(path.parent) for path in sorted(folder.glob("*/metrics.json")))
@@ -222,7 +225,7 @@ def find(name, outputs=None, *, with_model=False):
         with_model: refuse a run whose model cannot be used.
 
     Raises:
-        ValueError: no run or several runs fit; with ``with_model``, it diverged.
+        ValueError: no run or several runs fit; with ``with_model``, it diverged or collapsed.
         FileNotFoundError: with ``with_model``, it has no ``model.keras``.
     """
     run = _named(name, {run.folder.name: run for run in finished(outputs)})

@@ -5,7 +5,7 @@ import pandas as pd
 
 from gaaplib.config import SYNTHETIC, RunConfig, check_known
 from gaaplib.evaluation import statistics
-from gaaplib.runs.folder import finished
+from gaaplib.runs.folder import WITHOUT_SCORES, finished
 from gaaplib.runs.provenance import is_current
 
 RANKS = (1, 5, 10, 20)
@@ -155,7 +155,7 @@ def compare(named):
         Intervals are bootstrap percentiles over the valid queries that resample whole identities.
 
     Raises:
-        ValueError: a run diverged and has no scores.
+        ValueError: a run has no scores because it diverged or collapsed.
     """
     return _side_by_side(named, "retrieval")
 
@@ -171,7 +171,7 @@ def compare_closed(named):
         percentiles that resample whole identities; mRA is a mean over identities.
 
     Raises:
-        ValueError: a run has no closed protocol, or diverged.
+        ValueError: a run has no closed protocol, diverged or collapsed.
     """
     return _side_by_side(named, "closed")
 
@@ -201,7 +201,8 @@ def _side_by_side(named, protocol):
     measures = PROTOCOLS[protocol]
     for name, run in named.items():
         if run.metrics[protocol] is None:
-            why = "diverged" if run.metrics["status"] == "diverged" else f"has no {protocol} protocol"
+            status = run.metrics["status"]
+            why = f"has {status}" if status in WITHOUT_SCORES else f"has no {protocol} protocol"
             raise ValueError(f"{name} ({run.folder.name}) {why}: it has no {protocol} scores to compare")
     chance = next(iter(named.values())).metrics[protocol]["chance"]
     rows = {"chance": {title: f"{chance[key]:.3f}" for title, (key, _) in measures.items()}}

@@ -94,7 +94,7 @@ def test_folds_are_averaged_beside_the_papers_five(tmp_path):
             leave(config, tmp_path, right)
     found = tables.scores(planned, "closed", "CMC(1)", tmp_path)
     row = tables.over_runs(found).iloc[0]
-    assert (row["mean"], row.n, row.planned, row.diverged) == (pytest.approx(0.5), 3, 5, 0)
+    assert (row["mean"], row.n, row.planned, row.failed) == (pytest.approx(0.5), 3, 5, 0)
     assert row.sd == pytest.approx(0.1)
     beside = tables.beside_paper(found, PRINTED, "I", "CMC")
     # Attention and pooling do not vary in Table I, so they are not in its index.

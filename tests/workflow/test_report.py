@@ -171,7 +171,9 @@ def test_failures_are_those_without_a_result(pages, outputs):
     assert [failure.name for failure in found] == ["08_sota_comparison", "01_data", RunConfig("smoke", seed=2).run_id]
     assert found[-1].traceback == HOSTILE
     assert contents.unfinished(outputs, found) == [RunConfig("smoke", seed=3).run_id]
-    assert contents.diverged(contents.all_runs(outputs, outputs)) == {RunConfig("smoke", seed=1).run_id: HOSTILE}
+    assert contents.unscored(contents.all_runs(outputs, outputs)) == {
+        RunConfig("smoke", seed=1).run_id: f"diverged: {HOSTILE}"
+    }
 
 
 def test_a_run_is_named_with_scores_and_origin(pages):

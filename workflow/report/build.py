@@ -68,7 +68,7 @@ def _write_source(source, project, outputs):
         "origins": [contents.provenance(run) for run in found.values()],
         "failures": failed,
         "unfinished": contents.unfinished(outputs, failed),
-        "diverged": contents.diverged(found),
+        "unscored": contents.unscored(found),
         "claims": contents.judged_claims(found),
         "shown_in": contents.SHOWN_IN,
         "audit": contents.AUDIT,

@@ -221,10 +221,10 @@ def unfinished(outputs, failed):
     return [f.name for f in folders if not (f / "metrics.json").exists() and f.name not in named]
 
 
-def diverged(found):
-    """Return ``{run_id: reason}`` of the runs that diverged, which counts as a result."""
-    every = {run_id: run.metrics for run_id, run in found.items()}
-    return {run_id: metrics["reason"] for run_id, metrics in every.items() if metrics["status"] == "diverged"}
+def unscored(found):
+    """Return ``{run_id: "status: reason"}`` of the runs that diverged or collapsed, which counts as a result."""
+    every = {run_id: run.metrics for run_id, run in found.items() if run.metrics["status"] in runs.WITHOUT_SCORES}
+    return {run_id: f"{metrics['status']}: {metrics['reason']}" for run_id, metrics in every.items()}
 
 
 def judged_claims(found):

@@ -1,0 +1,66 @@
+"""Whether embeddings have collapsed: all are alike, so that a ranking by them is one by rounding or by brightness.
+
+A network collapses if its training fails, for example at too high a learning rate. Its scores may still be above
+chance, but they say nothing about identities.
+"""
+
+import numpy as np
+
+ROUNDING = {"float16": 1e-3, "mixed_bfloat16": 5e-3}
+"""Share of an embedding's length that is rounding, by precision; 1e-5 for any other, which is single or double."""
+
+OFF, LINE, FEW = 0.01, 0.9, 10
+"""Limits of the second rule of :func:`collapsed`.
+
+They lie between what we measured on synthetic images. ResNet-18, ResNet-50 and VGG-16, trained or not, had ``line`` of
+at most 0.54. Those that had collapsed, at learning rates from 0.03, had at least 0.91, and most of them ``off`` of at
+most 0.007.
+"""
+
+SAMPLE = 1024
+
+
+def collapsed(embeddings, identities, precision="float32"):
+    """Why embeddings have collapsed, as a sentence with the spread in numbers; None if they have not.
+
+    With every embedding scaled to length 1, let ``off`` be the root mean square distance from the line through the
+    origin that fits best, and ``line`` the share of the variance around the mean that lies along one axis. The
+    embeddings have collapsed if ``off`` is within rounding (all point in one direction), or if ``line`` is above
+    ``LINE`` (they differ in one respect only). The second is not enough for few people, who may well lie along one
+    axis: for fewer than ``FEW`` identities ``off`` has to be below ``OFF`` as well. Of many images, an evenly spaced
+    sample is taken.
+
+    Args:
+        embeddings: (n, dim), finite.
+        identities: number of identities that the images show.
+        precision: in which the network computed them: a key of ``ROUNDING`` or any other name.
+
+    Example:
+        >>> import numpy as np
+        >>> collapsed(np.eye(4), identities=2) is None
+        True
+        >>> print(collapsed(np.ones((4, 8)), identities=2))
+        all 4 embeddings are alike: they deviate from one direction by 0.0e+00 of their length, which is rounding
+    """
+    n = len(embeddings)
+    chosen = np.asarray(embeddings[np.linspace(0, n - 1, min(n, SAMPLE)).astype(int)], float)
+    lengths = np.linalg.norm(chosen, axis=1, keepdims=True)
+    if n < 2 or not lengths.all():
+        return "all embeddings are zeros" if n > 1 and not lengths.any() else None
+    directions = chosen / lengths
+    off = np.sqrt(max(0.0, 1 - _first_share(directions)))
+    start = f"all {n} embeddings are alike: they deviate from one direction by {off:.1e} of their length"
+    if off < ROUNDING.get(precision, 1e-5):
+        return f"{start}, which is rounding"
+    if n >= FEW and (off < OFF or identities >= FEW):
+        line = _first_share(directions - directions.mean(axis=0))
+        if line > LINE:
+            return f"{start}, and {line:.1%} of their variance is along one axis"
+    return None
+
+
+def _first_share(rows):
+    """The share of the sum of squares that lies along the first singular vector."""
+    small = rows @ rows.T if len(rows) < rows.shape[1] else rows.T @ rows
+    total = np.trace(small)
+    return float(np.linalg.eigvalsh(small)[-1] / total) if total else 1.0
