@@ -8,6 +8,7 @@ PROFILE ?= demo
 TRAIN_DATA ?= $(if $(filter synthetic,$(DATA)),synthetic)
 ILIDS_DATA ?= $(if $(filter synthetic,$(DATA)),synthetic)
 
+OUTPUTS = $(or $(GAAP_OUTPUTS),outputs)
 VENV := .venv
 BIN := $(VENV)/bin
 
@@ -52,7 +53,7 @@ reproduce: install ## Make two runs on one data set, from DATA (synthetic: gener
 		$(if $(filter partial_ilids,$(DATASET)),train_data="$(TRAIN_DATA)" ilids_data="$(ILIDS_DATA)")
 	$(BIN)/gaap results
 	@echo
-	@echo "Executed notebooks: outputs/notebooks/*/ and, with each run, outputs/runs/*/notebook.ipynb"
+	@echo "Executed notebooks: $(OUTPUTS)/notebooks/*/ and, with each run, $(OUTPUTS)/runs/*/notebook.ipynb"
 	@echo "Open them with: make lab"
 
 test: install ## The whole test suite, nbval over every notebook included
@@ -113,10 +114,10 @@ REFERENCE := outputs/reference/runs
 reference: plan ## Copy the small files of the finished planned runs to outputs/reference, which is committed
 	rm -rf $(REFERENCE)
 	for run in $$($(BIN)/python workflow/graph.py names); do \
-		test -f outputs/runs/$$run/metrics.json || continue; \
+		test -f $(OUTPUTS)/runs/$$run/metrics.json || continue; \
 		mkdir -p $(REFERENCE)/$$run; \
-		cp outputs/runs/$$run/*.json outputs/runs/$$run/history.csv $(REFERENCE)/$$run/; \
-		cp outputs/runs/$$run/per_*.npz $(REFERENCE)/$$run/ || true; \
+		cp $(OUTPUTS)/runs/$$run/*.json $(OUTPUTS)/runs/$$run/history.csv $(REFERENCE)/$$run/; \
+		cp $(OUTPUTS)/runs/$$run/per_*.npz $(REFERENCE)/$$run/ || true; \
 	done
 	@echo "The committed notebooks show these runs; to bring them up to date: make notebooks"
 
@@ -145,4 +146,4 @@ lock: ## Resolve the locks anew (needs uv)
 		--no-emit-index-url --no-header --python-version 3.11 --output-file requirements-browser.lock
 
 clean: ## Remove .venv and caches; results stay
-	rm -rf $(VENV) outputs/cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(OUTPUTS)/cache .pytest_cache .ruff_cache

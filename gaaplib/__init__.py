@@ -4,10 +4,11 @@ Importing this package imports neither Keras nor TensorFlow; its modules are imp
 ``from gaaplib import metrics``.
 """
 
-from gaaplib import quiet
+from gaaplib import quiet, threads
 
 __all__ = ["__version__"]
 __version__ = "0.1.0"
 
+threads.fix()
 if not quiet.is_verbose():
     quiet.silence_tensorflow()

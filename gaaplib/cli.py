@@ -4,6 +4,7 @@ What only prints or refuses answers in under a second: nothing here imports Kera
 """
 
 import dataclasses
+import errno
 import json
 import sys
 import warnings
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import click
 
-from gaaplib import __version__
+from gaaplib import __version__, threads
 from gaaplib.config import PATHS, check_known, did_you_mean, whole_path
 from gaaplib.project import notebooks_folder, outputs_folder, project_folder, registered_names
 from gaaplib.quiet import is_verbose
@@ -29,6 +30,15 @@ class Commands(click.Group):
             context.fail(f"no command {arguments[0]!r}{meant}; known: {', '.join(self.commands)}")
         return super().resolve_command(context, arguments)
 
+    def invoke(self, context):
+        """Run the command; a disk that is full, read-only or gone ends it with a sentence."""
+        try:
+            return super().invoke(context)
+        except BrokenPipeError:
+            raise  # What reads the output has had enough of it: click ends the command silently.
+        except OSError as error:
+            raise _refusal(_on_disk(error)) from error
+
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="gaap", message="%(prog)s %(version)s")
@@ -40,6 +50,19 @@ def main():
     """
     # For people: the message without the line of code that gave it.
     warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
+
+
+def _on_disk(error):
+    """An operating system's error as a sentence with what to do."""
+    place = f"{error.filename}: " if error.filename else ""
+    hints = {
+        errno.ENOSPC: "free some space, then repeat the command",
+        errno.EDQUOT: "free some space, then repeat the command",
+        errno.EROFS: "the results cannot be written there: set GAAP_OUTPUTS to another folder",
+        errno.EACCES: "give yourself the permission, or set GAAP_OUTPUTS to another folder for results",
+    }
+    hint = hints.get(error.errno)
+    return f"{place}{error.strerror or error}" + (f"; {hint}" if hint else "")
 
 
 def _complete_notebook(context, parameter, incomplete):
@@ -81,7 +104,7 @@ def run(notebook, given, help_parameters, output):
         values = _with_whole_paths(parse_parameters(given, known, path.name))
         target = Path(output) if output else _default_output(path, values, known)
     except (TypeError, ValueError) as error:
-        raise click.ClickException(str(error)) from error
+        raise _refusal(error) from error
     target.parent.mkdir(parents=True, exist_ok=True)
     click.echo(f"{path.name} -> {target}")
     _execute(path, target, values)
@@ -89,6 +112,8 @@ def run(notebook, given, help_parameters, output):
 
 def _execute(path, target, values):
     papermill = _papermill()
+    from nbclient.exceptions import DeadKernelError
+
     try:
         papermill.execute_notebook(
             str(path),
@@ -106,7 +131,13 @@ def _execute(path, target, values):
         )
     except papermill.PapermillExecutionError as error:
         message = f"cell {error.exec_count} failed: {error.ename}: {error.evalue}"
-        raise click.ClickException(f"{message}\nThe traceback is in {target}") from error
+        raise _refusal(f"{message}\nThe traceback is in {target}") from error
+    except DeadKernelError as error:
+        raise _refusal(
+            f"the kernel that executed {path.name} was killed, most often because the memory ran out: close other "
+            "programs, or give a smaller batch_size, height and width\n"
+            "Repeat the command: a training goes on from its last complete epoch"
+        ) from error
 
 
 class _Printed:
@@ -116,7 +147,7 @@ class _Printed:
         self.stream, self.replaces, self.on_epoch = stream, stream.isatty(), False
 
     def write(self, text):
-        for line in text.splitlines(keepends=True):
+        for line in _printable(text).splitlines(keepends=True):
             is_epoch = self.replaces and line.startswith("epoch ")
             start = "\r\x1b[K" if is_epoch else "\n" if self.on_epoch else ""
             self.stream.write(start + (line.rstrip("\n") if is_epoch else line))
@@ -143,7 +174,7 @@ def _inspected_notebook(path):
     try:
         return _papermill().inspect_notebook(str(path))
     except (KeyError, ValueError) as error:
-        raise click.ClickException(f"{path} is no notebook that can be read: {error}") from error
+        raise _refusal(f"{path} is no notebook that can be read: {error}") from error
 
 
 def _described_parameters(known):
@@ -178,7 +209,7 @@ def data(name, root, variant, plot, quick):
     if plot:
         _check_picture(plot)
     report = _inspected(name, root, variant, quick)
-    click.echo(report)
+    click.echo(_printable(report))
     if plot:
         _save_sheet(report, plot)
         click.echo(f"contact sheet: {plot}")
@@ -193,7 +224,7 @@ def _inspected(name, root, variant, quick):
     try:
         return inspection.inspect(name, root, variant, open_images=not quick, progress=sys.stderr.isatty())
     except (OSError, ValueError) as error:
-        raise click.ClickException(str(error)) from error
+        raise _refusal(error) from error
 
 
 def _save_sheet(report, target):
@@ -214,7 +245,7 @@ def _save(figure, target):
         target.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(target)
     except (OSError, ValueError) as error:
-        raise click.ClickException(f"{target}: {error}") from error
+        raise _refusal(f"{target}: {error}") from error
 
 
 @main.command()
@@ -235,7 +266,7 @@ def results(csv, sort, filters, reference):
         table = scores.table(outputs, filters)
         table = scores.ordered(table, sort) if sort else table
     except ValueError as error:
-        raise click.ClickException(str(error)) from error
+        raise _refusal(error) from error
     if csv:
         click.echo(table.to_csv(index=False), nl=False)
     elif table.empty:
@@ -337,7 +368,7 @@ def evaluate(query, gallery, mat, metric, ap, rerank, no_cameras, as_json):
         )
         report = embedding_scores.evaluate(*sides, metric=metric, ap=ap, rerank=rerank, cameras=not no_cameras)
     except (OSError, ValueError) as error:
-        raise click.ClickException(str(error)) from error
+        raise _refusal(error) from error
     click.echo(json.dumps(report, indent=2) if as_json else embedding_scores.describe(report))
 
 
@@ -363,6 +394,7 @@ def verify(names, reference, only_list):
     fresh = outputs_folder() / "verify"
     try:
         committed = {run.folder.name: run for run in (runs.find(name, reference) for name in names)}
+        _use_threads_of(committed.values())
         from gaaplib.paper import repeat as repeats
 
         shutil.rmtree(fresh, ignore_errors=True)
@@ -372,10 +404,21 @@ def verify(names, reference, only_list):
             tables.append(repeats.repeat(run, fresh))
             click.echo(repeats.shown(tables[-1]))
     except (OSError, ValueError) as error:
-        raise click.ClickException(str(error)) from error
+        raise _refusal(error) from error
     click.echo("\n".join(repeats.in_words(table) for table in tables))
     if any((table.verdict == repeats.DIFFERENT).any() for table in tables):
         raise SystemExit(1)
+
+
+def _use_threads_of(committed):
+    """Compute with as many threads as the runs were made with, on which the last bits depend."""
+    numbers = {run.metrics["provenance"].get("threads", run.metrics["provenance"]["cores"]) for run in committed}
+    if len(numbers) > 1:
+        raise ValueError(
+            f"these runs were made with {' and '.join(map(str, sorted(numbers)))} threads, on which the last bits "
+            "depend: verify those of one number at a time"
+        )
+    threads.fix(*numbers)
 
 
 RUN = click.option(
@@ -408,7 +451,7 @@ def embed(folder, name, output):
         with output.open("wb") as file:
             np.savez(file, **arrays)
     except OSError as error:
-        raise click.ClickException(f"{output}: {error}") from error
+        raise _refusal(f"{output}: {error}") from error
     count, size = images.embeddings.shape
     unknown = "identities unknown (one subfolder per person or records.csv would name them)"
     known = "identities known" if "pids" in arrays else unknown
@@ -442,8 +485,8 @@ def rank(query, folder, name, top, kind, output):
         asked = next(same, image)
     ranking = index.rank(asked, top)
     click.echo("rank  distance  image")
-    for number, (nearest, distance, state) in enumerate(zip(*ranking, strict=True), start=1):
-        click.echo(f"{number:4}  {distance:8.3f}  {_printable(paths[nearest])}{f'  ({state})' if state else ''}")
+    for rank, nearest, distance, state in zip(ranking.ranks, *ranking, strict=True):
+        click.echo(f"{rank or '-':>4}  {distance:8.3f}  {_printable(paths[nearest])}{f'  ({state})' if state else ''}")
     _save(_sheet(index, asked, kind, top), output)
     click.echo(f"sheet: {output}")
 
@@ -454,7 +497,7 @@ def _sheet(index, asked, kind, top):
     try:
         return lookup.ranking_sheet(index, asked, kind, top=top)
     except ValueError as error:
-        raise click.ClickException(str(error)) from error
+        raise _refusal(error) from error
 
 
 def _gallery_paths(index, folder):
@@ -499,7 +542,7 @@ def heatmap(image, name, kind, position, other, output):
     try:
         heat = heatmaps.heatmap(run.model(), pixels[None], kind, position=position, others=others)
     except ValueError as error:
-        raise click.ClickException(str(error)) from error
+        raise _refusal(error) from error
     _save(map_plots.map_sheet(pixels[None], {kind: heat}), output)
     click.echo(f"heat map, {' x '.join(map(str, heat.shape[1:]))} cells: {output}")
 
@@ -513,7 +556,7 @@ def _check_choice(name, value, known):
         if value is not None:
             check_known(name, value, known)
     except ValueError as error:
-        raise click.ClickException(str(error)) from error
+        raise _refusal(error) from error
 
 
 def _check_picture(path):
@@ -527,7 +570,7 @@ def _run(name):
     try:
         return runs.find(name, with_model=True)
     except (OSError, ValueError) as error:
-        raise click.ClickException(str(error)) from error
+        raise _refusal(error) from error
 
 
 def _index(run, folder):
@@ -540,7 +583,7 @@ def _index(run, folder):
 
         return lookup.Index.of_folder(run, folder, progress=sys.stderr.isatty())
     except (OSError, ValueError) as error:
-        raise click.ClickException(_printable(error)) from error
+        raise _refusal(error) from error
 
 
 def _own_index(run):
@@ -549,7 +592,7 @@ def _own_index(run):
     try:
         return lookup.Index.of_run(run)
     except (OSError, ValueError) as error:
-        raise click.ClickException(str(error)) from error
+        raise _refusal(error) from error
 
 
 def _image(path, config):
@@ -559,9 +602,14 @@ def _image(path, config):
     try:
         return read_image(path, config.height, config.width)
     except ValueError as error:
-        raise click.ClickException(_printable(error)) from error
+        raise _refusal(error) from error
+
+
+def _refusal(error):
+    """The exception that ends a command with this message."""
+    return click.ClickException(_printable(error))
 
 
 def _printable(text):
-    """Names of files without what a terminal would obey."""
-    return "".join(letter if letter.isprintable() or letter == "\n" else "\ufffd" for letter in str(text))
+    """Text without what a terminal would obey: names of files may hold anything."""
+    return "".join(letter if letter.isprintable() or letter in "\n\t" else "\ufffd" for letter in str(text))

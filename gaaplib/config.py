@@ -14,7 +14,7 @@ import typing
 from dataclasses import dataclass
 from pathlib import Path
 
-from gaaplib.datasets import DATASETS, trained_on
+from gaaplib.datasets import check_variant, trained_on
 from gaaplib.project import registered_names
 
 SYNTHETIC, IMAGENET = "synthetic", "imagenet"
@@ -96,10 +96,14 @@ RANGES = {
 
 @dataclass(frozen=True, init=False)
 class RunConfig:
-    """All settings of a run. Equal configurations on the same machine give equal results, to the last bit.
+    """All settings of a run.
 
-    ``RunConfig("paper", backbone="resnet50")`` is a profile with changes. A change of None keeps the profile's value.
-    The defaults below are the ``demo`` profile.
+    Equal configurations on equal images give equal results, to the last bit, on the same kind of processor with the
+    same versions and number of threads (:mod:`gaaplib.threads`).
+
+    ``RunConfig("paper", backbone="resnet50")`` is a profile with changes. A change of None keeps the profile's value;
+    it is refused for ``attention`` and ``neck``, of which "none" is a value. The defaults below are the ``demo``
+    profile.
 
     Raises:
         ValueError: an unknown profile, name or choice, which lists the known ones, or a number out of range.
@@ -176,6 +180,8 @@ class RunConfig:
         for name in changes:
             if name not in kinds:
                 raise ValueError(f"unknown parameter {name!r}{did_you_mean(name, kinds)}; known: {', '.join(kinds)}")
+            if changes[name] is None and name in (*REGISTRIES, *CHOICES) and "none" in choices(name):
+                raise ValueError(f"{name}=None: write 'none' for no {name}, or leave it out for the profile's value")
         defaults = {field.name: field.default for field in dataclasses.fields(self)}
         given = {name: value for name, value in changes.items() if value is not None}
         values = {**defaults, **PROFILES[profile], **given, "profile": profile}
@@ -220,10 +226,7 @@ class RunConfig:
             check_known(name, getattr(self, name), choices(name))
         if self.train_dataset is not None:
             check_known("train_dataset", self.train_dataset, choices("dataset"))
-        variants = getattr(DATASETS[self.dataset], "VARIANTS", ())
-        if self.variant is not None and self.variant not in variants:
-            known = ", ".join(variants) or "none for this data set"
-            raise ValueError(f"variant={self.variant!r} of {self.dataset} is not known; known: {known}")
+        check_variant(self.dataset, self.variant)
         for name, (low, high) in RANGES.items():
             value = getattr(self, name)
             if value is not None and not low <= value <= high:
@@ -244,6 +247,8 @@ class RunConfig:
         Args:
             namespace: ``globals()`` of the notebook, directly after its parameters cell.
         """
+        # "profile" stands where None could be taken for "none".
+        namespace = {name: value for name, value in namespace.items() if value != "profile" or name == "profile"}
         # What IPython itself puts there: its history, and the names of its commands.
         ipython = {"In", "Out", "get_ipython", "exit", "quit", "open"}
         values = {

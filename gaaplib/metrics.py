@@ -99,7 +99,15 @@ class ClassificationScores:
 
 
 def evaluate_distances(
-    distances, query_pids, gallery_pids, query_camids=None, gallery_camids=None, *, ap: str = "step", max_rank: int = 50
+    distances,
+    query_pids,
+    gallery_pids,
+    query_camids=None,
+    gallery_camids=None,
+    *,
+    itself=None,
+    ap: str = "step",
+    max_rank: int = 50,
 ) -> RetrievalScores:
     """Retrieval scores from a matrix of distances.
 
@@ -113,6 +121,9 @@ def evaluate_distances(
         query_pids, gallery_pids: identities, (num_queries,) and (num_gallery,).
         query_camids, gallery_camids: cameras, of the same lengths; give both or neither. If cameras are unknown, give
             neither: a placeholder shared by all images would make every match junk.
+        itself: integers (num_queries,), for queries that are gallery images too: the index of that image, -1 for a
+            query that is not in the gallery. An image never finds itself, so it is left out like junk. None: no query
+            is in the gallery.
         ap: convention of the average precision. ``"step"`` is scikit-learn's; ``"trapezoid"`` is that of Market-1501's
             official evaluation and never the higher of the two.
         max_rank: length of ``cmc``.
@@ -122,7 +133,8 @@ def evaluate_distances(
 
     Raises:
         ValueError: lengths that do not agree, an empty gallery, one camera array missing, a distance that is NaN or
-            infinite, an unknown ``ap``, ``max_rank`` below 1.
+            infinite, an unknown ``ap``, ``max_rank`` below 1, an ``itself`` that is no gallery image of the query's
+            identity.
 
     Example:
         One query of person 7; its match is the second nearest of three gallery images.
@@ -131,7 +143,7 @@ def evaluate_distances(
         >>> scores.mAP, scores.cmc.tolist()
         (0.5, [0.0, 1.0, 1.0])
     """
-    identities = Identities(query_pids, gallery_pids, query_camids, gallery_camids)
+    identities = Identities(query_pids, gallery_pids, query_camids, gallery_camids, itself)
     return _summarise(*_score_queries(distances, identities, ap, max_rank), ap)
 
 
@@ -144,6 +156,7 @@ def evaluate_embeddings(
     gallery_camids=None,
     *,
     metric: str = "cosine",
+    itself=None,
     ap: str = "step",
     max_rank: int = 50,
     progress: bool = False,
@@ -176,7 +189,7 @@ def evaluate_embeddings(
         >>> scores.mAP, float(scores.cmc[0])
         (1.0, 1.0)
     """
-    identities = Identities(query_pids, gallery_pids, query_camids, gallery_camids)
+    identities = Identities(query_pids, gallery_pids, query_camids, gallery_camids, itself)
     query, gallery = real_matrix(query, "query"), real_matrix(gallery, "gallery")
     for name, rows, number in zip(("query", "gallery"), (query, gallery), identities.shape, strict=True):
         if len(rows) != number:
@@ -188,7 +201,14 @@ def evaluate_embeddings(
 
 
 def expected_by_chance(
-    query_pids, gallery_pids, query_camids=None, gallery_camids=None, *, ap: str = "step", max_rank: int = 50
+    query_pids,
+    gallery_pids,
+    query_camids=None,
+    gallery_camids=None,
+    *,
+    itself=None,
+    ap: str = "step",
+    max_rank: int = 50,
 ) -> RetrievalScores:
     """Exact expectation of every retrieval score if each ranking is uniformly random.
 
@@ -213,7 +233,7 @@ def expected_by_chance(
         >>> round(chance.mAP, 3), chance.cmc.round(3).tolist()
         (0.521, [0.25, 0.5, 0.75, 1.0])
     """
-    identities = Identities(query_pids, gallery_pids, query_camids, gallery_camids)
+    identities = Identities(query_pids, gallery_pids, query_camids, gallery_camids, itself)
     check_choice(ap, AP_CONVENTIONS, "ap")
     check_count(max_rank, "max_rank")
     junk_of_query = [identities.of(query)[1] for query in range(identities.shape[0])]
@@ -310,33 +330,36 @@ def expected_classification_by_chance(labels, num_classes: int, *, max_rank: int
 
 
 class Identities:
-    """For each query, the gallery images of its identity, and which of them are junk.
+    """For each query, the gallery images of its identity, and which of them are junk or the query itself.
 
     Args:
-        query_pids, gallery_pids, query_camids, gallery_camids: as in :func:`evaluate_distances`, with its errors.
+        query_pids, gallery_pids, query_camids, gallery_camids, itself: as in :func:`evaluate_distances`, with its
+            errors.
 
     Attributes:
         shape: (num_queries, num_gallery).
         gallery: (num_gallery,) the identity of each gallery image as an integer from 0, numbered over both sides.
     """
 
-    def __init__(self, query_pids, gallery_pids, query_camids=None, gallery_camids=None):
+    def __init__(self, query_pids, gallery_pids, query_camids=None, gallery_camids=None, itself=None):
         pids, camids = _checked_labels(query_pids, gallery_pids, query_camids, gallery_camids)
         self.shape = (len(pids[0]), len(pids[1]))
         query, self.gallery = _codes(*pids, "pids")
         self._cameras = None if camids is None else _codes(*camids, "camids")
+        self._itself = None if itself is None else _checked_itself(itself, query, self.gallery)
         # Sorted by identity, and within it in gallery order.
         self._order = np.argsort(self.gallery, kind="stable")
         by_identity = self.gallery[self._order]
         self._start, self._stop = (np.searchsorted(by_identity, query, side) for side in ("left", "right"))
 
     def of(self, query: int) -> tuple[np.ndarray, np.ndarray]:
-        """Columns of the gallery images of the query's identity, ascending, and booleans that mark the junk."""
+        """Columns of the gallery images of the query's identity, ascending, and booleans that mark what is left out."""
         own = self._order[self._start[query] : self._stop[query]]
-        if self._cameras is None:
-            return own, np.zeros(len(own), bool)
-        of_query, of_gallery = self._cameras
-        return own, of_gallery[own] == of_query[query]
+        junk = np.zeros(len(own), bool)
+        if self._cameras is not None:
+            of_query, of_gallery = self._cameras
+            junk = of_gallery[own] == of_query[query]
+        return own, junk if self._itself is None else junk | (own == self._itself[query])
 
 
 def chunks(distances, identities: Identities) -> Iterator[tuple[int, np.ndarray]]:
@@ -485,6 +508,24 @@ def _checked_labels(query_pids, gallery_pids, query_camids, gallery_camids) -> t
     if len(pids[1]) == 0:
         raise ValueError("gallery_pids is empty: give at least one gallery image to rank")
     return pids, camids
+
+
+def _checked_itself(itself, query, gallery) -> np.ndarray:
+    """The gallery index of each query; ``query`` and ``gallery`` are the identities as integers from 0."""
+    itself = np.asarray(itself)
+    if itself.shape != query.shape or itself.dtype.kind not in "iu":
+        raise ValueError(
+            f"itself has shape {itself.shape} and dtype {itself.dtype}: give one integer for each of the {len(query)} "
+            "queries, -1 if it is not in the gallery"
+        )
+    there = np.flatnonzero(itself != -1)
+    for row in there[(itself[there] < 0) | (itself[there] >= len(gallery))][:1]:
+        raise ValueError(
+            f"itself is {itself[row]} for query {row}: the gallery has the indices 0 to {len(gallery) - 1}"
+        )
+    for row in there[gallery[itself[there]] != query[there]][:1]:
+        raise ValueError(f"itself says that query {row} is gallery image {itself[row]}, but their pids differ")
+    return itself
 
 
 def _codes(query, gallery, name: str) -> tuple[np.ndarray, np.ndarray]:

@@ -1,3 +1,4 @@
+import errno
 import io
 import json
 import os
@@ -9,6 +10,7 @@ import nbformat
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from made_images import market_folder, save_colour
 
 from gaaplib.cli import _Printed, main, parse_parameters
 from gaaplib.config import RunConfig
@@ -114,6 +116,36 @@ def test_run_tells_where_a_notebook_failed(tmp_path, outputs):
     assert result.exit_code == 1
     assert "ValueError: the reason" in result.output
     assert "out.ipynb" in result.output
+
+
+def test_run_says_that_a_kernel_was_killed(tmp_path, outputs):
+    path = write_notebook(tmp_path / "killed.ipynb", CELL, "import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
+    result = run(path)
+    assert result.exit_code == 1
+    assert result.output.splitlines()[1:] == [
+        "Error: the kernel that executed killed.ipynb was killed, most often because the memory ran out: close other "
+        "programs, or give a smaller batch_size, height and width",
+        "Repeat the command: a training goes on from its last complete epoch",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("number", "message"),
+    [
+        (errno.ENOSPC, "x/notebook.ipynb: No space left on device; free some space, then repeat the command"),
+        (errno.EROFS, "x/notebook.ipynb: Read-only file system; the results cannot be written there: set GAAP_OUTPUTS"),
+        (errno.EIO, "x/notebook.ipynb: Input/output error"),
+    ],
+)
+def test_a_disk_that_fails_is_said_in_a_sentence(notebook, monkeypatch, number, message):
+    def fails(*arguments, **keywords):
+        raise OSError(number, os.strerror(number), "x/notebook.ipynb")
+
+    monkeypatch.setattr("papermill.execute_notebook", fails)
+    result = run(notebook)
+    assert result.exit_code == 1
+    assert f"Error: {message}" in result.output
+    assert "Traceback" not in result.output
 
 
 def test_an_unknown_notebook_lists_the_known_ones():
@@ -300,7 +332,6 @@ def test_data_lists_the_data_sets():
 
 
 def test_data_reports_and_saves_a_sheet(tmp_path):
-    from made_images import market_folder
 
     root = market_folder(tmp_path / "photos")
     sheet = tmp_path / "new" / "sheet.png"
@@ -346,6 +377,33 @@ def photos(tmp_path):
 
 def call(*arguments):
     return CliRunner().invoke(main, [*map(str, arguments)])
+
+
+def test_data_prints_nothing_that_a_terminal_obeys(tmp_path):
+    root = market_folder(tmp_path / "\x1b[31mred")
+    (root / "query/0004_c1s1_000000_00.jpg").write_bytes(b"\x1b]0;title\x07")
+    result = CliRunner().invoke(main, ["data", "market1501", "--root", str(root)])
+    assert "\x1b" not in result.output
+    assert "\ufffd[31mred" in result.output
+
+
+@pytest.mark.parametrize("people", [2, 4])
+def test_data_says_that_a_run_would_have_nothing_to_score(people, tmp_path):
+    for person in range(people):
+        for number in range(3):
+            save_colour(tmp_path / f"person {person}" / f"{number}.png", person, number)
+    result = CliRunner().invoke(main, ["data", "folder", "--root", str(tmp_path)])
+    assert result.exit_code == 1
+    assert f"Runs refuse it: {people} identities are too few for 5 folds" in result.output
+
+
+def test_data_says_that_all_images_are_of_one_camera(tmp_path):
+    root = market_folder(tmp_path)
+    for path in sorted(root.glob("*/*_c2s1_*.jpg")):
+        path.rename(path.with_name(path.name.replace("_c2s1_", "_c1s1_1")))
+    result = CliRunner().invoke(main, ["data", "market1501", "--root", str(root)])
+    assert result.exit_code == 1
+    assert "Runs refuse it: no query has a match of another camera (all are of camera 1)" in result.output
 
 
 def test_embed_writes_what_evaluate_reads(model, photos, tmp_path):
@@ -462,11 +520,14 @@ def test_verify_says_what_agrees_and_fails_where_it_does_not(outputs, tmp_path, 
     reference = tmp_path / "reference"
     committed = scored(reference)
     kept = scored(outputs / "verify")
+    used = []
+    monkeypatch.setattr("gaaplib.threads.fix", used.append)
     for mAP, code, words in ((0.5, 0, ", 0 different"), (0.99, 1, ", 1 different")):
         monkeypatch.setattr(experiment, "run", lambda config, outputs, mAP=mAP: scored(outputs, mAP=mAP))
         result = call("verify", committed.folder.name[-8:], "--reference", reference)
         assert result.exit_code == code, result.output
         assert words in result.output and f"repeating {committed.folder.name}" in result.output
+    assert used == [committed.metrics["provenance"]["threads"]] * 2
     assert kept.metrics["retrieval"]["mAP"] == 0.99
     result = call("verify", "nobody", "--reference", reference)
     assert result.exit_code == 1 and committed.folder.name in result.output and "Traceback" not in result.output

@@ -44,7 +44,7 @@ def test_a_value_out_of_range_is_named(name):
 
 def test_every_number_has_a_range_and_every_word_a_choice():
     checked = {*REGISTRIES, *CHOICES, *RANGES, "profile"}
-    free = {"data", "train_data", "weights", "attention_at", "key_dim", "value_dim"}
+    free = {"data", "train_data", "weights", "attention_at"}
     of_the_data_sets = {"train_dataset", "variant"}
     assert {field.name for field in dataclasses.fields(RunConfig)} - checked == free | of_the_data_sets
 
@@ -175,7 +175,7 @@ def test_a_model_may_be_trained_on_another_data_set():
     assert mixed.is_synthetic
     real = RunConfig(dataset="raid", data="a", train_dataset="market1501", train_data="b")
     assert not real.is_synthetic
-    assert real.training().data == "b"
+    assert real.training().data == real.train_data != "synthetic"
 
 
 def test_partial_ilids_is_trained_on_market1501():
@@ -248,3 +248,33 @@ def test_a_misspelt_name_or_value_is_answered_with_the_near_one(changes, meant):
 
 def test_the_precision_that_is_chosen_without_keras_is_that_of_the_devices():
     assert RunConfig().precision == devices.precision()
+
+
+@pytest.mark.parametrize("name", ["attention", "neck"])
+def test_none_and_the_word_none_are_not_mixed_up(name):
+    with pytest.raises(ValueError, match=f"{name}=None: write 'none' for no {name}, or leave it out"):
+        RunConfig.from_notebook({"profile": "modern", name: None})
+    assert getattr(RunConfig.from_notebook({"profile": "modern", name: "none"}), name) == "none"
+
+
+def test_the_word_profile_keeps_the_profiles_value():
+    assert RunConfig.from_notebook({"profile": "modern", "neck": "profile"}).neck == "bnneck"
+
+
+def test_a_path_is_one_path_from_everywhere(tmp_path, monkeypatch):
+    (tmp_path / "one").mkdir()
+    (tmp_path / "two").mkdir()
+    monkeypatch.chdir(tmp_path / "one")
+    one = RunConfig(data="d", weights="w.weights.h5")
+    assert one.data == str(tmp_path / "one" / "d")
+    assert one.weights == str(tmp_path / "one" / "w.weights.h5")
+    monkeypatch.chdir(tmp_path / "two")
+    assert RunConfig(data="d").run_id != RunConfig(data="../one/d").run_id
+    assert RunConfig(data="../one/d", weights="../one/w.weights.h5").run_id == one.run_id
+    assert RunConfig(weights="imagenet").weights == "imagenet"
+
+
+@pytest.mark.parametrize("name", ["key_dim", "value_dim"])
+def test_dimensions_that_no_machine_holds_are_refused(name):
+    with pytest.raises(ValueError, match=f"{name}=1000000000: expected 1 to 4096"):
+        RunConfig(**{name: 10**9})

@@ -55,7 +55,7 @@ def made(graph, file, arguments, outputs):
     subprocess.run([*command, "--", *graph["parts"]])
     subprocess.run([*command, "--allowed-rules", "notebooks", "notebook", "--", "notebooks"])
     # Snakemake leaves an empty file in place of a log that was moved away.
-    for empty in [path for path in (outputs / "notebooks" / "failed").rglob("*.ipynb") if not path.stat().st_size]:
+    for empty in [path for path in (outputs / "notebooks" / "unfinished").rglob("*.ipynb") if not path.stat().st_size]:
         empty.unlink()
     asked = {run_id for run_ids in graph["parts"].values() for run_id in run_ids}
     return 1 if failures(sorted(asked), graph["notebooks"], outputs) else 0
@@ -189,7 +189,7 @@ def failures(runs, notebooks, outputs):
     logs = {run_id: outputs / "runs" / run_id / "notebook.ipynb" for run_id in runs}
     failed = [notebook for run_id, notebook in logs.items() if not is_there(outputs, run_id) or errors(notebook)]
     missing = [name for name in notebooks if not (outputs / "notebooks" / f"{name}.ipynb").exists()]
-    failed += [outputs / "notebooks" / "failed" / f"{name}.ipynb" for name in missing]
+    failed += [outputs / "notebooks" / "unfinished" / f"{name}.ipynb" for name in missing]
     for notebook in failed:
         name = notebook.parent.name if notebook.stem == "notebook" else notebook.stem
         print(f"FAILED  {name}\n        {reason(notebook)}\n        {notebook}")
@@ -199,11 +199,11 @@ def failures(runs, notebooks, outputs):
 
 def is_there(outputs, run_id):
     """Return whether a run is finished and up to date; a run whose source failed stays out of date."""
-    from gaaplib.runs import Run
+    from gaaplib.runs import Run, same_images
     from gaaplib.runs.provenance import is_current
 
     run = Run(outputs / "runs" / run_id)
-    return run.is_done() and not run.trouble() and is_current(run.metrics)
+    return run.is_done() and not run.trouble() and is_current(run.metrics) and same_images(run, outputs=outputs)
 
 
 def reason(notebook):

@@ -37,6 +37,18 @@ def published(name, root, variant=None):
     return dataset.published(root, variant) if hasattr(dataset, "VARIANTS") else dataset.EXPECTED
 
 
+def check_variant(name, variant):
+    """Refuse a variant that a data set does not have.
+
+    Raises:
+        ValueError: it does not; the message has those that it has.
+    """
+    known = getattr(DATASETS[name], "VARIANTS", ())
+    if variant is not None and variant not in known:
+        listed = ", ".join(known) or "none for this data set"
+        raise ValueError(f"variant={variant!r} of {name} is not known; known: {listed}")
+
+
 def trained_on(name):
     """The data set whose models are used for this one if it has no training set; None if it has one."""
     return getattr(DATASETS[name], "TRAINED_ON", None)

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from gaaplib.datasets.files import check_links, images_in, named_images, one_home, permitted
+from gaaplib.datasets.files import check_links, images_in, named_images, one_home, read_matlab
 from gaaplib.datasets.market1501 import FOLDERS
 from gaaplib.datasets.records import make_records, warn_if_counts_differ
 
@@ -145,7 +145,7 @@ def _read_config(home: Path, root: Path, variant: str) -> list[tuple[str, int, i
     config, folder = home / CONFIG.format(variant), home / IMAGES.format(variant)
     check_links(config, root)
     table = _load(config)
-    names = [str(np.ravel(name)[0]) if np.size(name) == 1 else repr(name) for name in np.ravel(table["filelist"])]
+    names = [str(name) for name in table["filelist"]]
     pids = _whole_numbers(config, "labels", table["labels"], IDENTITIES)
     camids = _whole_numbers(config, "camId", table["camId"], 2)
     if not len(names) == len(pids) == len(camids):
@@ -170,25 +170,17 @@ def _read_config(home: Path, root: Path, variant: str) -> list[tuple[str, int, i
     return [(f"{start}/{names[index]}", int(pids[index]), int(camids[index]), split) for index, split in used]
 
 
-def _load(config: Path) -> dict[str, np.ndarray]:
+def _load(config: Path) -> dict[str, list]:
     """The configuration's variables."""
-    try:
-        with permitted(config):
-            from scipy.io import loadmat  # only here: its import takes as long as all others
-
-            table = loadmat(config, variable_names=VARIABLES)
-    except PermissionError:
-        raise
-    except Exception as error:  # a damaged file makes loadmat raise errors of many types
-        raise ValueError(f"{config} cannot be read as MATLAB v5 ({error}): download it again") from error
+    (table,) = read_matlab([config], VARIABLES)
     missing = [name for name in VARIABLES if name not in table]
     if missing:
         raise ValueError(f"{config} has no {', '.join(missing)}: it must have {', '.join(VARIABLES)}")
     return table
 
 
-def _whole_numbers(config: Path, name: str, values: np.ndarray, highest: int) -> np.ndarray:
-    values = np.ravel(values)
+def _whole_numbers(config: Path, name: str, values: list, highest: int) -> np.ndarray:
+    values = np.array(values)
     if not len(values):
         raise ValueError(f"{config} has an empty {name}: it needs at least one number")
     if values.dtype.kind not in "iuf":

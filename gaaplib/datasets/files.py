@@ -1,8 +1,11 @@
 """Finds the files of a data set, matches their names and reads lists of them; opens no image and unpacks nothing."""
 
+import json
 import os
 import posixpath
 import re
+import subprocess
+import sys
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +16,33 @@ ARCHIVE_SUFFIXES = {".7z", ".bz2", ".gz", ".rar", ".tar", ".tbz2", ".tgz", ".txz
 SYSTEM_FOLDERS = {"__MACOSX", "@eaDir"}
 """Folders that an operating system creates; they are ignored, as hidden folders are."""
 SHOWN = 10
+
+# The program of the other process in read_matlab: it prints one line for each file, or says what is wrong and ends.
+_MATLAB = """
+import json, sys
+import numpy
+from scipy.io import loadmat, whosmat
+
+def values(array):
+    array = numpy.ravel(array)
+    cells = array if array.dtype == object else array.tolist()
+    return [plain(cell.item() if isinstance(cell, numpy.ndarray) and cell.size == 1 else cell) for cell in cells]
+
+def plain(value):
+    return value if isinstance(value, str | int | float) else repr(value)
+
+names = json.loads(sys.argv[1])
+for file in sys.argv[2:]:
+    try:
+        if names:
+            table = loadmat(file, variable_names=names, appendmat=False)
+            found = {name: values(table[name]) for name in names if name in table}
+        else:
+            found = {name: shape for name, shape, _ in whosmat(file, appendmat=False)}
+        print(json.dumps(found), flush=True)
+    except Exception as error:
+        sys.exit(f"{type(error).__name__}: {error}")
+"""
 
 
 def images_in(folder: Path, root: Path) -> list[str]:
@@ -242,6 +272,34 @@ def read_text(file: Path) -> str:
             return file.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ValueError(f"{file} is not UTF-8 ({error.reason} at byte {error.start}): save it as UTF-8") from None
+
+
+def read_matlab(files: Sequence[Path], names: Sequence[str]) -> list[dict[str, list]]:
+    """Variables of MATLAB files of format v5, ``{name: values}`` for each file; a missing variable is left out.
+
+    Values are in MATLAB's order, and a cell counts as the text or the number in it. Another process reads the files,
+    because SciPy may crash on a damaged one; one process for all of them, because it takes half a second to start.
+
+    Args:
+        files: existing files.
+        names: the variables to read. If empty, all are listed with their shapes instead of their values.
+
+    Raises:
+        PermissionError: a file may not be read.
+        ValueError: a file cannot be read; the message has its name.
+    """
+    for file in files:
+        with permitted(file), file.open("rb"):
+            pass
+    command = [sys.executable, "-P", "-c", _MATLAB, json.dumps(names), *map(os.path.abspath, files)]
+    child = subprocess.run(command, capture_output=True, text=True, errors="replace")
+    lines = child.stdout.splitlines()
+    if len(lines) < len(files):
+        reason = " ".join(child.stderr.split()) if child.returncode > 0 else "SciPy crashes on it"
+        raise ValueError(
+            f"{files[len(lines)]} is not a complete MATLAB file of format v5 ({reason}): download it again"
+        )
+    return [json.loads(line) for line in lines]
 
 
 def refuse(file: Path, problems: list[str]) -> None:

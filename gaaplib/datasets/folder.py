@@ -1,7 +1,8 @@
 """A user's own photographs: one folder per person, or a table. ``TREE`` shows both layouts.
 
-With one folder per person, the folder's name is the person's name. Names of splits and of parts of other data sets
-(``NO_PERSON``) are refused, because a folder such as ``query`` would be read as a person.
+With one folder per person, the folder's name is the person's name. Names of splits and of other parts of data sets
+(``PART``) are refused, because a folder such as ``query`` would be read as a person. So are cameras' names if all
+folders have such names (``CAMERA``), and a root with one folder only. Such data sets need a table.
 
 Persons are numbered from 1 in the order of their names, with numbers in a name compared by value ("2" before "10").
 Adding a person may therefore change the numbers of others. Images must be directly in their person's folder. Deeper
@@ -30,6 +31,7 @@ from pathlib import Path
 import pandas as pd
 
 from gaaplib.datasets.files import (
+    SHOWN,
     check_links,
     folders_in,
     found_in,
@@ -55,11 +57,21 @@ or a table and images in any folders:
 
 TABLE = "records.csv"
 NEEDED, OPTIONAL = ("path", "pid"), ("camid", "split")
-NO_PERSON = {
-    *("train", "val", "test", "query", "gallery", "probe", "images", "images_detected", "images_labeled", "persons"),
-    *("bounding_box_train", "bounding_box_test", "gt_bbox", "gt_query", "partial_body_images", "whole_body_images"),
-}
-"""Folder names of other data sets, in lower case."""
+STRONG = (
+    *("train", "val", "test", "query", "queries", "gallery", "galleries", "probe", "image", "img", "frame", "bbox"),
+    *("persons", "people", "identities", "distractor", "junk"),
+)
+WEAK = (
+    *("ing", "id", "idation", "s", "es", "set", "split", "all", "multi", "single", "shot", "gt", "bounding", "box"),
+    *("data", "new", "old", "cropped", "full", "detected", "label", "labeled", "labelled", "partial", "whole"),
+    *("occluded", "body", "mask", "rgb", "ir", "v"),
+)
+PART = re.compile(rf"(?=.*(?:{'|'.join(STRONG)}))(?:(?:{'|'.join(STRONG + WEAK)})[\W\d_]*)+|-1", re.IGNORECASE)
+"""Names of parts of data sets: made of these words only, such as "image_train", "Query2" and "bounding_box_test", with
+one of ``STRONG`` among them; and -1, which is Market-1501's junk."""
+
+CAMERA = re.compile(r"(?:cam|camera|view)[\W_]*(?:[a-z]|\d+)", re.IGNORECASE)
+"""Names such as "cam_a" and "Camera 12". A person may have such a name, but not all persons."""
 
 EXPECTED = None
 """There are no published counts to compare with."""
@@ -81,8 +93,8 @@ def read(root: str | PathLike, expected: Mapping[str, Mapping[str, int]] | None 
         FileNotFoundError: neither persons' folders with images nor a table.
         PermissionError: a folder or the table may not be read.
         ValueError: an image outside or too deep in the persons' folders; a person without images, in an archive, or
-            named as a part of another data set; wrong columns or values in the table (the message lists the lines); or
-            a link that leads out of the root.
+            named as a part of a data set; one person only; wrong columns or values in the table (the message lists the
+            lines); or a link that leads out of the root.
     """
     root = Path(root).expanduser()
     home = image_folder(root)
@@ -122,21 +134,28 @@ def _read_folders(root: Path) -> list[tuple[str, int, int, str]]:
     deeper = next((image for person in people for image in _deeper(root / person, root)), None)
     found = [root] if deeper or any(images.values()) else []
     one_home(found, root, "photographs", TREE, names=[TABLE])
-    _check_root(root, people)
-    if deeper:
-        person = deeper.relative_to(root).parts[0]
-        raise ValueError(
-            f"{deeper} is too deep: images must be directly in their person's folder, here {person}; move them there, "
-            f"or give {root / person} as the root if its subfolders are the persons"
-        )
+    _check_root(root, people, deeper)
     for person in people:
         if not images[person]:
             raise ValueError(
                 f"{root / person} has no image that can be read (found there: {found_in(root / person)}): each "
                 "subfolder is a person; add JPEG or PNG images to it, or move the folder elsewhere"
             )
+    if len(people) < 2:
+        raise ValueError(
+            f"{root} has one folder only, {people[0]}: each folder is a person, and at least two are needed; if it has "
+            f"images of several persons, {_table_advice(root, f'{people[0]}/{images[people[0]][0]}')}"
+        )
     pids = number_persons(people)
     return [(f"{person}/{name}", pids[person], UNKNOWN_CAMERA, "all") for person in people for name in images[person]]
+
+
+def _table_advice(root: Path, image: str) -> str:
+    """The way that works for images in any folders, with one of them as an example."""
+    return (
+        f"write a table {root / TABLE} with the line path,pid,camid,split and one line per image such as {image},1,2,"
+        f"train (split: train, query or gallery), and give {root} as the root again"
+    )
 
 
 def _deeper(person: Path, root: Path) -> Iterator[Path]:
@@ -148,25 +167,46 @@ def _deeper(person: Path, root: Path) -> Iterator[Path]:
             yield from _deeper(folder, root)
 
 
-def _check_root(root: Path, people: list[str]) -> None:
+def _check_root(root: Path, people: list[str], deeper: Path | None) -> None:
     """Raise an error for anything in the root that would make the number of persons or images wrong."""
-    loose = images_in(root, root)
-    if loose:
-        raise ValueError(
-            f"{len(loose)} images are in {root} itself, first {loose[0]}: move each into its person's subfolder"
-        )
-    splits = [person for person in people if person.lower() in NO_PERSON]
-    if splits:
-        raise ValueError(
-            f"{root} has {', '.join(splits)}: this is not a person but part of another data set; read it with that "
-            f"data set's name, give a subfolder as the root, or write a table {TABLE}"
-        )
-    packed = [name for name in names_in(root) if is_archive(name) and name.split(".")[0] not in people]
-    if packed:
-        raise ValueError(f"{root / packed[0]} is packed: unpack it, or move it elsewhere if it is not a person")
     misspelt = wrong_case(root, [TABLE])
     if misspelt:
         raise ValueError(f"{misspelt[0]}, or move it elsewhere to read the folders")
+    loose = images_in(root, root)
+    if loose:
+        raise ValueError(
+            f"{len(loose)} images are in {root} itself, first {loose[0]}: move each into its person's subfolder, or "
+            f"{_table_advice(root, loose[0])}"
+        )
+    _check_parts(root, people, deeper)
+    packed = [name for name in names_in(root) if is_archive(name) and name.split(".")[0] not in people]
+    if packed:
+        raise ValueError(f"{root / packed[0]} is packed: unpack it, or move it elsewhere if it is not a person")
+    if deeper:
+        person = deeper.relative_to(root).parts[0]
+        raise ValueError(
+            f"{deeper} is too deep: images must be directly in their person's folder, here {person}; move them there, "
+            f"or give {root / person} as the root if its subfolders are the persons, or "
+            f"{_table_advice(root, deeper.relative_to(root).as_posix())}"
+        )
+
+
+def _check_parts(root: Path, people: list[str], deeper: Path | None) -> None:
+    """Raise an error if folders are parts of a data set and not persons."""
+    # The names on the way to a deeper image count, so that the folder above a data set's parts is not suggested.
+    on_the_way = deeper.relative_to(root).parts[:-1] if deeper else ()
+    parts = [name for name in dict.fromkeys((*people, *on_the_way)) if PART.fullmatch(name)]
+    if not parts and people and all(map(CAMERA.fullmatch, people)):
+        parts = people
+    if parts:
+        shown = ", ".join(parts[:SHOWN]) + (", ..." if len(parts) > SHOWN else "")
+        images = (root / name / image for name in (*parts, *people) for image in images_in(root / name, root))
+        example = (deeper or next(images)).relative_to(root).as_posix()
+        raise ValueError(
+            f"{root} has {shown}: not persons, but parts of a data set. If it is one that gaap knows, give its name "
+            f"instead of folder (gaap data lists them). Otherwise {_table_advice(root, example)}. If these are "
+            "persons, rename the folders"
+        )
 
 
 def _read_table(table: Path, home: Path) -> list[tuple[str, int, int, str]]:
@@ -219,6 +259,8 @@ def _parse_row(home: Path, values: dict[str, str]) -> tuple[str, str, int, str]:
     pid, camid, split = values["pid"], values.get("camid") or str(UNKNOWN_CAMERA), values.get("split") or "all"
     if not pid:
         raise ValueError("pid is empty: give the person's number or name")
+    if len(pid) > 200:
+        raise ValueError(f"pid has {len(pid)} characters, from {pid[:20]!r} on: at most 200 are allowed")
     if re.fullmatch(r"-\d+|\d{10,}", pid):
         raise ValueError(f"pid is {pid}: a number must be 0 (a distractor) or more, of at most nine digits")
     if not re.fullmatch(rf"{UNKNOWN_CAMERA}|\d{{1,9}}", camid, re.ASCII):

@@ -9,10 +9,11 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from gaaplib.datasets import DATASETS, published
+from gaaplib.datasets import DATASETS, check_variant, published
 from gaaplib.datasets.duplicates import same_bytes
 from gaaplib.datasets.images import MAX_UNDECODABLE, decoded, read_image
 from gaaplib.datasets.records import DISTRACTOR, UNKNOWN_CAMERA, beside_expected, counts, sample
+from gaaplib.datasets.splits import FOLDS, no_match, protocol_split
 
 SHOWN = 20
 
@@ -30,6 +31,7 @@ class Inspection:
         copies: queries that are the same file as a gallery image; see :func:`gaaplib.datasets.duplicates.same_bytes`.
         opened: number of images that were opened: all or 0.
         broken: one sentence for each image that cannot be decoded.
+        unscorable: why a run cannot score the images, as a sentence on the first fold that cannot be; None if all can.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Inspection:
     copies: pd.DataFrame
     opened: int
     broken: tuple[str, ...]
+    unscorable: str | None
 
     @property
     def counts(self):
@@ -50,12 +53,13 @@ class Inspection:
 
     @property
     def is_usable(self):
-        """Whether a run accepts the data set: at most 1 % of the images are broken."""
-        return len(self.broken) <= MAX_UNDECODABLE * len(self.records)
+        """Whether a run accepts the data set: at most 1 % of the images are broken, and queries have matches."""
+        return len(self.broken) <= MAX_UNDECODABLE * len(self.records) and self.unscorable is None
 
     def __str__(self):
         lines = [f"{self.name} in {self.root}", self.counts.to_string(), *self._on_counts(), *self._on_records()]
-        return "\n".join([*lines, *self.remarks, *self._on_copies(), *self._on_images()])
+        lines += [*self.remarks, *self._on_copies(), *self._on_images()]
+        return "\n".join([*lines, *([f"Runs refuse it: {self.unscorable}"] if self.unscorable else [])])
 
     def _on_counts(self):
         if self.expected is None:
@@ -86,7 +90,8 @@ class Inspection:
             return ["The images were not opened."]
         if not self.broken:
             return [f"All {self.opened:,} images can be decoded."]
-        advice = "they are left out" if self.is_usable else "more than 1 %, so runs refuse the data set"
+        few = len(self.broken) <= MAX_UNDECODABLE * len(self.records)
+        advice = "they are left out" if few else "more than 1 %, so runs refuse the data set"
         head = f"{len(self.broken)} of {self.opened:,} images cannot be decoded ({advice}); repair or replace:"
         return [head, *_first([f"  {reason}" for reason in self.broken])]
 
@@ -105,9 +110,10 @@ def inspect(name, root, variant=None, *, open_images=True, progress=False):
         An :class:`Inspection`.
 
     Raises:
-        FileNotFoundError, ValueError: the parser cannot read the folder; the message has the reason and the expected
-            layout.
+        FileNotFoundError, ValueError: the parser cannot read the folder, or the data set has no such variant; the
+            message has the reason and what would be right.
     """
+    check_variant(name, variant)
     dataset, root = DATASETS[name], Path(root).expanduser()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -117,7 +123,21 @@ def inspect(name, root, variant=None, *, open_images=True, progress=False):
     broken = _broken_images(dataset, root, folder, records["path"].tolist(), progress) if open_images else ()
     expected = published(name, root, variant)
     copies = same_bytes(folder, records)
-    return Inspection(name, root, records, expected, remarks, copies, len(records) * open_images, broken)
+    opened, unscorable = len(records) * open_images, _unscorable(records)
+    return Inspection(name, root, records, expected, remarks, copies, opened, broken, unscorable)
+
+
+def _unscorable(records):
+    """Why a run cannot score these records, with seed 0; with an official split, all folds have one test set."""
+    folds = range(FOLDS) if (records["split"] == "all").all() else (0,)
+    for fold in folds:
+        try:
+            found = no_match(protocol_split(records, fold))
+        except ValueError as error:
+            return str(error)
+        if found:
+            return f"in fold {fold}, {found}" if len(folds) > 1 else found
+    return None
 
 
 def sheet(inspection, *, identities, images, height=128, width=64):

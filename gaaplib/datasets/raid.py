@@ -38,6 +38,9 @@ AXES = {"images": (3, 64, 128), "masks": (64, 128)}
 FIELDS = ("images", "masks", "cam", "personID")
 MEMBER = re.compile(r"(?P<file>[^/#]+)#(?P<number>\d{6})", re.ASCII)
 CHUNK = 256
+LAST_PERSON = 999_999_999
+MOST = 1_000_000
+"""No more images, because a member's number has six digits."""
 
 
 def read(root: str | PathLike, expected: Mapping[str, Mapping[str, int]] | None = EXPECTED) -> pd.DataFrame:
@@ -56,13 +59,14 @@ def read(root: str | PathLike, expected: Mapping[str, Mapping[str, int]] | None 
     Raises:
         FileNotFoundError: the file is missing, or still in an archive.
         PermissionError: it may not be read.
-        ValueError: a file of another format, fields that are missing or of another shape than RAiD's, a camera or
-            person number out of range, fewer than two identities, or a link that leads out of the root.
+        ValueError: a file of another format, a damaged one, fields that are missing or of another shape than RAiD's, a
+            camera or person number out of range, fewer than two identities, or a link that leads out of the root.
     """
     with _open(root) as (file, dataset):
         camids, pids = (dataset[name][()].ravel() for name in ("cam", "personID"))
     _refuse(~np.isin(camids, CAMERAS), camids, file, "cam", "a camera 1 to 4")
-    _refuse((pids != np.floor(pids)) | (pids < 1), pids, file, "personID", "a whole number from 1")
+    whole = (pids == np.floor(pids)) & (pids >= 1) & (pids <= LAST_PERSON)
+    _refuse(~whole, pids, file, "personID", f"a whole number from 1 to {LAST_PERSON}")
     if len(np.unique(pids)) < 2:
         raise ValueError(f"{file} has images of person {int(pids[0])} only: training needs at least two identities")
     people = zip(pids, camids, strict=True)
@@ -132,7 +136,7 @@ def _number(path: str, file: Path, images: int) -> int:
 
 @contextmanager
 def _open(root: str | PathLike) -> Iterator[tuple[Path, h5py.Group]]:
-    """The file and its struct ``dataset``, whose fields have been checked."""
+    """The file and its struct ``dataset``, whose fields have been checked; names the file in all errors inside it."""
     file = _find_file(Path(root).expanduser())
     with permitted(file), file.open("rb") as opened:
         start = opened.read(19)
@@ -144,17 +148,18 @@ def _open(root: str | PathLike) -> Iterator[tuple[Path, h5py.Group]]:
             + "download the data set again"
         )
     try:
-        opened = h5py.File(file, "r")
-    except OSError as error:
-        raise ValueError(
-            f"{file} cannot be opened ({error}): it may be truncated; download the data set again"
-        ) from error
-    with opened:
-        dataset = opened.get("dataset")
-        if not isinstance(dataset, h5py.Group):
-            raise ValueError(f"{file} has no struct 'dataset', but {_listed(opened)}: expected RAiD's {FILE}")
-        _check_fields(file, dataset)
-        yield file, dataset
+        with h5py.File(file, "r") as opened:
+            dataset = opened.get("dataset")
+            if not isinstance(dataset, h5py.Group):
+                raise ValueError(f"{file} has no struct 'dataset', but {_listed(opened)}: expected RAiD's {FILE}")
+            _check_fields(file, dataset)
+            yield file, dataset
+    # On damaged files h5py raises errors of many types, when it opens one and when it reads: OSError, KeyError,
+    # RuntimeError, MemoryError and others. Errors of this module have the file's name.
+    except Exception as error:
+        if isinstance(error, ValueError) and str(file) in str(error):
+            raise
+        raise ValueError(f"{file} cannot be read ({error}): it may be damaged; download the data set again") from error
 
 
 def _find_file(root: Path) -> Path:
@@ -172,10 +177,10 @@ def _check_fields(file: Path, dataset: h5py.Group) -> None:
     for name, field in fields.items():
         _check_field(file, name, field)
     lengths = {name: len(field) if name in AXES else field.size for name, field in fields.items()}
-    if len(set(lengths.values())) != 1 or not lengths["images"]:
+    if len(set(lengths.values())) != 1 or not 1 <= lengths["images"] <= MOST:
         raise ValueError(
-            f"the fields in {file} have {lengths} entries: expected equal numbers, one or more; download the data set "
-            "again"
+            f"the fields in {file} have {lengths} entries: expected equal numbers, one or more and at most {MOST}; "
+            "download the data set again"
         )
 
 

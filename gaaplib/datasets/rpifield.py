@@ -14,9 +14,7 @@ Source: M. Zheng et al., "RPIfield: A New Dataset for Temporally Evaluating Pers
 import os
 import re
 import warnings
-import zlib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from math import prod
 from os import PathLike
 from pathlib import Path
@@ -24,7 +22,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from gaaplib.datasets.files import check_links, check_names, folders_in, found_in, images_in, one_home, permitted
+from gaaplib.datasets.files import (
+    check_links,
+    check_names,
+    folders_in,
+    found_in,
+    images_in,
+    one_home,
+    read_matlab,
+)
 from gaaplib.datasets.records import DISTRACTOR, make_records, warn_if_counts_differ
 
 TREE = """
@@ -38,6 +44,7 @@ Data_Info/
 
 FOLDER = "Data"
 ANNOTATION_FOLDER = "Data_Info"
+VARIABLES = ("allimagenames", "ids", "timestamps")
 CAMERAS = range(1, 13)
 
 EXPECTED = {"all": {"images": 601_581, "identities": 113, "cameras": 12}}
@@ -45,7 +52,8 @@ EXPECTED = {"all": {"images": 601_581, "identities": 113, "cameras": 12}}
 
 LAST_ACTOR, FIRST_DISTRACTOR = 112, 10_001
 NAME = re.compile(
-    r"(?P<label>[1-9]\d*)(?:_(?P<reappearance>[1-9]\d*))?/Cam_(?P<camid>\d+)f_(?P<frame>\d+)\.(?i:jpg|jpeg|png)",
+    r"(?P<label>[1-9]\d{0,8})(?:_(?P<reappearance>[1-9]\d{0,8}))?/Cam_(?P<camid>\d\d?)f_(?P<frame>\d{1,9})"
+    r"\.(?i:jpg|jpeg|png)",
     re.ASCII,
 )
 RIGHT_NAME = (
@@ -114,7 +122,8 @@ def read_annotation(root: str | PathLike) -> pd.DataFrame:
             f"the annotation of RPIfield lacks {missing}: looked in {root}, its subfolders {FOLDER} and "
             f"{ANNOTATION_FOLDER}, and {ANNOTATION_FOLDER} in its parent; found in {root}: {found_in(root)}"
         )
-    boxes = pd.concat(_read_annotation_file(file, camid) for camid, file in files.items())
+    tables = read_matlab(list(files.values()), VARIABLES)
+    boxes = pd.concat(_boxes(file, camid, table) for (camid, file), table in zip(files.items(), tables, strict=True))
     return boxes.sort_values("path", ignore_index=True)
 
 
@@ -160,7 +169,12 @@ def _annotation_files(root: Path) -> dict[int, Path]:
 
 def _warn_if_annotation_differs(records: pd.DataFrame, root: Path) -> None:
     """Give the caller of :func:`read` one warning with the cameras whose images and annotation differ in number."""
-    annotated = {camid: _size(file, "ids") for camid, file in _annotation_files(root).items()}
+    files = _annotation_files(root)
+    shapes = read_matlab(list(files.values()), []) if files else []
+    for file, found in zip(files.values(), shapes, strict=True):
+        _check_variables(file, ["ids"], found)
+    # A damaged header may give more boxes than an integer holds.
+    annotated = {camid: min(prod(found["ids"]), 10**9) for camid, found in zip(files, shapes, strict=True)}
     table = pd.DataFrame({"found": records["camid"].value_counts(), "annotated": pd.Series(annotated, dtype="int64")})
     table = table.dropna().astype("int64").rename_axis("camera")
     if not table["found"].equals(table["annotated"]):
@@ -171,14 +185,24 @@ def _warn_if_annotation_differs(records: pd.DataFrame, root: Path) -> None:
         )
 
 
-def _read_annotation_file(file: Path, camid: int) -> pd.DataFrame:
-    names = [str(name).replace("\\", "/") for name in _load(file, "allimagenames")]
-    ids, timestamps = _load(file, "ids"), _load(file, "timestamps")
+def _check_variables(file: Path, names: Sequence[str], found: Mapping) -> None:
+    missing = [name for name in names if name not in found]
+    if missing:
+        raise ValueError(f"{file} has no variable {missing[0]}; found: {', '.join(found) or 'nothing'}")
+
+
+def _boxes(file: Path, camid: int, table: Mapping[str, list]) -> pd.DataFrame:
+    """The boxes of one camera's annotation, which was read as ``table``."""
+    _check_variables(file, VARIABLES, table)
+    names, ids, timestamps = (table[name] for name in VARIABLES)
+    names = [str(name).replace("\\", "/") for name in names]
     if not len(names) == len(ids) == len(timestamps) > 0:
         raise ValueError(
             f"{file} has {len(names)} names, {len(ids)} ids and {len(timestamps)} timestamps: expected equal "
             "numbers, one or more; download the annotation again"
         )
+    if np.array(timestamps).dtype.kind not in "iuf":
+        raise ValueError(f"{file} has timestamps that are not numbers: download the annotation again")
     parts = [_parse(name, camid) for name in names]
     wrong = [name for name, part in zip(names, parts, strict=True) if part is None]
     if wrong:
@@ -204,37 +228,3 @@ def _read_annotation_file(file: Path, camid: int) -> pd.DataFrame:
             "timestamp": np.array(timestamps),
         }
     )
-
-
-def _load(file: Path, variable: str) -> list:
-    """The elements of one variable. Variables are read one at a time, because every cell becomes an array in memory."""
-    from scipy.io import loadmat  # only here: its import takes as long as all others
-
-    _size(file, variable)
-    with _readable(file):
-        cells = loadmat(file, variable_names=[variable])[variable].ravel()
-        return [cell.item() for cell in cells] if cells.dtype == object else cells.tolist()
-
-
-def _size(file: Path, variable: str) -> int:
-    """The number of elements of a variable, from the file's header."""
-    from scipy.io import whosmat
-
-    with _readable(file):
-        shapes = {name: shape for name, shape, _ in whosmat(file)}
-    if variable not in shapes:
-        raise ValueError(f"{file} has no variable {variable}; found: {', '.join(shapes) or 'nothing'}")
-    return prod(shapes[variable])
-
-
-@contextmanager
-def _readable(file: Path) -> Iterator[None]:
-    from scipy.io.matlab import MatReadError
-
-    try:
-        with permitted(file):
-            yield
-    except PermissionError:
-        raise
-    except (MatReadError, NotImplementedError, ValueError, TypeError, LookupError, OSError, zlib.error) as error:
-        raise ValueError(f"{file} is not a complete MATLAB file of format v5 ({error}): download it again") from error

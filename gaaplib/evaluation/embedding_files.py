@@ -9,9 +9,11 @@ The identity -1 is junk, as in Market-1501: such gallery images are left out and
 meaning: Market-1501's distractors have it, and no query does.
 """
 
+import math
+import subprocess
+import sys
+import tempfile
 import zipfile
-import zlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +28,35 @@ NAMES = {
 """Accepted names of the arrays in an ``.npz`` file; the first is the library's own."""
 
 JUNK = -1
+
+HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+
+# Embeddings hardly compress. Labels do, but are small: what is larger than this and compresses more than a hundredfold
+# is neither, and would fill the memory.
+LARGE, COMPRESSED = 2**28, 100
+
+SIDES = ("query", "gallery")
+# The program of the other process in read_mat: it saves each array that is there, or says what is wrong and ends.
+_MATLAB = """
+import sys
+import numpy
+from scipy.io import loadmat, whosmat
+from scipy.sparse import issparse
+
+source, target, *names = sys.argv[1:]
+try:
+    found = [name for name, _, _ in whosmat(source, appendmat=False)]
+    arrays = loadmat(source, variable_names=names, appendmat=False)
+    for name in set(names) & set(arrays):
+        if issparse(arrays[name]):
+            sys.exit(f"{name} is sparse: save full({name})")
+        if arrays[name].dtype.hasobject:
+            sys.exit(f"{name} is a cell or a struct: save a matrix of numbers")
+        numpy.save(f"{target}/{name}.npy", arrays[name], allow_pickle=False)
+    print(", ".join(sorted(found)) or "no arrays")
+except Exception as error:
+    sys.exit(str(error) or type(error).__name__)
+"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,8 +81,10 @@ def read_npz(path) -> Side:
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: not an ``.npz`` file, an array that is missing or present under two names, pickled objects, shapes
-            that do not agree, a value that is NaN or infinite, identities or cameras that are not integers.
+        PermissionError: it may not be read.
+        ValueError: not an ``.npz`` file, a damaged one, an array that is missing or present under two names, pickled
+            objects, shapes that do not agree, a value that is NaN or infinite, identities or cameras that are not
+            integers or do not fit into 64 bits.
 
     Example:
         >>> import os, tempfile
@@ -71,10 +104,12 @@ def read_npz(path) -> Side:
     if not zipfile.is_zipfile(path):
         raise ValueError(f"{path} is not an .npz file: write one with {_how_to_save()}")
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            values = {name: _find(arrays, name, path) for name in NAMES}
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
-        raise ValueError(f"{path} cannot be read: {error}; is the file complete?") from error
+        archive = zipfile.ZipFile(path)
+    except Exception as error:
+        # On damaged archives zipfile raises errors of many types.
+        raise ValueError(f"{path} cannot be read ({error}); is the file complete?") from error
+    with archive:
+        values = {name: _find(archive, name, path) for name in NAMES}
     return _side(str(path), values["embeddings"], values["pids"], values["camids"])
 
 
@@ -86,30 +121,40 @@ def read_mat(path) -> tuple[Side, Side]:
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: not a ``.mat`` file, a ``.mat`` file of version 7.3, or contents that :func:`read_npz` refuses too.
+        PermissionError: it may not be read.
+        ValueError: not a ``.mat`` file, a damaged one, one of version 7.3, sparse matrices, cells or structs, or
+            contents that :func:`read_npz` refuses too.
     """
     path = _existing(path)
+    with open(path, "rb"):
+        pass  # raises a PermissionError
     if h5py.is_hdf5(path):
         raise ValueError(
             f"{path} is a .mat file of version 7.3 (HDF5): save it in MATLAB with '-v7', or read it with h5py (its "
             f"axes are reversed) and write an .npz file for each side, with {_how_to_save()}"
         )
-    try:
-        from scipy.io import loadmat  # only here: its import takes as long as all others
-
-        arrays = loadmat(path)
-    except Exception as error:
-        # On damaged files SciPy raises many kinds of errors: TypeError, zlib.error, MemoryError and others.
-        raise ValueError(f"{path} cannot be read as a .mat file: {error}") from error
+    names = [f"{side}_{name}" for side in SIDES for name in ("f", "label", "cam")]
+    arrays, found = _read_in_another_process(path, names)
     sides = []
-    for side in ("query", "gallery"):
+    for side in SIDES:
         missing = [name for name in (f"{side}_f", f"{side}_label") if name not in arrays]
         if missing:
-            names = ", ".join(sorted(name for name in arrays if not name.startswith("__")))
-            raise ValueError(f"{path} has no {' and no '.join(missing)}; it has: {names or 'no arrays'}")
+            raise ValueError(f"{path} has no {' and no '.join(missing)}; it has: {found}")
         source = f"{path} ({side})"
         sides.append(_side(source, *(arrays.get(f"{side}_{name}") for name in ("f", "label", "cam"))))
     return tuple(sides)
+
+
+def _read_in_another_process(path: Path, names: list[str]) -> tuple[dict[str, np.ndarray], str]:
+    """The arrays of these names in a ``.mat`` file, and all names in it. SciPy may crash on a damaged file."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-P", "-c", _MATLAB, path.absolute(), folder, *names]
+        child = subprocess.run(command, capture_output=True, text=True, errors="replace")
+        if child.returncode:
+            reason = " ".join(child.stderr.split()) if child.returncode > 0 else "SciPy crashes on it"
+            raise ValueError(f"{path} cannot be read as a .mat file: {reason}")
+        saved = {file.stem: np.load(file, allow_pickle=False) for file in Path(folder).iterdir()}
+    return saved, child.stdout.strip()
 
 
 def _existing(path) -> Path:
@@ -123,24 +168,53 @@ def _how_to_save() -> str:
     return f"numpy.savez(path, {', '.join(f'{name}=...' for name in NAMES)})"
 
 
-def _find(arrays: Mapping, name: str, path) -> np.ndarray | None:
+def _find(archive: zipfile.ZipFile, name: str, path) -> np.ndarray | None:
     """The array under any of its accepted names; None if it is ``camids`` and missing."""
-    present = [alias for alias in NAMES[name] if alias in arrays]
+    members = [member.removesuffix(".npy") for member in archive.namelist()]
+    present = [alias for alias in members if alias in NAMES[name]]
     if len(present) > 1:
         raise ValueError(f"{path} has both {present[0]} and {present[1]}: keep only the one that holds the {name}")
     if present:
-        try:
-            return arrays[present[0]]
-        except ValueError as error:
-            raise ValueError(
-                f"{path}: {present[0]} cannot be read ({error}); pickled objects are refused, so save an array of "
-                "numbers"
-            ) from error
+        return _read_member(archive, archive.infolist()[members.index(present[0])], f"{path}: {present[0]}")
     if name == "camids":
         return None
     raise ValueError(
-        f"{path} has no {name} (accepted names: {', '.join(NAMES[name])}); it has: {', '.join(arrays) or 'no arrays'}"
+        f"{path} has no {name} (accepted names: {', '.join(NAMES[name])}); it has: {', '.join(members) or 'no arrays'}"
     )
+
+
+def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, what: str) -> np.ndarray:
+    """One array of an archive. Nothing is allocated before the sizes in its header and the archive's agree."""
+    if member.file_size > LARGE and member.file_size > COMPRESSED * member.compress_size:
+        raise ValueError(
+            f"{what} cannot be read: it would have {member.file_size} bytes, but is compressed to "
+            f"{member.compress_size}, which no embeddings are"
+        )
+    try:
+        with archive.open(member) as file:
+            shape, fortran_order, dtype = _read_header(file)
+            size = math.prod(shape) * dtype.itemsize
+            fits = min(shape, default=0) >= 0 and file.tell() + size == member.file_size
+            # To the end, where the checksum is compared.
+            values = np.frombuffer(file.read(), dtype) if fits and not dtype.hasobject else None
+    # On damaged members zipfile and NumPy raise errors of many types: BadZipFile, zlib.error, EOFError, SyntaxError,
+    # RuntimeError (encrypted), NotImplementedError (unknown compression), TokenError, MemoryError and others.
+    except Exception as error:
+        reason = str(error) or type(error).__name__
+        raise ValueError(f"{what} cannot be read ({reason}); is the file complete?") from error
+    if dtype.hasobject:
+        raise ValueError(f"{what} cannot be read: pickled objects are refused, so save an array of numbers")
+    if not fits:
+        raise ValueError(f"{what} cannot be read: shape {shape} and dtype {dtype} do not fit {member.file_size} bytes")
+    return values.reshape(shape, order="F" if fortran_order else "C")
+
+
+def _read_header(file) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """Shape, order and dtype of an ``.npy`` file."""
+    version = np.lib.format.read_magic(file)
+    if version not in HEADERS:
+        raise ValueError(f"it has the .npy version {version}")
+    return HEADERS[version](file)
 
 
 def _side(source: str, embeddings, pids, camids) -> Side:
@@ -168,4 +242,6 @@ def _integers(values, n: int, what: str) -> np.ndarray:
     whole = values.dtype.kind == "f" and np.array_equal(values, np.round(values)) and np.abs(values).max() < 2**53
     if not whole and values.dtype.kind not in "iu":
         raise ValueError(f"{what} have dtype {values.dtype} and are not whole numbers: they must be integers")
+    if values.max() > np.iinfo(np.int64).max:
+        raise ValueError(f"{what} have the value {values.max()}: it must be below 2**63, as 64-bit integers are")
     return values.astype(np.int64)

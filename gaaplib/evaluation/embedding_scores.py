@@ -79,7 +79,8 @@ def describe(report: dict) -> str:
     counts, conventions = report["counts"], report["conventions"]
     lines = [
         f"{counts['queries']} queries, {counts['valid_queries']} of them valid (with a match), of "
-        f"{counts['identities']} identities; {counts['gallery']} gallery images, {counts['junk']} junk images left out",
+        f"{counts['identities']} identities; {counts['gallery']} gallery images, {counts['junk']} junk images "
+        "(identity -1) left out",
         "",
         f"{'':8}{'score':>7}  {'95 % interval':<16}{'chance':>7}",
     ]

@@ -37,6 +37,7 @@ def evaluate_single_shot(
     query_camids=None,
     gallery_camids=None,
     *,
+    itself=None,
     repeats: int = 10,
     seed: int = 0,
     max_rank: int = 50,
@@ -72,7 +73,7 @@ def evaluate_single_shot(
         >>> scores.rank[:, 0].tolist(), scores.cmc.round(3).tolist()
         ([2.0, 2.0, 2.0, 1.0, 1.0, 1.0], [0.5, 1.0])
     """
-    identities = Identities(query_pids, gallery_pids, query_camids, gallery_camids)
+    identities = Identities(query_pids, gallery_pids, query_camids, gallery_camids, itself)
     check_count(repeats, "repeats")
     check_count(max_rank, "max_rank")
     number, identity, chosen = _sample_galleries(identities.gallery, repeats, seed)

@@ -111,7 +111,9 @@ class OpenSetScores:
         return RateCurve(thresholds, identified / num_mated, alarms / num_unmated, num_mated, num_unmated)
 
 
-def evaluate_verification(distances, query_pids, gallery_pids, query_camids=None, gallery_camids=None) -> RateCurve:
+def evaluate_verification(
+    distances, query_pids, gallery_pids, query_camids=None, gallery_camids=None, *, itself=None
+) -> RateCurve:
     """ROC curve of verification over all pairs of a query and a gallery image.
 
     Pairs of one identity are genuine and all others are impostors; junk is neither. The distances are read twice, in
@@ -121,7 +123,8 @@ def evaluate_verification(distances, query_pids, gallery_pids, query_camids=None
     Args:
         distances: (num_queries, num_gallery), smaller is more similar: a matrix of any real dtype and memory layout, or
             :class:`gaaplib.distances.EmbeddingDistances`.
-        query_pids, gallery_pids, query_camids, gallery_camids: as in :func:`gaaplib.metrics.evaluate_distances`.
+        query_pids, gallery_pids, query_camids, gallery_camids, itself: as in
+            :func:`gaaplib.metrics.evaluate_distances`.
 
     Returns:
         :class:`RateCurve`.
@@ -138,7 +141,7 @@ def evaluate_verification(distances, query_pids, gallery_pids, query_camids=None
         >>> curve.at(false_accept_rate=0.5)
         OperatingPoint(true_accept_rate=1.0, false_accept_rate=0.5, threshold=0.4)
     """
-    identities = Identities(query_pids, gallery_pids, query_camids, gallery_camids)
+    identities = Identities(query_pids, gallery_pids, query_camids, gallery_camids, itself)
     genuine, num_own = [np.empty(0)], 0
     for first_row, chunk in chunks(distances, identities):
         for query, row in enumerate(chunk, first_row):
@@ -157,7 +160,9 @@ def evaluate_verification(distances, query_pids, gallery_pids, query_camids=None
     return RateCurve(thresholds, true_accepts / len(genuine), false_accepts / num_impostor, len(genuine), num_impostor)
 
 
-def evaluate_open_set(distances, query_pids, gallery_pids, query_camids=None, gallery_camids=None) -> OpenSetScores:
+def evaluate_open_set(
+    distances, query_pids, gallery_pids, query_camids=None, gallery_camids=None, *, itself=None
+) -> OpenSetScores:
     """Scores of open-set identification, in which only some queries show a person of the gallery.
 
     The gallery may contain distractors. The arguments are those of :func:`evaluate_verification`.
@@ -177,7 +182,7 @@ def evaluate_open_set(distances, query_pids, gallery_pids, query_camids=None, ga
         >>> scores.curve(rank=1).at(false_accept_rate=0.0)
         OperatingPoint(true_accept_rate=0.5, false_accept_rate=0.0, threshold=0.2)
     """
-    identities = Identities(query_pids, gallery_pids, query_camids, gallery_camids)
+    identities = Identities(query_pids, gallery_pids, query_camids, gallery_camids, itself)
     rank, distance = np.full((2, identities.shape[0]), np.nan)
     unmated = np.zeros(len(rank), bool)
     for first_row, chunk in chunks(distances, identities):

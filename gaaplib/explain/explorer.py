@@ -141,8 +141,10 @@ class _Explorer:
         picture = png(ranking_sheet(self.index, query, kind, layer=layer, position=self._position))
         for cell in self.cells.children:
             cell.mark(kind == "rollout" and cell.position == self._position)
-        names = [self.index.gallery.names[place] for place in self.index.rank(query).places]
-        listed = ", ".join(f"{rank}&nbsp;{html.escape(name)}" for rank, name in enumerate(names, start=1))
+        ranking = self.index.rank(query)
+        names = [html.escape(self.index.gallery.names[place]) for place in ranking.places]
+        numbered = zip(ranking.ranks, names, strict=True)
+        listed = ", ".join(f"{rank or '(same camera)'}&nbsp;{name}" for rank, name in numbered)
         asked = html.escape(self.index.queries.names[query])
         self.words.value = f"<div style='line-height: 1.5'><b>{asked}</b>; nearest images: {listed}</div>"
         # Last, so that the layout does not move after the sheet appears.

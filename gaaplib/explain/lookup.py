@@ -26,13 +26,18 @@ class Ranking(NamedTuple):
     Attributes:
         places: (k,) indices in the gallery.
         distances: (k,).
-        states: for each, ``"match"``, ``"wrong"``, ``"junk"`` (the query's identity and camera, which evaluations leave
-            out) or None if unknown.
+        states: for each, ``"match"``, ``"wrong"``, ``"same camera"`` (the query's identity and camera, which
+            evaluations leave out) or None if unknown.
     """
 
     places: np.ndarray
     distances: np.ndarray
     states: list
+
+    @property
+    def ranks(self):
+        """The rank of each as evaluations count it, from 1; None for those of the same camera."""
+        return map_plots.ranks(self.states)
 
 
 class Decision(NamedTuple):
@@ -224,14 +229,14 @@ def nearest(distances, top, left_out=None):
     Args:
         distances: (num_gallery,).
         top: number of images, at most.
-        left_out: booleans (num_gallery,) of images to leave out, such as junk. None: none are left out.
+        left_out: booleans (num_gallery,) of images to leave out, such as those of the same camera. None: none.
     """
     order = np.argsort(distances, kind="stable")
     return (order if left_out is None else order[~left_out[order]])[:top]
 
 
 def states(query_pids, gallery_pids, query_camids, gallery_camids):
-    """``"match"``, ``"wrong"`` or ``"junk"`` for each query and gallery image, (num_queries, num_gallery).
+    """``"match"``, ``"wrong"`` or ``"same camera"`` for each query and gallery image, (num_queries, num_gallery).
 
     Args:
         query_pids, gallery_pids: identities, (num_queries,) and (num_gallery,).
@@ -239,10 +244,10 @@ def states(query_pids, gallery_pids, query_camids, gallery_camids):
             :func:`gaaplib.datasets.records.known_cameras`.
     """
     identities = metrics.Identities(query_pids, gallery_pids, *known_cameras(query_camids, gallery_camids))
-    table = np.full(identities.shape, "wrong")
+    table = np.full(identities.shape, "wrong", object)
     for query, row in enumerate(table):
         own, junk = identities.of(query)
-        row[own] = np.where(junk, "junk", "match")
+        row[own] = np.where(junk, "same camera", "match")
     return table
 
 
@@ -311,7 +316,7 @@ def ranked_examples(run, data, *, queries=5, top=10):
     what = states(*(side[name] for name in ("pid", "camid") for side in (table.iloc[chosen], gallery)))
     examples = []
     for query, row, of_query in zip(chosen, distances, what, strict=True):
-        order = nearest(row, top, of_query == "junk")
+        order = nearest(row, top, of_query == "same camera")
         shown = [(images[gallery.row.iloc[n]], bool(of_query[n] == "match")) for n in order]
         examples.append((images[table.row.iloc[query]], float(per_query["ap"][query]), shown))
     return examples

@@ -4,6 +4,8 @@ A smoothly interpolated map of 4 x 2 cells looks finer than it is, so every map 
 the map is grey, so that all colour belongs to the map.
 """
 
+import itertools
+
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib import patheffects
@@ -17,7 +19,7 @@ MAP_COLOURS = "inferno"
 # the map would look low.
 MAP_ALPHA, GREYS = 0.6, (0.3, 1.0)
 # The frame and the sign of a gallery image by its state; the sign is for readers who cannot tell the colours apart.
-STATES = {"match": (RIGHT, " ✓"), "wrong": (WRONG, " ✗"), "junk": ("0.6", ""), None: (None, "")}
+STATES = {"match": (RIGHT, " ✓"), "wrong": (WRONG, " ✗"), "same camera": ("0.6", ""), None: (None, "")}
 BASELINE_COLOURS = dict(zip(BASELINES, ("0.8", "0.55", "0.35", "0.68"), strict=True))
 # In inches: width of a notebook page, narrowest panel (set by its label), widest panel, gap between panels, margins.
 PAGE, NARROW, WIDE, GAP = 8.6, 0.55, 1.2, 0.05
@@ -100,7 +102,7 @@ def match_sheet(query, gallery, states, distances, *, maps=None, title=None, syn
     Args:
         query: uint8 (height, width, 3).
         gallery: sequence of k such images, nearest first.
-        states: ``"match"``, ``"wrong"``, ``"junk"`` (not ranked) or None (unknown) for each.
+        states: ``"match"``, ``"wrong"``, ``"same camera"`` (not ranked) or None (unknown) for each.
         distances: (k,).
         maps: (1 + k, h, w), the query's first. None: images only.
         title, synthetic, interpolation: as in :func:`map_sheet`.
@@ -115,7 +117,7 @@ def match_sheet(query, gallery, states, distances, *, maps=None, title=None, syn
     if maps is not None and len(maps) != len(images):
         raise ValueError(f"there are {len(maps)} maps: give {len(images)}, the query's and one for each gallery image")
     figure, axes = _panels(1 if maps is None else 2, len(images), query.shape)
-    labels = ["query", *_ranks(states, distances)]
+    labels = ["query", *_labels(states, distances)]
     for axis, image, label, state in zip(axes[0], images, labels, [None, *states], strict=True):
         axis.imshow(image)
         axis.set_title(label, fontsize=9, pad=4)
@@ -245,13 +247,21 @@ def _scale(figure, axes, drawn, *cells):
     line.set_path_effects([patheffects.withStroke(linewidth=4, foreground="0.1")])
 
 
-def _ranks(states, distances):
-    """The label of each gallery image: rank, sign and distance. Junk has no rank."""
-    rank, words = 0, []
-    for state, distance in zip(states, distances, strict=True):
-        rank += state != "junk"
-        words.append(f"{'junk' if state == 'junk' else rank}{STATES[state][1]}\n{distance:.3f}")
-    return words
+def ranks(states):
+    """The rank of each gallery image, counted from 1 as evaluations do: those of the same camera have none (None).
+
+    Example:
+        >>> ranks(["same camera", "wrong", "match"])
+        [None, 1, 2]
+    """
+    counted = itertools.count(1)
+    return [None if state == "same camera" else next(counted) for state in states]
+
+
+def _labels(states, distances):
+    """The label of each gallery image: rank, sign and distance."""
+    numbered = zip(ranks(states), states, distances, strict=True)
+    return [f"{rank or 'same cam.'}{STATES[state][1]}\n{distance:.3f}" for rank, state, distance in numbered]
 
 
 def _colours(kinds):

@@ -43,7 +43,8 @@ class Sample:
         matches: of the same shape: for each query, the nearest gallery image of its person from another camera.
         masks: bool (n, height, width), as :func:`masks_of` returns them, or None.
         distances: (n, num_gallery).
-        states: ``"match"``, ``"wrong"`` or ``"junk"`` for each distance, as :mod:`gaaplib.explain.plots` names them.
+        states: ``"match"``, ``"wrong"`` or ``"same camera"`` for each distance, as :mod:`gaaplib.explain.plots` names
+            them.
         gallery: the gallery's rows of the data's table, in the order of the columns of ``distances``.
     """
 
@@ -56,13 +57,13 @@ class Sample:
     gallery: pd.DataFrame
 
     def nearest(self, place, top):
-        """Store rows, states and distances of the gallery images nearest to one query, without junk.
+        """Store rows, states and distances of the gallery images nearest to one query, without its own camera.
 
         Args:
             place: index of the query.
             top: number of gallery images, at most.
         """
-        order = lookup.nearest(self.distances[place], top, self.states[place] == "junk")
+        order = lookup.nearest(self.distances[place], top, self.states[place] == "same camera")
         return self.gallery.row.to_numpy()[order], self.states[place][order], self.distances[place][order]
 
 

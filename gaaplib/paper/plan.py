@@ -1,5 +1,6 @@
 """The planned runs behind the paper's tables and figures: the workflow makes them, the notebooks read them."""
 
+import functools
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -283,8 +284,13 @@ def done(configs, outputs=None):
 
 
 def stale(configs, outputs=None):
-    """Return those of these runs that are finished but out of date, ``{run_id: Run}``."""
-    return {run_id: run for run_id, run in done(configs, outputs).items() if not is_current(run.metrics)}
+    """Return those of these runs that are finished but out of date, ``{run_id: Run}``: by code or by images."""
+    now = functools.cache(runs.files_now)
+
+    def belongs(run):
+        return is_current(run.metrics) and runs.same_images(run, outputs=outputs, now=now)
+
+    return {run_id: run for run_id, run in done(configs, outputs).items() if not belongs(run)}
 
 
 def missing(configs, outputs=None):

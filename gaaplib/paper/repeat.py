@@ -27,7 +27,7 @@ shrink again as it falls. With oneDNN restricted to the instructions of an older
 0.2 % in the last.
 """
 
-ORIGIN = ("results", "commit", "backend", "versions", "processor", "cores", "devices_used")
+ORIGIN = ("results", "commit", "backend", "versions", "processor", "cores", "threads", "devices_used")
 """The parts of a run's provenance that are listed if two runs differ in them."""
 
 COLUMNS = ("run", "value", "committed", "repeated", "tolerance", "verdict")
@@ -114,6 +114,8 @@ def tolerances(committed, repeated):
         found |= {f"{protocol} chance {key}": CHANCE for key in scores["chance"]}
     # The scores, which are judged, summarise these.
     found |= {f"per_query {name}": math.nan for name in ("ap", "inp", "first_hit")}
+    # Times of files, which no copy keeps; the fingerprint is judged.
+    found["data files"] = math.nan
     return found | _of_history(committed.history)
 
 

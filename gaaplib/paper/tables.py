@@ -43,8 +43,8 @@ def scores(configs, protocol, title, outputs=None):
         outputs: folder with ``runs/``; None: :func:`gaaplib.project.outputs_folder`.
 
     Returns:
-        A DataFrame: the columns ``SETTING``; ``status`` (done, diverged, collapsed, not run); ``value``, ``low``, ``high``
-        (fractions, 95 % bootstrap interval over identities) and ``chance``, NaN if there is no score; ``at_chance``,
+        A DataFrame: the columns ``SETTING``; ``status`` (done, diverged, collapsed or not run); ``value``, ``low``,
+        ``high`` (fractions, 95 % bootstrap interval over identities) and ``chance``, NaN if there is no score; ``at_chance``,
         whether the interval reaches down to chance; ``partnered``, the share of training images with a partner;
         ``queries`` (number of valid queries, or of images); ``seconds`` of training; ``synthetic``; ``as_published``
         (whether the counts are those of the published data set); and ``run_id``.
@@ -142,8 +142,8 @@ def gains(configs, field, value, against, protocol, title, outputs=None):
     Returns:
         A DataFrame with one row per planned pair: the columns ``SETTING``, with ``value`` in ``field``; ``difference``,
         ``low``, ``high`` (95 % bootstrap interval of the paired difference); ``verdict``: "gain", "loss" or "no
-        clear difference", or, if there is no difference, "not run", "diverged", "collapsed" or "no score"; ``synthetic``;
-        ``run_id``; and ``against``, the other run's ``run_id``.
+        clear difference", or, if there is no difference, "not run", "diverged", "collapsed" or "no score";
+        ``synthetic``; ``run_id``; and ``against``, the other run's ``run_id``.
     """
     _check_measure(protocol, title)
     finished = plan.done(configs, outputs)

@@ -1,6 +1,6 @@
 """One run on disk: written, read, found and compared."""
 
-from gaaplib.runs.data import Data, check_images, load_data, same_images
+from gaaplib.runs.data import Data, check_images, files_now, load_data, same_images
 from gaaplib.runs.folder import SCHEMA, WITHOUT_SCORES, Run, begin, find, finish, finished, readable
 from gaaplib.runs.scores import (
     CLOSED_MEASURES,
@@ -33,6 +33,7 @@ __all__ = [
     "compare",
     "compare_closed",
     "difference",
+    "files_now",
     "find",
     "finish",
     "finished",

@@ -65,7 +65,7 @@ def load_data(config, *, outputs=None, progress=False):
         root = _draw(config, cache, progress)
         found = dataset.read(root, expected=None)
     else:
-        root, found = _read(config)
+        root, found = _read(config.dataset, config.data, config.variant)
     # Images within one file, as RAiD's, are read by the data set's own module.
     read_members = partial(dataset.images, root) if hasattr(dataset, "images") else None
     folder = root.parent if root.is_file() else root
@@ -77,29 +77,42 @@ def load_data(config, *, outputs=None, progress=False):
     return Data(folder, store, _with_labels(table), _is_as_published(config, root, found), copies)
 
 
-def same_images(run, *, outputs=None):
+def files_now(dataset, data, variant=None):
+    """SHA-256 over the names, sizes and times of a copy's files (:func:`gaaplib.datasets.images.files_key`).
+
+    None for synthetic images: the code makes them, and ``RESULTS`` is raised if they change.
+
+    Raises:
+        FileNotFoundError, ValueError: as :func:`load_data`.
+    """
+    if data == SYNTHETIC:
+        return None
+    with warnings.catch_warnings():
+        # Of the data set itself: said when a run is made.
+        warnings.simplefilter("ignore")
+        root, found = _read(dataset, data, variant)
+    folder, members = root.parent if root.is_file() else root, hasattr(DATASETS[dataset], "images")
+    return files_key(folder, found.path.tolist(), members=members)
+
+
+def same_images(run, *, outputs=None, now=files_now):
     """Whether the images that a finished run was scored on are still the same.
 
-    The names, sizes and times of the files are compared first, and the pixels only if these differ. Synthetic images
-    are made again by the code, and ``RESULTS`` is raised if they change.
+    The names, sizes and times of the files are compared first, and the pixels only if these differ.
 
     Args:
         run: a finished :class:`gaaplib.runs.Run`.
         outputs: as for :func:`load_data`.
+        now: :func:`files_now`, or a cached form of it if many runs are asked for at once.
 
     Raises:
         FileNotFoundError, ValueError: as :func:`load_data`.
     """
     config, noted = run.config, run.metrics["data"]
-    if config.data == SYNTHETIC:
+    if now(config.dataset, config.data, config.variant) == noted.get("files"):
         return True
     with warnings.catch_warnings():
-        # Of the data set itself: said when the run was made.
         warnings.simplefilter("ignore")
-        root, found = _read(config)
-        folder, members = root.parent if root.is_file() else root, hasattr(DATASETS[config.dataset], "images")
-        if files_key(folder, found.path.tolist(), members=members) == noted.get("files"):
-            return True
         return load_data(config, outputs=outputs).store.fingerprint == noted["fingerprint"]
 
 
@@ -119,10 +132,10 @@ def check_images(run, data):
         raise ValueError(f"{run.folder.name} was scored on other images than {data.root} now holds: repeat the run")
 
 
-def _read(config):
+def _read(dataset, data, variant):
     """The root of a copy on disk, and its records."""
-    root = Path(config.data).expanduser()
-    return root, DATASETS[config.dataset].read(root, **({"variant": config.variant} if config.variant else {}))
+    root = Path(data).expanduser()
+    return root, DATASETS[dataset].read(root, **({"variant": variant} if variant else {}))
 
 
 def _draw(config, cache, progress):

@@ -1,13 +1,15 @@
 """The folder of a run: written, read and found.
 
 ``<outputs>/runs/<run_id>/`` holds ``config.json``, ``history.csv``, ``per_query.npz``, ``per_image.npz``,
-``model.keras`` and ``metrics.json``. The last one is written last and atomically: once it exists, the run is finished.
+``model.keras``, ``README.md`` and ``metrics.json``. The last one is written last and atomically: once it exists, the
+run is finished.
 """
 
 import json
 import math
 import shutil
 import warnings
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,6 +39,23 @@ CONTENT = (
     "provenance",
 )
 """What ``metrics.json`` holds, besides its schema."""
+
+
+READ_ME = """\
+# {run}
+
+A run of gaaplib. `config.json` has its settings, `metrics.json` its scores and where they come from (it is written
+last, when the run is finished), `history.csv` one line per epoch, `per_query.npz` and `per_image.npz` the scores of
+each image, and `model.keras` the trained model. To load it:
+
+```python
+import keras
+import gaaplib.methods  # has Keras know the layers
+
+model = keras.models.load_model("model.keras")
+outputs = model(images)  # uint8 (batch, {height}, {width}, 3), RGB; outputs["embedding"] is (batch, dim)
+```
+"""
 
 
 @dataclass(frozen=True)
@@ -92,12 +111,32 @@ class Run:
         return path
 
     def model(self):
-        """The trained model, from images (batch, height, width, 3) to a dict of outputs."""
+        """The trained model, from images (batch, height, width, 3) to a dict of outputs.
+
+        Raises:
+            FileNotFoundError: the run has none.
+            ValueError: the file cannot be read, runs code of its own, or is not a model with an embedding.
+        """
         import keras  # Only here: reading scores does not need it.
 
         import gaaplib.methods  # noqa: F401 - registers the layers of saved models
 
-        return keras.saving.load_model(self.model_file, compile=False, safe_mode=True)
+        path = self.model_file
+        try:
+            if not zipfile.is_zipfile(path):
+                raise ValueError("it is not a whole .keras archive")
+            model = keras.saving.load_model(path, compile=False, safe_mode=True)
+        except Exception as error:
+            # On damaged files Keras, zipfile and h5py raise errors of many types.
+            reason = str(error).split("\n")[0] or type(error).__name__
+            raise ValueError(
+                f"{path} cannot be loaded ({reason}): move its folder out of outputs/runs, then gaap run 02_train "
+                "trains it again"
+            ) from error
+        outputs = model.output if isinstance(getattr(model, "output", None), dict) else {}
+        if "embedding" not in outputs:
+            raise ValueError(f"{path} is no model of this package: its outputs lack the embedding")
+        return model
 
     @property
     def checkpoint(self):
@@ -142,6 +181,7 @@ def begin(config, outputs, *, fresh=False):
     if fresh:
         _remove_checkpoint(run)
     write_whole(run.folder / "config.json", json.dumps(config.to_dict(), indent=1) + "\n")
+    write_whole(run.folder / "README.md", READ_ME.format(run=config.run_id, height=config.height, width=config.width))
     return run
 
 

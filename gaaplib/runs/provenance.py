@@ -1,12 +1,13 @@
 """The origin of a result, and whether it is out of date."""
 
 import datetime
-import os
 import platform
 import subprocess
 import sys
 from importlib import metadata
 from pathlib import Path
+
+from gaaplib import threads
 
 RESULTS = 1
 """Raise this number if a change of the code changes what runs give; ``make verify`` shows whether it does.
@@ -16,7 +17,7 @@ A run with another number is out of date.
 
 
 def origin():
-    """A dict of what a result came from: commit, results number, versions, machine and time."""
+    """A dict of what a result came from: commit, results number, versions, machine, threads and time."""
     import keras
 
     from gaaplib.network import devices
@@ -29,7 +30,8 @@ def origin():
         "backend": keras.backend.backend(),
         "versions": {"python": platform.python_version(), **_versions(packages)},
         "processor": _processor(),
-        "cores": os.cpu_count(),
+        "cores": threads.cores(),
+        "threads": threads.count(),
         "devices": devices.available(),
         "devices_used": devices.in_use(),
         "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),

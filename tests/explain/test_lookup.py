@@ -27,14 +27,14 @@ def test_the_nearest_are_those_with_the_smallest_distances(index):
     assert np.allclose(slow[found.places], found.distances, atol=1e-5)
 
 
-def test_states_are_match_wrong_or_junk(index):
+def test_states_are_match_wrong_or_same_camera(index):
     place = 3
     found = index.rank(place, top=len(index.gallery.rows))
     for where, state in zip(found.places, found.states, strict=True):
         same = index.gallery.pids[where] == index.queries.pids[place]
         own_camera = index.gallery.camids[where] == index.queries.camids[place]
-        assert state == ("wrong" if not same else "junk" if own_camera else "match")
-    assert set(found.states) == {"match", "wrong", "junk"}
+        assert state == ("wrong" if not same else "same camera" if own_camera else "match")
+    assert set(found.states) == {"match", "wrong", "same camera"}
 
 
 def test_an_image_of_nobody_known_has_the_same_neighbours_and_no_states(index):

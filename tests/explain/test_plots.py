@@ -22,7 +22,7 @@ CURVES = {
     "received": (np.array([[1, 0.5, 0.0], [0.8, 0.4, 0.0]]), np.array([[0, 0.5, 1.0], [0, 0.6, 0.8]])),
     "untrained": (np.array([[1, 0.9, 0.0], [0.8, 0.8, 0.0]]), np.array([[0, 0.1, 1.0], [0, 0.2, 0.8]])),
 }
-STATES = ["match", "junk", "wrong", None]
+STATES = ["match", "same camera", "wrong", None]
 
 
 def matches(states=STATES, maps=None, **keywords):
@@ -92,7 +92,7 @@ def test_a_sheet_is_no_wider_than_a_page():
 def test_what_an_image_is_has_its_frame_sign_and_rank():
     figure = matches(maps=uniform(5, 4, 2))
     axes = figure.axes[:5]
-    assert [axis.get_title() for axis in axes] == ["query", "1 ✓\n0.000", "junk\n0.100", "2 ✗\n0.200", "3\n0.300"]
+    assert [axis.get_title() for axis in axes] == ["query", "1 ✓\n0.000", "same cam.\n0.100", "2 ✗\n0.200", "3\n0.300"]
     edges = [axis.spines["left"].get_edgecolor()[:3] for axis in axes]
     assert edges[1] == tuple(plots.RIGHT)
     assert edges[3] == tuple(plots.WRONG)
@@ -135,7 +135,7 @@ def test_curves_are_means_with_bands_and_areas():
     [
         (lambda: map_plots.map_sheet(IMAGES[:2], MAPS), "one map for each of 2"),
         (lambda: map_plots.map_sheet(IMAGES, {"flat": MAPS["uniform"][0]}), r"\(4, 2\)"),
-        (lambda: matches(["macth"]), "'macth' is not known; known: 'match', 'wrong', 'junk', None"),
+        (lambda: matches(["macth"]), "'macth' is not known; known: 'match', 'wrong', 'same camera', None"),
         (lambda: matches(maps=uniform(4, 4, 2)), "4 maps: give 5"),
     ],
 )

@@ -60,7 +60,7 @@ def test_a_sample_has_each_querys_nearest_true_match_by_another_camera(people, d
 
 
 def test_the_nearest_are_sorted_and_without_junk(people, data):
-    junk = people.states == "junk"
+    junk = people.states == "same camera"
     place = int(junk.any(axis=1).argmax())
     assert junk[place].any()
     rows, states, distances = people.nearest(place, 10_000)

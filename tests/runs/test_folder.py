@@ -1,5 +1,9 @@
 import json
+import re
+import subprocess
+import sys
 
+import keras
 import numpy as np
 import pytest
 from made_runs import finish, write_model, write_run
@@ -29,7 +33,7 @@ def test_beginning_again_takes_the_mark_away(tmp_path):
     run = write_run(tmp_path, [0.5])
     (run.folder / "model.keras").write_bytes(b"old")
     runs.begin(run.config, tmp_path)
-    assert sorted(path.name for path in run.folder.iterdir()) == ["config.json"]
+    assert sorted(path.name for path in run.folder.iterdir()) == ["README.md", "config.json"]
 
 
 def test_numbers_that_are_missing_are_null_in_strict_json(tmp_path):
@@ -82,3 +86,46 @@ def test_a_run_that_cannot_be_read_is_named_and_left_out(tmp_path, damage, words
         assert runs.table(tmp_path).run_id.tolist() == [good.folder.name]
     with pytest.raises(ValueError, match=words):
         runs.find(str(bad.folder))
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    return write_model(tmp_path_factory.mktemp("outputs"))
+
+
+def test_the_run_folder_says_how_to_load_its_model(trained):
+    code = re.search("```python\n(.*)```", (trained.folder / "README.md").read_text(), re.DOTALL)[1]
+    code = (
+        "import numpy\nimages = numpy.zeros((2, 64, 32, 3), 'uint8')\n" + code + "\nprint(outputs['embedding'].shape)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=trained.folder, capture_output=True, text=True)
+    assert done.stdout == "(2, 512)\n", done.stderr
+
+
+def flipped(content):
+    middle = len(content) // 2
+    return content[:middle] + bytes(255 - byte for byte in content[middle : middle + 100]) + content[middle + 100 :]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [lambda content: b"", lambda content: b"no model", lambda content: content[: len(content) // 2], flipped],
+    ids=["empty", "text", "truncated", "flipped"],
+)
+def test_a_damaged_model_is_named(trained, damage):
+    path = trained.model_file
+    content = path.read_bytes()
+    path.write_bytes(damage(content))
+    try:
+        with pytest.raises(ValueError, match="model.keras cannot be loaded .*trains it again"):
+            trained.model()
+    finally:
+        path.write_bytes(content)
+
+
+def test_a_model_without_an_embedding_is_named(tmp_path):
+    run = write_run(tmp_path, [0.5, 0.5])
+    images = keras.Input((64, 32, 3))
+    keras.Model(images, keras.layers.GlobalAveragePooling2D()(images)).save(run.folder / "model.keras")
+    with pytest.raises(ValueError, match="model.keras is no model of this package: its outputs lack the embedding"):
+        run.model()

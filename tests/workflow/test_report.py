@@ -92,8 +92,8 @@ def outputs(tmp_path_factory):
     notebook(outputs / "notebooks" / "synthetic-raid" / "01_data.ipynb", prose("# 1 · Other"), code("x", failed()))
     (outputs / "notebooks" / "08_sota_comparison.ipynb").write_text('{"cells": [')
     # A killed graph leaves an empty file of a log that was moved away.
-    (outputs / "notebooks" / "failed").mkdir()
-    (outputs / "notebooks" / "failed" / "02_train.ipynb").touch()
+    (outputs / "notebooks" / "unfinished").mkdir()
+    (outputs / "notebooks" / "unfinished" / "02_train.ipynb").touch()
     return outputs
 
 

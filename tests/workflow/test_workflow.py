@@ -87,7 +87,7 @@ def test_a_failed_run_does_not_stop_the_others(graph, outputs):
     assert second.returncode == 0, second.stderr
     assert "all 3 runs are finished" in second.stdout
     assert asked(outputs) == {"noneavg": 1, "classavg": 2, "classmax": 2}
-    assert not [*outputs.glob("notebooks/failed/*.ipynb")]
+    assert not [*outputs.glob("notebooks/unfinished/*.ipynb")]
     # Their inputs changed.
     assert made.stat().st_mtime_ns > before
 

@@ -193,7 +193,7 @@ def failures(outputs):
     found = []
     for path in sorted([*kept, *outputs.glob("notebooks/*.ipynb"), *outputs.glob("notebooks/*/*.ipynb")]):
         # Snakemake leaves an empty file in place of a log that was moved away; a killed graph does not remove it.
-        if path.parent.name == "failed" and not path.stat().st_size and (path.parents[1] / path.name).exists():
+        if path.parent.name == "unfinished" and not path.stat().st_size and (path.parents[1] / path.name).exists():
             continue
         traceback = _traceback(path)
         if traceback is not None:
