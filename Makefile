@@ -13,7 +13,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install plan tables reproduce report verify test test-backends test-browser test-slurm soak lint notebooks benchmark reference lab results lock clean
+.PHONY: help install plan tables reproduce report verify test test-backends test-browser test-slurm soak attack mutants audit lint notebooks benchmark reference lab results lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -89,6 +89,31 @@ test-slurm: install ## Integration test: kill the driver of a small SLURM job gr
 soak: install ## Kill a training twenty times at random and check that it ends with the same weights
 	GAAP_SOAK=20 $(BIN)/python -m pytest tests/training/test_resume.py
 
+attack: install ## Attack every reader, kill runs, fill disks, collide processes; ATTACK=10000 is for a night
+	rm -f outputs/attack/attacks.csv
+	GAAP_ATTACK=$(or $(ATTACK),300) $(BIN)/python -m pytest -s tests/attack $(PYTEST_ARGS)
+
+mutants: install $(VENV)/.mutation ## Change the core modules line by line and count the changes that the tests notice
+	$(BIN)/python tests/mutation/run.py
+
+$(VENV)/.mutation: $(VENV)/.installed requirements-mutation.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-mutation.lock
+	@touch $@
+
+audit: install .venv-audit/.installed ## List the licences of what is installed in docs/licences.md, and look for known vulnerabilities
+	@echo "The licences of what \`make install\` installs, as the packages state them (\`make audit\` wrote this). UNKNOWN: the package's" \
+		> docs/licences.md
+	@echo "metadata names none; its files do." >> docs/licences.md
+	@echo >> docs/licences.md
+	.venv-audit/bin/pip-licenses --python $(BIN)/python --from=mixed --order=license --format=markdown \
+		--ignore-packages gaaplib >> docs/licences.md
+	.venv-audit/bin/pip-audit --requirement requirements.lock --disable-pip --require-hashes
+
+.venv-audit/.installed: requirements-audit.lock
+	$(PYTHON) -m venv .venv-audit
+	.venv-audit/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-audit.lock
+	@touch $@
+
 lint: install ## Check style and format, notebooks too
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -142,8 +167,12 @@ lock: ## Resolve the locks anew (needs uv)
 		--python-version 3.11 --output-file requirements.lock
 	printf 'jax\nopenvino\n' | uv pip compile - --constraint requirements.lock --universal --fork-strategy fewest --generate-hashes \
 		--no-emit-index-url --no-header --python-version 3.11 --output-file requirements-backends.lock
+	printf 'pip-audit\npip-licenses\n' | uv pip compile - --universal --generate-hashes --no-emit-index-url --no-header \
+		--python-version 3.11 --output-file requirements-audit.lock
+	echo cosmic-ray | uv pip compile - --constraint requirements.lock --universal --generate-hashes \
+		--no-emit-index-url --no-header --python-version 3.11 --output-file requirements-mutation.lock
 	echo playwright | uv pip compile - --constraint requirements.lock --universal --generate-hashes \
 		--no-emit-index-url --no-header --python-version 3.11 --output-file requirements-browser.lock
 
 clean: ## Remove .venv and caches; results stay
-	rm -rf $(VENV) $(OUTPUTS)/cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) .venv-audit $(OUTPUTS)/cache .pytest_cache .ruff_cache

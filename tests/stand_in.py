@@ -11,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+from gaaplib.config import RunConfig
 from gaaplib.runs.folder import CONTENT, SCHEMA
 from gaaplib.runs.provenance import RESULTS
 
@@ -38,7 +39,10 @@ def main():
     if output.stem == "notebook":
         provenance = {"results": RESULTS, "seconds": {"training": 1.0}}
         metrics = output.with_name("metrics.json")
-        content = dict.fromkeys(CONTENT) | {"schema": SCHEMA, "status": "done", "config": {}, "provenance": provenance}
+        config = RunConfig("smoke").to_dict()
+        output.with_name("config.json").write_text(json.dumps(config))
+        content = dict.fromkeys(CONTENT) | {"schema": SCHEMA, "status": "done", "provenance": provenance}
+        content |= {"config": config, "data": {"fingerprint": "f"}}
         metrics.with_suffix(".part").write_text(json.dumps(content))
         os.replace(metrics.with_suffix(".part"), metrics)
 

@@ -57,10 +57,50 @@ def test_equals_the_slow_oracle(partner, alpha):
     assert np.allclose(output, expected[1], atol=1e-5)
 
 
-def test_the_default_dimensions():
-    layer = CrossFeatureAttention()
-    layer.build((None, 4, 2, 64))
-    assert [kernel.shape for kernel in kernels(layer)] == [(64, 8), (64, 8), (64, 32), (32, 64)]
+@pytest.mark.parametrize(("channels", "key_dim", "value_dim"), [(64, 8, 32), (47, 4, 23), (8, 2, 4), (1, 2, 1)])
+@pytest.mark.parametrize("partner", CrossFeatureAttention.PARTNERS)
+def test_the_default_dimensions(partner, channels, key_dim, value_dim):
+    layer = CrossFeatureAttention(partner=partner)
+    layer.build((None, 4, 2, channels))
+    query = (channels, key_dim)
+    assert [kernel.shape for kernel in kernels(layer)] == [query, query, (channels, value_dim), (value_dim, channels)]
+
+
+@pytest.mark.parametrize(
+    ("given", "channels", "key_dim", "value_dim"),
+    [({}, 8, 4, 4), ({}, 1, 1, 1), ({"key_dim": 1, "value_dim": 1}, 8, 1, 1), ({"key_dim": 3}, 8, 3, 4)],
+)
+def test_the_dimensions_of_nonlocal_and_uniform(given, channels, key_dim, value_dim):
+    layer = NonLocalAttention(**given)
+    layer.build((None, 4, 2, channels))
+    query = (channels, key_dim)
+    assert [kernel.shape for kernel in kernels(layer)] == [query, query, (channels, value_dim), (value_dim, channels)]
+    layer = ATTENTION["uniform"](**given)
+    layer.build((None, 4, 2, channels))
+    assert [weight.shape for weight in layer.weights] == [(channels, value_dim), (value_dim, channels)]
+
+
+@pytest.mark.parametrize("name", [name for name in ATTENTION if name != "none"])
+def test_projections_have_a_bias_only_if_wanted(name):
+    for use_bias, biases in (({}, 0), ({"use_bias": False}, 0), ({"use_bias": True}, 2 if name == "uniform" else 4)):
+        layer = ATTENTION[name](**use_bias)
+        layer(MAPS)
+        assert sum(weight.name == "bias" for weight in layer.weights) == biases
+
+
+@pytest.mark.parametrize("name", [name for name in ATTENTION if name != "none"])
+def test_what_is_saved_fits_any_batch_and_size(name):
+    layer = ATTENTION[name](value_dim=5)
+    layer.build((None, 3, 2, 8))
+    layers = [part for part in vars(layer).values() if isinstance(part, keras.layers.Layer)]
+    parts = {part.name: part.get_build_config()["input_shape"] for part in layers}
+    assert parts.pop("output") == (None, None, 5)
+    assert set(parts.values()) == {(None, None, 8)}
+
+
+@pytest.mark.parametrize("layer", {type(make()) for make in ATTENTION.values()}, ids=lambda layer: layer.__name__)
+def test_saved_models_name_the_package(layer):
+    assert keras.saving.get_registered_name(layer) == f"gaaplib>{layer.__name__}"
 
 
 def test_class_without_partners_is_self():
@@ -135,6 +175,17 @@ def test_nonlocal_starts_as_the_identity_and_equals_its_formula():
     assert np.allclose(to_numpy(layer(MAPS, training=False)), expected, atol=1e-4)
 
 
+def test_nonlocal_moves_its_statistics_by_a_tenth():
+    layer = NonLocalAttention()
+    layer(MAPS, training=True)
+    # Of a batch with the variance v, moved from 1.
+    moved = to_numpy(layer.normalization.moving_variance)
+    theta, phi, value, output = kernels(layer)
+    features = MAPS.reshape(4, 6, 8)
+    residual = (features @ theta) @ (features @ phi).transpose(0, 2, 1) / 6 @ (features @ value) @ output
+    assert np.allclose(moved, 0.9 + 0.1 * residual.var(axis=(0, 1)), rtol=1e-3)
+
+
 def test_projections_of_equal_shape_start_differently():
     layer = CrossFeatureAttention(key_dim=4)
     layer(MAPS)
@@ -147,7 +198,9 @@ def test_projections_of_equal_shape_start_differently():
     [
         ({"partner": "other"}, "class, channel, self"),
         ({"alpha": 1.5}, "alpha=1.5"),
+        ({"alpha": -0.5}, "alpha=-0.5"),
         ({"key_dim": 0}, "key_dim=0"),
+        ({"key_dim": -2}, "key_dim=-2"),
         ({"value_dim": 2.5}, "value_dim=2.5"),
     ],
 )
@@ -159,3 +212,5 @@ def test_wrong_arguments_are_named(arguments, words):
 def test_channel_needs_an_even_key_dim():
     with pytest.raises(ValueError, match="key_dim=3"):
         CrossFeatureAttention(key_dim=3, partner="channel")(MAPS)
+    for partner in ("class", "self"):
+        assert CrossFeatureAttention(key_dim=3, partner=partner)(MAPS).shape == MAPS.shape

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from gaaplib import distances, metrics
-from gaaplib.distances import EmbeddingDistances, pairwise_distances
+from gaaplib.distances import METRICS, EmbeddingDistances, check_count, check_finite, pairwise_distances
 from gaaplib.metrics import evaluate_distances, evaluate_embeddings
 from tests.oracles import retrieval as slow_retrieval
 
@@ -44,6 +44,15 @@ def test_cosine_is_right_for_tiny_and_huge_rows():
     np.testing.assert_allclose(pairwise_distances(one, query), [[0, 1 - np.sqrt(0.5)]], atol=1e-6)
 
 
+def test_the_limits_of_the_range_are_in_range():
+    limits = np.finfo(np.float32)
+    smallest, largest = limits.tiny / limits.eps, limits.max * limits.eps
+    one = np.array([[1, 0]], np.float32)
+    assert pairwise_distances(np.array([[smallest, 0], [largest, 0]], np.float32), one).tolist() == [[0], [0]]
+    # Its square is more than a fifth of the range and less than a quarter.
+    np.testing.assert_allclose(pairwise_distances(np.float32([[8.7e18, 0]]), one, "euclidean"), [[8.7e18]], rtol=1e-6)
+
+
 @pytest.mark.parametrize("metric", ["cosine", "euclidean"])
 @pytest.mark.parametrize("block", [1, 3 * 90 * 4, 7 * 90 * 4, 2**29])
 @pytest.mark.parametrize("chunk", [1, 5 * 64, 2**22])
@@ -76,6 +85,64 @@ def test_spans_cover_all_in_even_parts():
             assert not lengths or max(lengths) <= min(longest, min(lengths) + 1)
 
 
+def test_a_block_has_as_many_rows_as_fit_into_its_bytes(monkeypatch):
+    def rows(num_queries, num_gallery, dim, fitting):
+        monkeypatch.setattr(distances, "BLOCK_BYTES", fitting * max(num_gallery, dim) * 8)
+        blocks = EmbeddingDistances(np.ones((num_queries, dim)), np.ones((num_gallery, dim))).row_blocks()
+        return [block.stop - block.start for block in blocks]
+
+    assert rows(7, 10, 2, fitting=3) == [2, 2, 3]
+    assert rows(7, 3, 20, fitting=3) == [2, 2, 3]
+    assert rows(4, 1, 1, fitting=2) == [2, 2]
+
+
+def test_blocks_share_a_buffer_of_the_longest(monkeypatch):
+    monkeypatch.setattr(distances, "BLOCK_BYTES", 3 * 10 * 8)
+    lazy = EmbeddingDistances(np.ones((7, 2)), np.ones((10, 2)))
+    assert [(first, len(block), len(block.base)) for first, block in lazy.blocks()] == [(0, 2, 3), (2, 2, 3), (4, 3, 3)]
+
+
+@pytest.mark.parametrize("width", [1, 2])
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+def test_parts_are_as_long_as_allowed_and_change_nothing(metric, width, monkeypatch):
+    query, gallery = np.arange(1.0, 1 + 7 * width).reshape(7, width), np.ones((width, width))
+    expected = pairwise_distances(query, gallery, metric)
+    monkeypatch.setattr(distances, "CHUNK_ELEMENTS", 3 * width)
+    monkeypatch.setattr(distances, "CACHE_ELEMENTS", 4 * width)
+    convert, finish = EmbeddingDistances._converted, METRICS[metric].finish
+    converted, finished = [], []
+
+    def converting(self, rows):
+        converted.append(len(rows))
+        return convert(self, rows)
+
+    def finishing(products, *sizes):
+        finished.append(len(products))
+        finish(products, *sizes)
+
+    monkeypatch.setattr(EmbeddingDistances, "_converted", converting)
+    monkeypatch.setattr(METRICS[metric], "finish", staticmethod(finishing))
+    np.testing.assert_array_equal(pairwise_distances(query, gallery, metric), expected)
+    # The sizes of the queries and of the gallery; then the block of all queries and the gallery.
+    assert converted == [2, 2, 3, width, 7, width]
+    assert finished == [3, 4]
+
+
+def test_nothing_to_compare_gives_an_empty_matrix():
+    assert pairwise_distances(np.ones((2, 3)), np.ones((0, 3))).shape == (2, 0)
+    assert pairwise_distances(np.ones((2, 0)), np.ones((0, 0)), "euclidean").shape == (2, 0)
+    assert list(EmbeddingDistances(np.ones((0, 2)), np.ones((3, 2))).blocks()) == []
+
+
+def test_progress_counts_the_queries_if_wanted(capsys):
+    list(EmbeddingDistances(np.ones((5, 2)), np.ones((3, 2)), progress=True).blocks())
+    assert "5/5" in capsys.readouterr().err
+    list(EmbeddingDistances(np.ones((5, 2)), np.ones((3, 2))).blocks())
+    assert capsys.readouterr().err == ""
+    with pytest.raises(TypeError, match="positional"):
+        EmbeddingDistances(np.ones((5, 2)), np.ones((3, 2)), "cosine", True)
+
+
 @pytest.mark.parametrize(
     ("query", "gallery", "metric", "message"),
     [
@@ -84,11 +151,17 @@ def test_spans_cover_all_in_even_parts():
         (np.float32([[1, 1], [1e-35, 0]]), np.ones((2, 2), "f4"), "cosine", "row 1 has entries of up to 1e-35, out of"),
         (np.ones((2, 2)), [[1, 1], [1e303, 0]], "cosine", "gallery embedding at row 1 has entries of up to 1e.303"),
         (np.float32([[1, 1], [2e19, 0]]), np.ones((2, 2), "f4"), "euclidean", "query embedding at row 1 has .* 2e.19"),
+        (np.ones((2, 0)), np.ones((2, 0)), "cosine", "query embedding at row 0 is all zeros"),
+        ([[1e-305, 0], [1e-304, 0]], np.ones((2, 2)), "cosine", r"row 0 has entries of up to 1e-305, .*\(2 such rows"),
+        (np.float32([[9.8e18], [1]]), np.ones((2, 1), "f4"), "euclidean", "row 0 has entries of up to 9.8e.18"),
+        ([[1e155], [2e155]], np.ones((2, 1)), "euclidean", r"row 0 has entries of up to 1e.155, .*\(2 such rows"),
         (np.ones((2, 3)), np.ones((2, 4)), "cosine", "query has 3 columns and gallery 4"),
+        (np.ones((2, 4)), np.ones((2, 3)), "cosine", "query has 4 columns and gallery 3"),
         ([[1, np.nan], [1, 1]], np.ones((2, 2)), "cosine", "query is nan at row 0, column 1"),
         (np.ones((2, 2)), [[1, 1], [-np.inf, 1]], "euclidean", "gallery is -inf at row 1, column 0"),
         (np.ones((2, 2)), np.ones((2, 2)), "manhattan", "must be one of 'cosine', 'euclidean'"),
         (5, np.ones((2, 2)), "cosine", r"query has shape \(\) and dtype int64: it must be a matrix"),
+        (np.ones((2, 2, 2)), np.ones((2, 2)), "cosine", r"query has shape \(2, 2, 2\)"),
         (np.ones((3, 2)), np.ones((2, 2)), "cosine", "query has 3 embeddings but query_pids has 2"),
         (np.ones((2, 2)), np.ones((3, 2)), "cosine", "gallery has 3 embeddings but gallery_pids has 2"),
     ],
@@ -110,5 +183,24 @@ def test_embedding_distances_take_the_place_of_a_matrix():
         evaluate_distances(lazy, labels[0][:5], labels[1])
 
 
-def test_zero_embeddings_have_a_euclidean_distance():
+def test_euclidean_distances_of_zeros_and_of_neighbours():
     assert pairwise_distances([[0, 0]], [[3, 4]], "euclidean").tolist() == [[5]]
+    assert pairwise_distances([[0, 0]], [[0.375, 0.5]], "euclidean").tolist() == [[0.625]]
+
+
+def test_the_first_value_that_is_not_finite_is_named():
+    with pytest.raises(ValueError, match="x is nan at row 0, column 1"):
+        check_finite(np.array([[1, np.nan], [np.inf, 1]]), "x")
+    with pytest.raises(ValueError, match="x is -inf at row 12: every"):
+        check_finite(np.array([1, 1, -np.inf]), "x", first_row=10)
+
+
+@pytest.mark.parametrize("value", [1, 2, np.int64(1)])
+def test_counts(value):
+    check_count(value, "n")
+
+
+@pytest.mark.parametrize("value", [0, -1, 1.0, 2.5, "1"])
+def test_what_is_no_count(value):
+    with pytest.raises(ValueError, match=f"n is {value!r}: it must be an integer of at least 1"):
+        check_count(value, "n")

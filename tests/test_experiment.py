@@ -31,7 +31,8 @@ def finished(cache):
 
 def test_a_run_leaves_everything_that_the_design_names(finished):
     names = {path.name for path in finished.folder.iterdir()}
-    assert names == {"config.json", "history.csv", "per_query.npz", "per_image.npz", "model.keras", "metrics.json"}
+    arrays = {"per_query.npz", "per_image.npz"}
+    assert names == {"README.md", "config.json", "history.csv", "model.keras", "metrics.json", *arrays}
     metrics = finished.metrics
     assert metrics["status"] == "done"
     assert metrics["retrieval"]["ap"] == "step"

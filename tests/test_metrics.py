@@ -1,6 +1,7 @@
 """Metrics compared with their oracles, with hand-computed values, with all orders and with simulations."""
 
 import dataclasses
+import re
 import subprocess
 import sys
 import tracemalloc
@@ -106,6 +107,27 @@ def test_cmc_repeats_its_last_value_beyond_the_gallery():
     assert scores.cmc.tolist() == [0] + [1] * 9
 
 
+@pytest.mark.parametrize("cameras", [None, np.arange(24) % 3])
+def test_an_image_never_finds_itself(cameras):
+    rng = np.random.default_rng(13)
+    embeddings, pids = rng.normal(size=(24, 4)), rng.integers(0, 4, 24)
+    itself = np.array([3, 9, -1, 0, 23, 12])
+    queries = np.where(itself < 0, 5, itself)
+    labels = (pids[queries], pids, *(() if cameras is None else (cameras[queries - 1], cameras)))
+    found = evaluate_distances(pairwise_distances(embeddings[queries], embeddings), *labels, itself=itself)
+    chance = expected_by_chance(*labels, itself=itself)
+    for row, own in enumerate(itself):
+        others = np.delete(np.arange(24), own) if own >= 0 else np.arange(24)
+        alone = [values[row : row + 1] if side % 2 == 0 else values[others] for side, values in enumerate(labels)]
+        right = evaluate_distances(pairwise_distances(embeddings[queries[[row]]], embeddings[others]), *alone)
+        for name in PER_QUERY:
+            assert getattr(found, name)[row] == pytest.approx(getattr(right, name)[0])
+            assert getattr(chance, name)[row] == pytest.approx(getattr(expected_by_chance(*alone), name)[0])
+    scores = evaluate_embeddings(embeddings[queries], embeddings, *labels, itself=itself)
+    np.testing.assert_array_equal(scores.ap, found.ap)
+    assert not np.array_equal(found.ap, evaluate_embeddings(embeddings[queries], embeddings, *labels).ap)
+
+
 def test_queries_without_a_match_count_but_are_left_out_of_the_means():
     scores = evaluate_distances([[0, 1], [0, 1]], [1, 9], [1, 2])
     assert (scores.num_queries, scores.num_valid_queries) == (2, 1)
@@ -171,16 +193,83 @@ def test_trapezoid_is_never_above_step(case):
     assert (trapezoid.ap[step.valid] <= step.ap[step.valid]).all()
 
 
-def test_scores_are_frozen():
-    scores = evaluate_distances([[0]], [1], [1])
+@pytest.mark.parametrize(
+    ("make", "shown"),
+    [
+        (
+            lambda: evaluate_distances([[0, 1]] * 2, [1, 1], [1, 2]),
+            {"mAP", "mINP", "cmc", "num_queries", "num_valid_queries", "ap_convention"},
+        ),
+        (
+            lambda: evaluate_classification([[1, 2]] * 2, [0, 1]),
+            {"mRA", "micro_accuracy", "mAP", "cmc", "num_images", "num_identities", "num_classes"},
+        ),
+    ],
+)
+def test_scores_are_frozen_equal_to_nothing_else_and_print_nothing_per_query(make, shown):
+    scores = make()
     with pytest.raises(dataclasses.FrozenInstanceError):
         scores.mAP = 1.0
+    assert scores != make()
+    assert set(re.findall(r"(\w+)=", repr(scores))) == shown
+
+
+def test_the_options_not_given():
+    distances, pids = np.random.default_rng(12).random((9, 60)), (np.arange(9) % 3, np.arange(60) % 3)
+    found, expected = (evaluate_distances(distances, *pids, **given) for given in ({}, {"ap": "step", "max_rank": 50}))
+    assert (found.mAP, found.cmc.tolist()) == (expected.mAP, expected.cmc.tolist())
+    assert evaluate_embeddings(distances.T, distances.T, pids[1], pids[1]).cmc.shape == (50,)
+    assert expected_by_chance(*pids).cmc.shape == (50,)
+    assert evaluate_classification(distances, pids[0]).cmc.shape == (50,)
+    assert expected_classification_by_chance(pids[0], 60).cmc.shape == (50,)
+
+
+@pytest.mark.parametrize(
+    ("function", "given", "option"),
+    [
+        (evaluate_distances, ([[0]], [1], [1], None, None), "step"),
+        (evaluate_embeddings, ([[1]], [[1]], [1], [1], None, None), "cosine"),
+        (expected_by_chance, ([1], [1], None, None), "step"),
+        (evaluate_classification, ([[1]], [0]), 50),
+        (expected_classification_by_chance, ([0], 1), 50),
+    ],
+)
+def test_options_are_given_by_name(function, given, option):
+    function(*given)
+    with pytest.raises(TypeError, match="positional"):
+        function(*given, option)
+
+
+@pytest.mark.parametrize("ap", AP)
+def test_scoring_and_chance_warn_of_nothing(ap):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert evaluate_distances([[0, 1]], [1], [1, 2], ap=ap).mAP == 1
+        assert expected_by_chance([1, 2], [1, 2], ap=ap).num_valid_queries == 2
+
+
+@pytest.mark.parametrize(("elements", "lengths"), [(1, [1, 1, 1, 1, 1]), (6, [3, 2]), (100, [5])])
+def test_chunks_have_as_many_rows_as_fit(elements, lengths, monkeypatch):
+    monkeypatch.setattr(metrics, "CHUNK_ELEMENTS", elements)
+    identities = metrics.Identities(np.ones(5), np.ones(2))
+    found = list(metrics.chunks(np.ones((5, 2)), identities))
+    assert [len(chunk) for _, chunk in found] == lengths
+    assert [first for first, _ in found] == np.cumsum([0, *lengths[:-1]]).tolist()
+
+
+def test_half_precision_is_ranked_in_single():
+    identities = metrics.Identities([1], [1, 2])
+    dtypes = {
+        name: next(metrics.chunks(np.ones((1, 2), name), identities))[1].dtype for name in ("f2", "f4", "f8", "i2")
+    }
+    assert dtypes == {"f2": "f4", "f4": "f4", "f8": "f8", "i2": "i2"}
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"distances": np.ones((2, 2))}, r"shape \(2, 2\).*2 query_pids and 3 gallery_pids"),
+        ({"distances": np.ones((3, 3))}, r"shape \(3, 3\).*must be a matrix of shape \(2, 3\)"),
         ({"distances": np.ones(3)}, r"distances has shape \(3,\).*must be a matrix"),
         ({"distances": np.full((2, 3), "x")}, "distances has .*real numbers"),
         ({"distances": [[0, 1, 2], [0, np.nan, 1]]}, "distances is nan at row 1, column 1"),
@@ -189,15 +278,26 @@ def test_scores_are_frozen():
         ({"query_camids": None}, "query_camids is missing: give the cameras of both sides"),
         ({"gallery_camids": None}, "gallery_camids is missing"),
         ({"query_camids": [1]}, "query_pids has 2 entries and query_camids 1"),
+        ({"query_camids": [1, 1, 1]}, "query_pids has 2 entries and query_camids 3"),
         ({"gallery_camids": [1, 2]}, "gallery_pids has 3 entries and gallery_camids 2"),
+        ({"gallery_camids": [1, 2, 2, 2]}, "gallery_pids has 3 entries and gallery_camids 4"),
         ({"query_pids": [[1], [2]]}, r"query_pids has shape \(2, 1\): it must have one axis"),
+        ({"query_pids": 1}, r"query_pids has shape \(\): it must have one axis"),
         ({"gallery_pids": ["1", "2", "3"]}, "query_pids has dtype int64 and gallery_pids <U1: give numbers for both"),
+        ({"query_pids": ["1", "2"]}, "query_pids has dtype <U1 and gallery_pids int64: give numbers for both"),
         ({"gallery_camids": ["a", "b", "c"]}, "query_camids has dtype int64 and gallery_camids <U1"),
-        ({"gallery_pids": [1, 2, np.nan]}, "gallery_pids is nan at index 2"),
+        ({"gallery_pids": [1, np.nan, np.nan]}, "gallery_pids is nan at index 1"),
         (
             {"query_pids": np.array([1, "a"], object), "gallery_pids": np.array([1, 2, "a"], object)},
             "pids cannot be compared",
         ),
+        ({"itself": [0]}, r"itself has shape \(1,\) and dtype int64: give one integer for each of the 2 queries"),
+        ({"itself": [0, 1, 2]}, r"itself has shape \(3,\)"),
+        ({"itself": [0.0, 1.0]}, "itself has .* dtype float64"),
+        ({"itself": [0, 3]}, "itself is 3 for query 1: the gallery has the indices 0 to 2"),
+        ({"itself": [4, 5]}, "itself is 4 for query 0"),
+        ({"itself": [-2, -1]}, "itself is -2 for query 0"),
+        ({"itself": [2, 0]}, "itself says that query 0 is gallery image 2, but their pids differ"),
         ({"ap": "interpolated"}, "ap is 'interpolated': it must be one of 'step', 'trapezoid'"),
         ({"max_rank": 0}, "max_rank is 0: it must be an integer of at least 1"),
         ({"max_rank": 2.5}, "max_rank is 2.5"),
@@ -237,6 +337,20 @@ def test_labels_of_any_kind():
 
 
 # -- embeddings --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("num_queries", "num_gallery", "message"),
+    [
+        (3, 4, "query has 3 embeddings but query_pids has 2"),
+        (1, 4, "query has 1 embeddings but query_pids has 2"),
+        (2, 3, "gallery has 3 embeddings but gallery_pids has 4"),
+        (2, 5, "gallery has 5 embeddings but gallery_pids has 4"),
+    ],
+)
+def test_one_embedding_per_identity(num_queries, num_gallery, message):
+    with pytest.raises(ValueError, match=message):
+        evaluate_embeddings(np.ones((num_queries, 3)), np.ones((num_gallery, 3)), [1, 2], [1, 2, 3, 4])
 
 
 @pytest.mark.parametrize("metric", ["cosine", "euclidean"])
@@ -389,6 +503,10 @@ def test_classification_by_chance_equals_random_scores():
         ([[0.5, np.inf]], [0], 5, "scores is inf"),
         ([0.5, 0.5], [0], 5, r"scores has shape \(2,\)"),
         ([[1, 2], [1, 2]], [0], 5, "labels has 1 entries but scores has 2 rows"),
+        ([[1, 2]], [0, 1], 5, "labels has 2 entries but scores has 1 rows"),
+        ([[1, 2]], [[0]], 5, r"labels has shape \(1, 1\)"),
+        ([[1, 2]], 0, 5, r"labels has shape \(\)"),
+        ([[1, 2], [1, 2]], [3, 2], 5, "label 3 at row 0"),
         ([[1, 2], [1, 2]], [0, 2], 5, r"label 2 at row 1 is not one of the 2 classes.*0 \.\. 1"),
         ([[1, 2], [1, 2]], [-1, 0], 5, "label -1 at row 0"),
         ([[1, 2], [1, 2]], [0.0, 1.0], 5, "dtype float64: give one integer"),

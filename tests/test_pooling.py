@@ -62,8 +62,31 @@ def test_over_the_class_without_groups_is_an_error():
         AveragePooling(pool_over="class")(MAPS, training=True)
 
 
-def test_wrong_arguments_are_named():
+def test_a_wrong_pool_over_is_named():
     with pytest.raises(ValueError, match="pool_over='image'.*positions, class"):
         AveragePooling(pool_over="image")
-    with pytest.raises(ValueError, match="p=0"):
-        GeMPooling(p=0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"p": 0}, "p=0, epsilon=1e-06"),
+        ({"p": -1.0}, "p=-1.0"),
+        ({"epsilon": 0}, "epsilon=0"),
+        ({"epsilon": -0.5}, "epsilon=-0.5"),
+    ],
+)
+def test_gem_needs_positive_numbers(arguments, words):
+    with pytest.raises(ValueError, match=words):
+        GeMPooling(**arguments)
+    assert GeMPooling(p=0.5, epsilon=0.5).get_config().items() >= {"p": 0.5, "epsilon": 0.5}.items()
+
+
+def test_gem_raises_small_values_to_epsilon():
+    pooled = to_numpy(GeMPooling(p=2.0, epsilon=0.5)(np.array([-1.0, 2.0], "float32").reshape(1, 2, 1, 1)))
+    assert np.allclose(pooled, [[((0.5**2 + 2**2) / 2) ** 0.5]])
+
+
+@pytest.mark.parametrize("layer", POOLING.values())
+def test_saved_models_name_the_package(layer):
+    assert keras.saving.get_registered_name(layer) == f"gaaplib>{layer.__name__}"

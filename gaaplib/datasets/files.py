@@ -19,7 +19,7 @@ SHOWN = 10
 
 # The program of the other process in read_matlab: it prints one line for each file, or says what is wrong and ends.
 _MATLAB = """
-import json, sys
+import json, math, os, sys
 import numpy
 from scipy.io import loadmat, whosmat
 
@@ -34,11 +34,14 @@ def plain(value):
 names = json.loads(sys.argv[1])
 for file in sys.argv[2:]:
     try:
+        found = {name: shape for name, shape, _ in whosmat(file, appendmat=False)}
+        for name in set(names) & set(found):
+            # No file is compressed more than a thousandfold. SciPy allocates memory for what a damaged head says.
+            if math.prod(found[name]) > 1000 * os.path.getsize(file):
+                raise ValueError(f"{name} has the shape {found[name]}, too much for the file's size")
         if names:
             table = loadmat(file, variable_names=names, appendmat=False)
             found = {name: values(table[name]) for name in names if name in table}
-        else:
-            found = {name: shape for name, shape, _ in whosmat(file, appendmat=False)}
         print(json.dumps(found), flush=True)
     except Exception as error:
         sys.exit(f"{type(error).__name__}: {error}")

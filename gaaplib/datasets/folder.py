@@ -152,9 +152,11 @@ def _read_folders(root: Path) -> list[tuple[str, int, int, str]]:
 
 def _table_advice(root: Path, image: str) -> str:
     """The way that works for images in any folders, with one of them as an example."""
+    words = {"quer|probe": "query", "galler|test": "gallery", "": "train"}
+    split = next(split for word, split in words.items() if re.search(word, image, re.IGNORECASE))
     return (
         f"write a table {root / TABLE} with the line path,pid,camid,split and one line per image such as {image},1,2,"
-        f"train (split: train, query or gallery), and give {root} as the root again"
+        f"{split} (split: train, query or gallery; junk is left out), and give {root} as the root again"
     )
 
 

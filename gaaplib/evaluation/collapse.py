@@ -20,30 +20,30 @@ most 0.007.
 SAMPLE = 1024
 
 
-def collapsed(embeddings, identities, precision="float32"):
+def collapsed(sides, identities, precision="float32"):
     """Why embeddings have collapsed, as a sentence with the spread in numbers; None if they have not.
 
     With every embedding scaled to length 1, let ``off`` be the root mean square distance from the line through the
     origin that fits best, and ``line`` the share of the variance around the mean that lies along one axis. The
     embeddings have collapsed if ``off`` is within rounding (all point in one direction), or if ``line`` is above
     ``LINE`` (they differ in one respect only). The second is not enough for few people, who may well lie along one
-    axis: for fewer than ``FEW`` identities ``off`` has to be below ``OFF`` as well. Of many images, an evenly spaced
-    sample is taken.
+    axis: for fewer than ``FEW`` identities ``off`` has to be below ``OFF`` as well. Of more than ``SAMPLE`` images,
+    every second, third, ... is taken.
 
     Args:
-        embeddings: (n, dim), finite.
+        sides: arrays (n, dim), finite: the embeddings of the queries, of the gallery, or both.
         identities: number of identities that the images show.
         precision: in which the network computed them: a key of ``ROUNDING`` or any other name.
 
     Example:
         >>> import numpy as np
-        >>> collapsed(np.eye(4), identities=2) is None
+        >>> collapsed([np.eye(4)], identities=2) is None
         True
-        >>> print(collapsed(np.ones((4, 8)), identities=2))
+        >>> print(collapsed([np.ones((1, 8)), np.ones((3, 8))], identities=2))
         all 4 embeddings are alike: they deviate from one direction by 0.0e+00 of their length, which is rounding
     """
-    n = len(embeddings)
-    chosen = np.asarray(embeddings[np.linspace(0, n - 1, min(n, SAMPLE)).astype(int)], float)
+    n = sum(len(side) for side in sides)
+    chosen = np.concatenate([side[:: -(-n // SAMPLE)] for side in sides]).astype(float)
     lengths = np.linalg.norm(chosen, axis=1, keepdims=True)
     if n < 2 or not lengths.all():
         return "all embeddings are zeros" if n > 1 and not lengths.any() else None

@@ -1,7 +1,8 @@
 """Reads embeddings that any framework has saved to files; :mod:`gaaplib.evaluation.embedding_scores` scores them.
 
 Each side (query, gallery) is an ``.npz`` file of three arrays, as ``numpy.savez("gallery.npz", embeddings=...,
-pids=..., camids=...)`` writes it; ``camids`` is optional. ``NAMES`` lists other accepted array names. Alternatively,
+pids=..., camids=...)`` writes it; ``camids`` is optional, and so are ``names``, the images' names, by which an image
+that is on both sides is known. ``NAMES`` lists other accepted array names. Alternatively,
 one ``.mat`` file holds both sides, with the array names of https://github.com/layumi/Person_reID_baseline_pytorch.
 Files are never unpickled.
 
@@ -24,9 +25,11 @@ NAMES = {
     "embeddings": ("embeddings", "features", "feats", "feat"),
     "pids": ("pids", "labels", "ids"),
     "camids": ("camids", "cameras", "cams"),
+    "names": ("names",),
 }
 """Accepted names of the arrays in an ``.npz`` file; the first is the library's own."""
 
+OPTIONAL = ("camids", "names")
 JUNK = -1
 
 HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
@@ -38,22 +41,23 @@ LARGE, COMPRESSED = 2**28, 100
 SIDES = ("query", "gallery")
 # The program of the other process in read_mat: it saves each array that is there, or says what is wrong and ends.
 _MATLAB = """
-import sys
+import math, os, sys
 import numpy
 from scipy.io import loadmat, whosmat
-from scipy.sparse import issparse
 
 source, target, *names = sys.argv[1:]
 try:
-    found = [name for name, _, _ in whosmat(source, appendmat=False)]
+    heads = whosmat(source, appendmat=False)
+    for name, shape, kind in heads:
+        if name in names and not kind.startswith(("double", "single", "int", "uint", "logical", "char")):
+            sys.exit(f"{name} is a {kind}: save a full matrix of numbers")
+        # No file is compressed more than a thousandfold. SciPy allocates memory for what a damaged head says.
+        if name in names and math.prod(shape) > 1000 * os.path.getsize(source):
+            sys.exit(f"{name} has the shape {shape}, too much for the file's size")
     arrays = loadmat(source, variable_names=names, appendmat=False)
     for name in set(names) & set(arrays):
-        if issparse(arrays[name]):
-            sys.exit(f"{name} is sparse: save full({name})")
-        if arrays[name].dtype.hasobject:
-            sys.exit(f"{name} is a cell or a struct: save a matrix of numbers")
         numpy.save(f"{target}/{name}.npy", arrays[name], allow_pickle=False)
-    print(", ".join(sorted(found)) or "no arrays")
+    print(", ".join(sorted(name for name, _, _ in heads)) or "no arrays")
 except Exception as error:
     sys.exit(str(error) or type(error).__name__)
 """
@@ -68,12 +72,14 @@ class Side:
         embeddings: (n, dim), finite.
         pids: integers (n,).
         camids: integers (n,), or None if the cameras are unknown.
+        names: text (n,), or None if the images have no names.
     """
 
     source: str
     embeddings: np.ndarray
     pids: np.ndarray
     camids: np.ndarray | None
+    names: np.ndarray | None = None
 
 
 def read_npz(path) -> Side:
@@ -110,7 +116,9 @@ def read_npz(path) -> Side:
         raise ValueError(f"{path} cannot be read ({error}); is the file complete?") from error
     with archive:
         values = {name: _find(archive, name, path) for name in NAMES}
-    return _side(str(path), values["embeddings"], values["pids"], values["camids"])
+    names = values["names"]
+    is_text = names is not None and names.dtype.kind == "U" and names.shape == values["pids"].shape
+    return _side(str(path), values["embeddings"], values["pids"], values["camids"], names if is_text else None)
 
 
 def read_mat(path) -> tuple[Side, Side]:
@@ -169,14 +177,14 @@ def _how_to_save() -> str:
 
 
 def _find(archive: zipfile.ZipFile, name: str, path) -> np.ndarray | None:
-    """The array under any of its accepted names; None if it is ``camids`` and missing."""
+    """The array under any of its accepted names; None if it is optional and missing."""
     members = [member.removesuffix(".npy") for member in archive.namelist()]
     present = [alias for alias in members if alias in NAMES[name]]
     if len(present) > 1:
         raise ValueError(f"{path} has both {present[0]} and {present[1]}: keep only the one that holds the {name}")
     if present:
         return _read_member(archive, archive.infolist()[members.index(present[0])], f"{path}: {present[0]}")
-    if name == "camids":
+    if name in OPTIONAL:
         return None
     raise ValueError(
         f"{path} has no {name} (accepted names: {', '.join(NAMES[name])}); it has: {', '.join(members) or 'no arrays'}"
@@ -217,7 +225,7 @@ def _read_header(file) -> tuple[tuple[int, ...], bool, np.dtype]:
     return HEADERS[version](file)
 
 
-def _side(source: str, embeddings, pids, camids) -> Side:
+def _side(source: str, embeddings, pids, camids, names=None) -> Side:
     if embeddings.ndim != 2 or embeddings.dtype.kind not in "fiu" or embeddings.size == 0:
         raise ValueError(
             f"{source}: the embeddings have shape {embeddings.shape} and dtype {embeddings.dtype}: they must be a "
@@ -231,7 +239,7 @@ def _side(source: str, embeddings, pids, camids) -> Side:
         )
     n = len(embeddings)
     camids = None if camids is None else _integers(camids, n, f"{source}: the cameras")
-    return Side(source, embeddings, _integers(pids, n, f"{source}: the identities"), camids)
+    return Side(source, embeddings, _integers(pids, n, f"{source}: the identities"), camids, names)
 
 
 def _integers(values, n: int, what: str) -> np.ndarray:

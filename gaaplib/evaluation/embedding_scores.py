@@ -6,6 +6,7 @@ import numpy as np
 
 from gaaplib import metrics
 from gaaplib.evaluation import reranking, statistics
+from gaaplib.evaluation.collapse import collapsed
 from gaaplib.evaluation.embedding_files import JUNK, Side
 
 RANKS = (1, 5, 10, 20)
@@ -17,10 +18,13 @@ def evaluate(
     """Scores, their 95 % intervals, chance level, counts and conventions, as a JSON-serialisable dictionary.
 
     The intervals are bootstraps over the valid queries that resample whole identities
-    (:func:`gaaplib.evaluation.statistics.bootstrap_mean`).
+    (:func:`gaaplib.evaluation.statistics.bootstrap_mean`). An image never finds itself: if both sides are one file, or
+    a query and a gallery image have one name and one embedding, that gallery image is left out for that query. A
+    UserWarning counts queries that equal a gallery image of another name.
 
     Args:
-        query, gallery: from :func:`read_npz` or :func:`read_mat`. Gallery images of the identity -1 are left out.
+        query, gallery: from :func:`gaaplib.evaluation.read_npz` or :func:`gaaplib.evaluation.read_mat`. Gallery images
+            of the identity -1 are left out.
         metric, ap: as in :func:`gaaplib.metrics.evaluate_embeddings`.
         rerank: whether to apply k-reciprocal re-ranking with its authors' parameters
             (:func:`gaaplib.evaluation.reranking.rerank`), after junk is left out.
@@ -29,11 +33,13 @@ def evaluate(
 
     Returns:
         ``scores`` and ``chance`` by name (``mAP``, ``mINP``, ``cmc1``, ...), fractions; ``intervals`` by the same
-        names, each (low, high), or None if all valid queries are of one identity; ``counts``; ``conventions``.
+        names, each (low, high), or None if the valid queries are of fewer than ten identities; ``counts``;
+        ``conventions``.
 
     Raises:
         ValueError: dimensions that differ, cameras of one side only, a query of the identity -1, no query with a match,
-            an embedding of zeros for ``"cosine"``.
+            an embedding of zeros for ``"cosine"``, embeddings that have collapsed
+            (:func:`gaaplib.evaluation.collapse.collapsed`), or re-ranking with images that are on both sides.
 
     Example:
         >>> query = Side("query", np.eye(2), pids=np.array([7, 8]), camids=None)
@@ -45,9 +51,17 @@ def evaluate(
     gallery, junk = _without_junk(query, gallery, metric)
     known = cameras and _cameras_known(query, gallery)
     labels = (query.pids, gallery.pids, *((query.camids, gallery.camids) if known else (None, None)))
-    options = {"ap": ap, "max_rank": max(RANKS)}
+    _check_collapse(query, gallery)
+    itself = _itself(query, gallery)
+    options = {"itself": itself, "ap": ap, "max_rank": max(RANKS)}
     chance = _chance(labels, options, query, gallery)
+    _warn_of_copies(query, gallery, metrics.Identities(*labels, itself))
     if rerank:
+        if (itself >= 0).any():
+            raise ValueError(
+                f"{int((itself >= 0).sum())} images of {query.source} are in {gallery.source} too, so re-ranking would "
+                "make neighbours of copies: save queries and gallery apart"
+            )
         distances = reranking.rerank(query.embeddings, gallery.embeddings, metric=metric)
         scores = metrics.evaluate_distances(distances, *labels, **options)
     else:
@@ -62,6 +76,7 @@ def evaluate(
             "identities": len(np.unique(query.pids[scores.valid])),
             "gallery": len(gallery.pids),
             "junk": junk,
+            "itself": int((itself >= 0).sum()),
         },
         "conventions": {
             "metric": metric,
@@ -81,6 +96,7 @@ def describe(report: dict) -> str:
         f"{counts['queries']} queries, {counts['valid_queries']} of them valid (with a match), of "
         f"{counts['identities']} identities; {counts['gallery']} gallery images, {counts['junk']} junk images "
         "(identity -1) left out",
+        *_on_itself(counts),
         "",
         f"{'':8}{'score':>7}  {'95 % interval':<16}{'chance':>7}",
     ]
@@ -89,7 +105,8 @@ def describe(report: dict) -> str:
         interval = report["intervals"][name]
         shown = f"[{interval[0]:.3f}, {interval[1]:.3f}]" if interval else "-"
         lines.append(f"{title:8}{score:7.3f}  {shown:<16}{report['chance'][name]:7.3f}")
-    intervals = conventions["intervals"] if counts["identities"] > 1 else "none, as they need at least two identities"
+    few = f"none, as {counts['identities']} identities are too few ({statistics.MIN_GROUPS} are needed)"
+    intervals = conventions["intervals"] if counts["identities"] >= statistics.MIN_GROUPS else few
     cameras = "same identity and camera left out" if conventions["cameras"] else "cameras not used, nothing left out"
     lines += [
         "",
@@ -100,6 +117,54 @@ def describe(report: dict) -> str:
     return "\n".join(lines)
 
 
+def _on_itself(counts) -> list[str]:
+    return [f"{counts['itself']} queries are gallery images too: each is left out of its own ranking"] * (
+        counts["itself"] > 0
+    )
+
+
+def _check_collapse(query: Side, gallery: Side) -> None:
+    precision = "float16" if np.float16 in (query.embeddings.dtype, gallery.embeddings.dtype) else "float32"
+    reason = collapsed([query.embeddings, gallery.embeddings], len(np.unique(gallery.pids)), precision)
+    if reason:
+        raise ValueError(
+            f"{query.source} and {gallery.source} have collapsed embeddings: {reason}; a ranking by them says nothing "
+            "about identities, so there are no scores"
+        )
+
+
+def _itself(query: Side, gallery: Side) -> np.ndarray:
+    """The gallery index of each query, -1 if it is not in the gallery."""
+    if query.embeddings.shape == gallery.embeddings.shape and np.array_equal(query.embeddings, gallery.embeddings):
+        return np.where(query.pids == gallery.pids, np.arange(len(query.pids)), -1)
+    found = np.full(len(query.pids), -1)
+    if query.names is not None and gallery.names is not None:
+        places = {name: place for place, name in enumerate(gallery.names.tolist())}
+        for row, name in enumerate(query.names.tolist()):
+            place = places.get(name)
+            if place is not None and np.array_equal(query.embeddings[row], gallery.embeddings[place]):
+                found[row] = place if query.pids[row] == gallery.pids[place] else -1
+    return found
+
+
+def _warn_of_copies(query: Side, gallery: Side, identities) -> None:
+    """Count queries whose embedding is, number by number, that of a gallery image that is ranked for them."""
+    rows = {}
+    # The first number tells nearly all embeddings apart, so few are compared whole.
+    for place in np.flatnonzero(np.isin(gallery.embeddings[:, 0], query.embeddings[:, 0])):
+        rows.setdefault(gallery.embeddings[place].tobytes(), []).append(place)
+    copies = 0
+    for row, embedding in enumerate(query.embeddings.astype(gallery.embeddings.dtype)):
+        own, left_out = identities.of(row)
+        copies += bool({*rows.get(embedding.tobytes(), ())} - {*own[left_out].tolist()})
+    if copies:
+        warnings.warn(
+            f"{copies} queries of {query.source} have the embedding of an image of {gallery.source}, number by number: "
+            "if that is the same photograph, remove it from one of them, as any model finds it first",
+            stacklevel=3,
+        )
+
+
 def _by_name(scores) -> dict[str, float]:
     cmc = {f"cmc{rank}": float(scores.cmc[rank - 1]) for rank in RANKS}
     return {"mAP": scores.mAP, "mINP": scores.mINP, **cmc}
@@ -108,7 +173,7 @@ def _by_name(scores) -> dict[str, float]:
 def _intervals(scores, pids) -> dict[str, tuple[float, float] | None]:
     values = {"mAP": scores.ap, "mINP": scores.inp, **{f"cmc{rank}": scores.first_hit <= rank for rank in RANKS}}
     groups = pids[scores.valid]
-    if len(np.unique(groups)) < 2:
+    if len(np.unique(groups)) < statistics.MIN_GROUPS:
         return dict.fromkeys(values)
     intervals = {name: statistics.bootstrap_mean(value[scores.valid], groups) for name, value in values.items()}
     return {name: (interval.low, interval.high) for name, interval in intervals.items()}
@@ -151,8 +216,9 @@ def _without_junk(query: Side, gallery: Side, metric: str) -> tuple[Side, int]:
                 f"{side.source} has an embedding of zeros at row {zero[0]} ({zero.size} such rows): it has no "
                 "direction, so no cosine distance; leave it out, or use the metric 'euclidean'"
             )
-    camids = None if gallery.camids is None else gallery.camids[not_junk]
-    return Side(gallery.source, gallery.embeddings[not_junk], gallery.pids[not_junk], camids), int(np.sum(~not_junk))
+    camids, names = (values if values is None else values[not_junk] for values in (gallery.camids, gallery.names))
+    kept = Side(gallery.source, gallery.embeddings[not_junk], gallery.pids[not_junk], camids, names)
+    return kept, int(np.sum(~not_junk))
 
 
 def _cameras_known(query: Side, gallery: Side) -> bool:

@@ -17,8 +17,11 @@ from itertools import product
 
 import numpy as np
 
-GAIN, LOSS, UNCLEAR = "gain", "loss", "no clear difference"
-"""The verdicts on a difference: its interval lies above 0, lies below 0, or contains 0."""
+GAIN, LOSS, UNCLEAR, TOO_FEW = "gain", "loss", "no clear difference", "too few identities"
+"""The verdicts on a difference: its interval lies above 0, lies below 0, contains 0, or there is none."""
+
+MIN_GROUPS = 10
+"""Fewer identities than this give no interval: their bootstrap is far too narrow, down to no width at all."""
 
 CHUNK_ELEMENTS = 2**22
 """Number of resampled group indices in memory at once: about 100 MB for any number of resamples."""
@@ -26,20 +29,24 @@ CHUNK_ELEMENTS = 2**22
 
 @dataclass(frozen=True)
 class Interval:
-    """An estimate with its confidence interval; prints as ``0.412 [0.380, 0.444]``."""
+    """An estimate with its confidence interval; prints as ``0.412 [0.380, 0.444]``.
+
+    With fewer than ``MIN_GROUPS`` identities, ``low`` and ``high`` are NaN, and it prints as ``0.412 (4 identities)``.
+    """
 
     estimate: float
     low: float
     high: float
     confidence: float
+    num_groups: int
 
     @property
     def verdict(self) -> str:
-        """``GAIN``, ``LOSS`` or ``UNCLEAR``, if this is the interval of a difference."""
-        return _verdict(self.low, self.high)
+        """``GAIN``, ``LOSS``, ``UNCLEAR`` or ``TOO_FEW``, if this is the interval of a difference."""
+        return TOO_FEW if np.isnan(self.low) else _verdict(self.low, self.high)
 
     def __str__(self) -> str:
-        return f"{self.estimate:.3f} [{self.low:.3f}, {self.high:.3f}]"
+        return shown(self.estimate, self.low, self.high, self.num_groups)
 
 
 @dataclass(frozen=True)
@@ -97,7 +104,7 @@ def bootstrap_mean(values, groups=None, *, confidence=0.95, resamples=10_000, se
 
     With G groups, each resample consists of G groups chosen with replacement, with all their values. Its mean is the
     sum of these values divided by their number. The interval goes from the (1 - confidence) / 2 to the
-    (1 + confidence) / 2 quantile of the resampled means.
+    (1 + confidence) / 2 quantile of the resampled means. Fewer than ``MIN_GROUPS`` groups have no interval.
 
     Args:
         values: (n,), for example the AP of each valid query.
@@ -110,21 +117,25 @@ def bootstrap_mean(values, groups=None, *, confidence=0.95, resamples=10_000, se
         :class:`Interval`.
 
     Raises:
-        ValueError: a value that is NaN or infinite, lengths that do not agree, fewer than two groups, ``confidence`` or
-            ``resamples`` out of range.
+        ValueError: a value that is NaN or infinite, lengths that do not agree, ``confidence`` or ``resamples`` out of
+            range.
 
     Example:
-        The AP of six queries of three identities.
+        The AP of twenty queries of ten identities, and of six queries of three.
 
+        >>> ap = np.linspace(0, 0.95, 20)
+        >>> print(bootstrap_mean(ap, groups=np.arange(20) // 2))
+        0.475 [0.295, 0.655]
         >>> print(bootstrap_mean([0.9, 0.8, 0.5, 0.6, 0.2, 0.3], groups=[7, 7, 8, 8, 9, 9]))
-        0.550 [0.250, 0.850]
+        0.550 (3 identities)
     """
     values = _checked_values(values, "values")
     _check_confidence(confidence)
     _check_resamples(resamples)
     sums, sizes = _group_totals(values, groups)
-    _check_groups(sums, values)
     num_groups = len(sums)
+    if num_groups < MIN_GROUPS:
+        return Interval(float(values.mean()), np.nan, np.nan, confidence, num_groups)
     rng = np.random.default_rng(seed)
     chunk = max(1, CHUNK_ELEMENTS // num_groups)
     means = np.empty(resamples)
@@ -133,7 +144,7 @@ def bootstrap_mean(values, groups=None, *, confidence=0.95, resamples=10_000, se
         chosen = rng.integers(num_groups, size=(len(part), num_groups))
         part[:] = sums[chosen].sum(axis=1) / sizes[chosen].sum(axis=1)
     low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return Interval(float(values.mean()), float(low), float(high), confidence)
+    return Interval(float(values.mean()), float(low), float(high), confidence, num_groups)
 
 
 def paired_difference(a, b, groups=None, *, confidence=0.95, resamples=10_000, seed=0) -> Interval:
@@ -150,9 +161,10 @@ def paired_difference(a, b, groups=None, *, confidence=0.95, resamples=10_000, s
         :class:`Interval`, whose ``verdict`` is ``GAIN`` if it lies above 0.
 
     Example:
-        >>> difference = paired_difference([0.9, 0.7, 0.4, 0.6], [0.8, 0.5, 0.3, 0.4])
+        >>> ours, theirs = np.linspace(0.5, 0.9, 20), np.linspace(0.4, 0.7, 20)
+        >>> difference = paired_difference(ours, theirs)
         >>> print(difference, "-", difference.verdict)
-        0.150 [0.100, 0.200] - gain
+        0.150 [0.137, 0.163] - gain
     """
     return bootstrap_mean(_differences(a, b), groups, confidence=confidence, resamples=resamples, seed=seed)
 
@@ -237,6 +249,18 @@ def mean_and_spread(values, *, confidence=0.95) -> Spread:
 
     margin = stdtrit(n - 1, (1 + confidence) / 2) * sd / np.sqrt(n)
     return Spread(float(mean), float(sd), n, float(mean - margin), float(mean + margin), confidence)
+
+
+def shown(estimate, low, high, num_groups) -> str:
+    """An estimate with its interval as text, or with the number of identities if they are too few for one.
+
+    Example:
+        >>> shown(0.412, 0.38, 0.444, 20), shown(0.412, np.nan, np.nan, 4)
+        ('0.412 [0.380, 0.444]', '0.412 (4 identities)')
+    """
+    if np.isnan(low):
+        return f"{estimate:.3f} ({num_groups:.0f} {'identity' if num_groups == 1 else 'identities'})"
+    return f"{estimate:.3f} [{low:.3f}, {high:.3f}]"
 
 
 def _verdict(low, high) -> str:

@@ -18,7 +18,7 @@ import pandas as pd
 from scipy.special import ndtr
 
 from gaaplib.evaluation import statistics
-from gaaplib.evaluation.statistics import GAIN, LOSS, UNCLEAR, Interval
+from gaaplib.evaluation.statistics import GAIN, LOSS, TOO_FEW, UNCLEAR, Interval
 
 TIE = 1e-6
 """Values of a map that differ by less than this share of its maximum count as equal, because interpolation rounds."""
@@ -220,7 +220,7 @@ class Verdict:
         kind, baseline, measure: names.
         difference: of the means, kind minus baseline, on the same images.
         p_value: of the two-sided sign-flip test.
-        verdict: ``GAIN``, ``LOSS`` or ``UNCLEAR``. If lower is better, a gain is a lower mean.
+        verdict: ``GAIN``, ``LOSS``, ``UNCLEAR`` or ``TOO_FEW``. If lower is better, a gain is a lower mean.
         sample: what was resampled, in words.
     """
 
@@ -235,7 +235,8 @@ class Verdict:
     def __str__(self):
         result = f"{self.kind} against {self.baseline}, {self.measure}: {self.verdict}"
         low, high, share = self.difference.low, self.difference.high, self.difference.confidence
-        interval = f"{self.difference.estimate:+.3f} [{low:+.3f}, {high:+.3f}] ({100 * share:g} %)"
+        ends = "" if np.isnan(low) else f" [{low:+.3f}, {high:+.3f}] ({100 * share:g} %)"
+        interval = f"{self.difference.estimate:+.3f}{ends}"
         return f"{result}; difference {interval}, p = {self.p_value:.2g}, {self.sample}"
 
 
@@ -243,8 +244,8 @@ def versus(measured, kind, measure, groups=None, *, baseline="centre prior", low
     """A :class:`Verdict` on whether a map scores better than a baseline on the same images.
 
     The difference is clear if the paired bootstrap interval excludes 0 and the p-value of the sign-flip test is below
-    1 - ``confidence``. With fewer than six groups no p-value can be below 0.05, so no difference is clear. The p-values
-    are not corrected for multiple comparisons.
+    1 - ``confidence``. With fewer than ``statistics.MIN_GROUPS`` groups there is no interval, so no verdict. The
+    p-values are not corrected for multiple comparisons.
 
     Args:
         measured, groups: as for :func:`table`.
@@ -264,8 +265,8 @@ def versus(measured, kind, measure, groups=None, *, baseline="centre prior", low
     pair = measured[kind][measure], measured[baseline][measure]
     difference = statistics.paired_difference(*pair, groups, confidence=confidence)
     test = statistics.sign_flip_test(*pair, groups)
-    verdict = UNCLEAR
-    if test.p_value < 1 - confidence and difference.verdict != UNCLEAR:
+    verdict = TOO_FEW if difference.verdict == TOO_FEW else UNCLEAR
+    if test.p_value < 1 - confidence and difference.verdict in (GAIN, LOSS):
         verdict = LOSS if (difference.verdict == GAIN) == lower_is_better else GAIN
     images = f"{len(pair[0])} images"
     sample = f"{images} resampled" if groups is None else f"{test.num_groups} identities resampled ({images})"

@@ -147,7 +147,8 @@ def localisation_bars(table, *, synthetic=False):
             axis.barh(y, interval.estimate, height=0.75, color=colours[kind])
             line = axis.plot([interval.low, interval.high], [y, y], color="0.1", lw=1.5)[0]
             line.set_path_effects([patheffects.withStroke(linewidth=3.5, foreground="white")])
-            text = axis.text(interval.high, y, f"  {interval.estimate:.2f}", va="center", fontsize=8)
+            end = interval.estimate if np.isnan(interval.high) else interval.high
+            text = axis.text(end, y, f"  {interval.estimate:.2f}", va="center", fontsize=8)
             text.set_path_effects([patheffects.withStroke(linewidth=3, foreground="white")])
         if "uniform" in table.index:
             axis.axvline(column["uniform"].estimate, ls="--", color="0.1", lw=1)

@@ -169,7 +169,8 @@ def shown(found):
     Args:
         found: DataFrame of :func:`by_cell`, :func:`steps` or :func:`with_means`.
     """
-    gain = [f"{row.difference:+.3f} [{row.low:+.3f}, {row.high:+.3f}]" for row in found.itertuples()]
+    ends = [f" [{row.low:+.3f}, {row.high:+.3f}]" if row.low == row.low else "" for row in found.itertuples()]
+    gain = [f"{difference:+.3f}{end}" for difference, end in zip(found.difference, ends, strict=True)]
     words = {name: found[name] for name in ("without", "with") if name in found}
     words |= {"difference": np.where(found.difference.notna(), gain, ""), "verdict": found.verdict}
     if "runs" in found:

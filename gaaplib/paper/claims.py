@@ -215,6 +215,8 @@ def _in_words(rows):
         words = _signed(low) if len(pairs) == 1 else f"{len(pairs)} pairs, {_signed(low)} to {_signed(high)}"
         if len(pairs) == 1 and pairs.low.item() < pairs.high.item():
             words += f" [{_signed(pairs.low.item())}, {_signed(pairs.high.item())}]"
+        if pairs.low.isna().any() and pairs.queries.notna().any():
+            words += " (too few identities for an interval)"
         each.append(f"{data}: {words}")
     return "; ".join(each) or "none"
 

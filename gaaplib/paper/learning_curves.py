@@ -26,8 +26,9 @@ def curves(configs, outputs=None):
 
     Returns:
         A DataFrame: ``name`` of the run as text, ``dataset``, ``method``, ``attention``, ``run_id``, ``synthetic`` and
-        ``as_published`` as in :func:`gaaplib.paper.tables.scores`, ``status`` (as there), ``chance`` (the accuracy of guessing), ``loss_name``; ``epoch``, ``seconds`` since the start, ``accuracy`` and
-        ``val_accuracy`` (share of images), ``loss`` and ``val_loss``: the loss that trains the network.
+        ``as_published`` as in :func:`gaaplib.paper.tables.scores`, ``status`` (as there), ``chance`` (the accuracy of
+        guessing), ``loss_name``; ``epoch``, ``seconds`` since the start, ``accuracy`` and ``val_accuracy`` (share of
+        images), ``loss`` and ``val_loss``: the loss that trains the network.
     """
     finished = plan.done(configs, outputs)
     rows = [row for config in configs for row in _rows(config, finished.get(config.run_id))]

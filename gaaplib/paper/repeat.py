@@ -9,6 +9,7 @@ fingerprints and chance levels do not depend on rounding and have to be equal. C
 import hashlib
 import math
 
+import numpy as np
 import pandas as pd
 
 from gaaplib import experiment, runs
@@ -93,7 +94,8 @@ def tolerances(committed, repeated):
 
     The tolerance of a score is the half-width of the committed run's 95 % interval (:func:`gaaplib.runs.interval`; of
     the repeated run's if the committed run has no per-image file), and at least 3 images: an interval without any miss
-    has no width, and the "rule of three" gives 3 / n as its end. CMC(10) and CMC(20) use the tolerance of CMC(5).
+    has no width, and the "rule of three" gives 3 / n as its end. Too few identities have no interval, so their
+    tolerance is 3 images. CMC(10) and CMC(20) use the tolerance of CMC(5).
 
     Returns:
         ``{value: tolerance}``; NaN for values that are not judged.
@@ -108,7 +110,8 @@ def tolerances(committed, repeated):
         least = 3 / (whose.per_query["valid"].sum() if protocol == "retrieval" else len(whose.per_image["rank"]))
         for title, (key, _) in measures.items():
             interval = runs.interval(whose, protocol, title)
-            found[f"{protocol} {key}"] = max((interval.high - interval.low) / 2, least)
+            # Too few identities have no interval.
+            found[f"{protocol} {key}"] = float(np.nanmax([(interval.high - interval.low) / 2, least]))
         for key, like in (("cmc10", "cmc5"), ("cmc20", "cmc5"), ("micro_accuracy", "cmc1")):
             found[f"{protocol} {key}"] = found[f"{protocol} {like}"]
         found |= {f"{protocol} chance {key}": CHANCE for key in scores["chance"]}

@@ -9,7 +9,7 @@ import seaborn as sns
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
-from gaaplib.evaluation.statistics import GAIN, LOSS, UNCLEAR
+from gaaplib.evaluation.statistics import GAIN, LOSS, TOO_FEW, UNCLEAR
 from gaaplib.plots import COLOURS, RIGHT, WRONG, mark_synthetic
 
 # Limits of an axis of fractions: room for marks at both ends, and for the word "synthetic" above.
@@ -73,7 +73,7 @@ def _put_legend(figure, handles, has_paper):
     figure.legend(handles=handles, loc="outside upper center", ncols=len(handles), fontsize=9)
 
 
-_VERDICTS = {GAIN: (">", RIGHT), LOSS: ("<", WRONG), UNCLEAR: ("o", COLOURS["chance"])}
+_VERDICTS = {GAIN: (">", RIGHT), LOSS: ("<", WRONG), UNCLEAR: ("o", COLOURS["chance"]), TOO_FEW: ("x", "0.5")}
 
 
 def forest(panels, *, xlabel, printed=None, synthetic=False):
@@ -104,7 +104,9 @@ def forest(panels, *, xlabel, printed=None, synthetic=False):
     if not rows:
         axes[0, 0].text(0.5, 0.5, "no pairs are planned", transform=axes[0, 0].transAxes, ha="center", color="0.4")
     mark_synthetic(axes[0, -1], synthetic, corner="lower right")
-    handles = [Line2D([], [], marker=mark, color=colour, label=name) for name, (mark, colour) in _VERDICTS.items()]
+    named = [name for name in _VERDICTS if name != TOO_FEW or any(TOO_FEW in set(t.verdict) for t in panels.values())]
+    marks = [(name, *_VERDICTS[name]) for name in named]
+    handles = [Line2D([], [], marker=mark, color=colour, label=name) for name, mark, colour in marks]
     _put_legend(figure, handles, printed is not None)
     return figure
 
@@ -268,7 +270,8 @@ def _crossing(axis, x, y, row):
     words, ink = row.status if row.status != "done" else "no score", "0.2"
     if np.isfinite(row.value):
         mark = " \u2020" if row.at_chance else ""
-        words = f"{row.value:.3f}{mark}\n{row.low:.2f} to {row.high:.2f}"
+        few = f"{row.identities:.0f} identities"
+        words = f"{row.value:.3f}{mark}\n{f'{row.low:.2f} to {row.high:.2f}' if np.isfinite(row.low) else few}"
         ink = "black" if row.value > 0.5 else "white"
     axis.text(x + 0.5, y + 0.5, words, ha="center", va="center", fontsize=9, color=ink)
     if row.trained == row.dataset:

@@ -44,10 +44,11 @@ def scores(configs, protocol, title, outputs=None):
 
     Returns:
         A DataFrame: the columns ``SETTING``; ``status`` (done, diverged, collapsed or not run); ``value``, ``low``,
-        ``high`` (fractions, 95 % bootstrap interval over identities) and ``chance``, NaN if there is no score; ``at_chance``,
-        whether the interval reaches down to chance; ``partnered``, the share of training images with a partner;
-        ``queries`` (number of valid queries, or of images); ``seconds`` of training; ``synthetic``; ``as_published``
-        (whether the counts are those of the published data set); and ``run_id``.
+        ``high`` (fractions, 95 % bootstrap interval over identities) and ``chance``, NaN if there is no score;
+        ``at_chance``, whether the interval reaches down to chance; ``partnered``, the share of training images with a
+        partner; ``queries`` and ``identities`` (number of valid queries, or of images, and of the identities that they
+        show: fewer than ``statistics.MIN_GROUPS`` give no interval); ``seconds`` of training; ``synthetic``;
+        ``as_published`` (whether the counts are those of the published data set); and ``run_id``.
 
     Raises:
         ValueError: an unknown protocol or measure.
@@ -96,13 +97,14 @@ def _row(config, run, dataset, protocol, title):
     row |= {"value": found.estimate, "low": found.low, "high": found.high, "chance": chance}
     row["at_chance"] = wording.is_at_chance(found, chance)
     row["queries"] = scored["num_valid_queries" if protocol == "retrieval" else "num_images"]
+    row["identities"] = found.num_groups
     return row
 
 
 COLUMNS = (
     *SETTING,
-    *("status", "value", "low", "high", "chance", "at_chance", "partnered", "queries", "seconds", "synthetic"),
-    *("as_published", "run_id"),
+    *("status", "value", "low", "high", "chance", "at_chance", "partnered", "queries", "identities"),
+    *("seconds", "synthetic", "as_published", "run_id"),
 )
 
 
@@ -141,9 +143,9 @@ def gains(configs, field, value, against, protocol, title, outputs=None):
 
     Returns:
         A DataFrame with one row per planned pair: the columns ``SETTING``, with ``value`` in ``field``; ``difference``,
-        ``low``, ``high`` (95 % bootstrap interval of the paired difference); ``verdict``: "gain", "loss" or "no
-        clear difference", or, if there is no difference, "not run", "diverged", "collapsed" or "no score";
-        ``synthetic``; ``run_id``; and ``against``, the other run's ``run_id``.
+        ``low``, ``high`` (95 % bootstrap interval of the paired difference); ``verdict``: "gain", "loss", "no clear
+        difference" or "too few identities", or, if there is no difference, "not run", "diverged", "collapsed" or "no
+        score"; ``synthetic``; ``run_id``; and ``against``, the other run's ``run_id``.
     """
     _check_measure(protocol, title)
     finished = plan.done(configs, outputs)

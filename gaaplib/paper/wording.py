@@ -6,7 +6,7 @@ import textwrap
 import pandas as pd
 
 from gaaplib import runs
-from gaaplib.evaluation.statistics import GAIN, LOSS, UNCLEAR
+from gaaplib.evaluation.statistics import GAIN, LOSS, TOO_FEW, UNCLEAR, shown
 
 MISSING, UNSCORED, CHANCE = "not run", "no score", "\u2020"
 """The text of a cell without a score, and the mark behind a score whose interval is not above chance."""
@@ -31,7 +31,8 @@ def tally(gained, what):
     left = "; ".join(f"{count} without both scores ({why})" for why, count in missing.items())
     if paired.empty:
         return filled(f"{what}: nothing to compare yet" + (f"; {left}" if left else ""))
-    verdicts = ", ".join(f"{name} in {(paired.verdict == name).sum()}" for name in (GAIN, LOSS, UNCLEAR))
+    counts = {name: (paired.verdict == name).sum() for name in (GAIN, LOSS, UNCLEAR, TOO_FEW)}
+    verdicts = ", ".join(f"{name} in {count}" for name, count in counts.items() if count or name != TOO_FEW)
     low, high = paired.difference.min(), paired.difference.max()
     extent = f"{low:+.3f}" if len(paired) == 1 else f"{low:+.3f} to {high:+.3f}, mean {paired.difference.mean():+.3f}"
     left = f"; {left}" if left else ""
@@ -46,6 +47,8 @@ def filled(sentence):
 def in_words(found):
     """Return scores as text, ``0.412 [0.380, 0.444]``, marked if not above chance; or the reason why there is none.
 
+    A score of too few identities for an interval has their number instead, ``0.412 (4 identities)``.
+
     Args:
         found: DataFrame of :func:`gaaplib.paper.tables.scores`.
     """
@@ -55,7 +58,7 @@ def in_words(found):
 def _words(row):
     if row.status != "done" or math.isnan(row.value):
         return row.status if row.status != "done" else UNSCORED
-    return f"{row.value:.3f} [{row.low:.3f}, {row.high:.3f}]{CHANCE if row.at_chance else ''}"
+    return f"{shown(row.value, row.low, row.high, row.identities)}{CHANCE if row.at_chance else ''}"
 
 
 def marked(found):
@@ -127,5 +130,8 @@ def images(found):
 
 
 def is_at_chance(interval, chance):
-    """Return whether an interval is not above chance; one that lies below chance counts (no hit gives zero width)."""
+    """Return whether an interval is not above chance; one that lies below chance counts (no hit gives zero width).
+
+    Without an interval, because the identities are too few, nothing is said: False.
+    """
     return interval.low <= chance

@@ -108,12 +108,13 @@ def same_images(run, *, outputs=None, now=files_now):
     Raises:
         FileNotFoundError, ValueError: as :func:`load_data`.
     """
-    config, noted = run.config, run.metrics["data"]
-    if now(config.dataset, config.data, config.variant) == noted.get("files"):
+    metrics = run.metrics
+    noted, made_from = metrics["data"], (metrics["config"][name] for name in ("dataset", "data", "variant"))
+    if now(*made_from) == noted.get("files"):
         return True
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return load_data(config, outputs=outputs).store.fingerprint == noted["fingerprint"]
+        return load_data(run.config, outputs=outputs).store.fingerprint == noted["fingerprint"]
 
 
 def check_images(run, data):

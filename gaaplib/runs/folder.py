@@ -86,14 +86,12 @@ class Run:
     @property
     def per_query(self):
         """Arrays of the retrieval protocol with one entry per query: those of ``RetrievalScores``, ``pid``, ``row``."""
-        with np.load(self.folder / "per_query.npz", allow_pickle=False) as arrays:
-            return dict(arrays)
+        return _arrays(self.folder / "per_query.npz")
 
     @property
     def per_image(self):
         """Arrays of the closed protocol with one entry per image: ``rank`` of the right identity, ``pid``, ``row``."""
-        with np.load(self.folder / "per_image.npz", allow_pickle=False) as arrays:
-            return dict(arrays)
+        return _arrays(self.folder / "per_image.npz")
 
     @property
     def model_file(self):
@@ -163,8 +161,28 @@ class Run:
         missing = [name for name in CONTENT if name not in metrics]
         if missing:
             return f"{path} lacks {', '.join(missing)}"
-        unknown = sorted(set(metrics["config"]) - set(RunConfig.__annotations__))
-        return f"{path} has the unknown settings {', '.join(unknown)}" if unknown else None
+        try:
+            _ = self.config, RunConfig(**metrics["config"])
+        except (OSError, TypeError, ValueError) as error:
+            return f"{self.folder} has settings that cannot be used ({str(error).partition('; known')[0]})"
+        return None
+
+
+def _arrays(path):
+    """The arrays of an ``.npz`` file of a run.
+
+    Raises:
+        FileNotFoundError: there is none.
+        ValueError: it is damaged.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return dict(arrays)
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{path} is missing: repeat the run, or copy its whole folder") from None
+    except Exception as error:
+        # On damaged files NumPy and zipfile raise errors of many types.
+        raise ValueError(f"{path} cannot be read ({error}): repeat the run") from error
 
 
 def begin(config, outputs, *, fresh=False):

@@ -211,7 +211,7 @@ def test_a_wrong_configuration_is_refused(config_home, changes, why):
 @pytest.mark.parametrize("content", [b"", b"MATLAB 7.3 MAT-file".ljust(124) + b"\x00\x02IM" + bytes(400), b"x" * 999])
 def test_a_configuration_that_is_no_matlab_v5_is_named(config_home, content):
     (config_home / "cuhk03_new_protocol_config_detected.mat").write_bytes(content)
-    with pytest.raises(ValueError, match="config_detected.mat cannot be read as MATLAB v5"):
+    with pytest.raises(ValueError, match="config_detected.mat is not a complete MATLAB file of format v5"):
         read(config_home)
 
 

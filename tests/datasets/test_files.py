@@ -1,7 +1,10 @@
 import re
 
+import numpy as np
 import pytest
+from scipy.io import savemat
 
+from gaaplib.datasets import files
 from gaaplib.datasets.files import (
     folders_in,
     found_in,
@@ -10,6 +13,7 @@ from gaaplib.datasets.files import (
     listed_image,
     named_images,
     one_home,
+    read_matlab,
     read_text,
     refuse,
     wrong_case,
@@ -136,3 +140,46 @@ def test_problems_are_listed_ten_at_most(tmp_path):
     refuse(tmp_path / "a.csv", [])
     with pytest.raises(ValueError, match=r"a.csv cannot be used:(.|\n)*line 9\n.*12 problems in all"):
         refuse(tmp_path / "a.csv", [f"line {number}" for number in range(12)])
+
+
+@pytest.fixture
+def matlab(tmp_path):
+    names = np.array(["a.png", "b.png"], dtype=object)
+    savemat(tmp_path / "one.mat", {"names": names, "ids": [[1, 2], [3, 4]], "other": 5})
+    savemat(tmp_path / "two.mat", {"names": np.array([7.5, "b"], dtype=object)})
+    return [tmp_path / "one.mat", tmp_path / "two.mat"]
+
+
+def test_variables_of_matlab_are_lists(matlab):
+    found = read_matlab(matlab, ["names", "ids"])
+    assert found == [{"names": ["a.png", "b.png"], "ids": [1, 2, 3, 4]}, {"names": [7.5, "b"]}]
+    assert read_matlab(matlab, []) == [{"names": [1, 2], "ids": [2, 2], "other": [1, 1]}, {"names": [1, 2]}]
+
+
+def test_a_cell_that_is_no_text_or_number_is_kept_as_words(tmp_path):
+    savemat(tmp_path / "odd.mat", {"names": np.array([[1, 2], {"a": 1}], dtype=object)})
+    (found,) = read_matlab([tmp_path / "odd.mat"], ["names"])
+    assert len(found["names"]) == 2 and all(isinstance(name, str) for name in found["names"])
+
+
+def test_the_matlab_file_that_cannot_be_read_is_named(matlab):
+    content = matlab[1].read_bytes()
+    for damaged in (b"", content[:200], b"x" * 999):
+        matlab[1].write_bytes(damaged)
+        with pytest.raises(ValueError, match=f"{matlab[1]} is not a complete MATLAB file of format v5 .*download it"):
+            read_matlab(matlab, ["names"])
+
+
+def test_the_matlab_file_that_crashes_scipy_is_named(matlab, monkeypatch):
+    deadly = "import os, sys; print('{}', flush=True); os.abort()"
+    monkeypatch.setattr(files, "_MATLAB", deadly)
+    with pytest.raises(ValueError, match=f"{matlab[1]} is not a complete MATLAB file .*SciPy crashes on it"):
+        read_matlab(matlab, ["names"])
+
+
+def test_a_matlab_file_whose_head_says_too_much_is_refused_before_memory_is_asked_for(matlab):
+    content = matlab[0].read_bytes()
+    shape = np.array([1, 2], np.int32).tobytes()
+    matlab[0].write_bytes(content.replace(shape, np.array([1, 2**30], np.int32).tobytes(), 1))
+    with pytest.raises(ValueError, match=f"{matlab[0]} .*names has the shape .1, 1073741824., too much for the file's"):
+        read_matlab(matlab, ["names"])

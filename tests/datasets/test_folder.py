@@ -1,5 +1,8 @@
 """The parser of a user's own photographs, as folders and as a table."""
 
+import re
+import time
+
 import pytest
 from made_images import write_photos
 
@@ -90,11 +93,98 @@ def test_a_person_without_images_is_refused(people):
         read(people)
 
 
-@pytest.mark.parametrize("name", ["query", "Train", "bounding_box_test", "Persons"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("query", "Train", "bounding_box_test", "Persons", "image_train", "train_images", "images-query", "test2"),
+        *("gt_bbox", "val", "validation", "multi-query", "train_all", "Gallery Images", "probe", "TestSet", "testing"),
+        *("trainval", "bbox_test", "images_detected", "partial_body_images", "distractors", "train2017", "IMG", "-1"),
+    ],
+)
 def test_a_part_of_another_data_set_is_no_person(people, name):
     touch(people, f"{name}/0001_c1s1_001051_00.jpg")
-    with pytest.raises(ValueError, match=f"{people} has {name}: this is not a person but part of another data set"):
+    with pytest.raises(ValueError, match=f"{people} has {name}: not persons, but parts of a data set"):
         read(people)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("anna", "0001", "0000", "Val Kilmer", "Testa", "Ima Gery", "test person", "train driver", "Queen", "Trainor"),
+        *("Frame, Roger", "cam_a", "Camera 1", "Cam", "person_1", "id1", "a", "old", "Set", "Máscara", "1", "p train"),
+    ],
+)
+def test_a_person_may_have_any_usual_name(people, name):
+    touch(people, f"{name}/1.jpg")
+    assert f"{name}/1.jpg" in set(read(people)["path"])
+
+
+def test_names_made_of_the_words_of_parts_take_no_time(people):
+    start = time.perf_counter()
+    for word in ("images", "validation", "bboxes", "trainings", "labelled", "queriess", "idsets"):
+        touch(people, f"{(word * 40)[:200]}ax/1.jpg")
+    assert len(read(people)["pid"].unique()) == 3 + 7
+    assert time.perf_counter() - start < 2
+
+
+VERI = ["image_train/0001_c001_00016450_0.jpg", "image_query/0002_c002_00030600_0.jpg", "image_test/0002_c003_1_0.jpg"]
+LAYUMI = [
+    *(
+        "train/0002/0002_c1s1_000451_03.jpg",
+        "train_all/0002/0002_c1s1_000451_03.jpg",
+        "val/0007/0007_c1s6_028546_01.jpg",
+    ),
+    *("query/0001/0001_c1s1_001051_00.jpg", "gallery/0001/0001_c1s1_002301_02.jpg", "gallery/-1/-1_c1s1_002301_02.jpg"),
+    *("gallery/0000/0000_c1s1_000151_01.jpg", "multi-query/0001/0001_c1s1_001051_00.jpg"),
+]
+LAYOUTS = {
+    "VeRi-776": VERI,
+    "layumi": LAYUMI,
+    "layumi's parent": [f"pytorch/{image}" for image in LAYUMI],
+    "Market-1501": ["bounding_box_train/0002_c1s1_000451_03.jpg", "query/0001_c1s1_001051_00.jpg"],
+    "MSMT17": ["train/0000/0000_000_01_0303morning_0008_0.jpg", "test/0000/0000_000_01_0303morning_0008_0.jpg"],
+    "MSMT17's train": ["mask_train_v2/0000/0000_000_01_0303morning_0008_0.jpg", "mask_test_v2/0000/0000_000_01_1.jpg"],
+    "MARS": ["bbox_train/0001/0001C1T0001F001.jpg", "bbox_test/00-1/00-1C1T0001F001.jpg"],
+    "VIPeR": ["cam_a/000_45.bmp", "cam_b/000_45.bmp"],
+    "PRID": ["single_shot/cam_a/person_0001.png", "multi_shot/cam_a/person_0001/0001.png"],
+    "PRID's single shots": ["cam_a/person_0001.png", "cam_b/person_0001.png"],
+    "GRID": ["probe/0001_1_25004_107_32_106_221.jpeg", "gallery/0000_2_25008_175_32_99_265.jpeg"],
+    "SYSU-MM01": ["cam1/0001/0001.jpg", "cam2/0001/0001.jpg"],
+    "CUHK01": ["campus/0001001.png", "campus/0001002.png"],
+    "CUHK02": ["P1/cam1/001.png", "P1/cam2/001.png", "P2/cam1/001.png"],
+    "Occluded-REID": ["occluded_body_images/001/001_01.tif", "whole_body_images/001/001_01.tif"],
+    "RegDB": ["Thermal/1/female_back_t_00031_1.bmp", "Visible/1/female_back_v_00031_1.bmp"],
+    "LPW": ["scen1/view1/1/0001.jpg", "scen1/view2/1/0001.jpg"],
+    "VehicleID": ["image/0000001.jpg", "image/0000002.jpg"],
+    "RPIfield": ["Cam_1/2/Cam_1f_44841.png", "Cam_2/2/Cam_2f_44841.png"],
+    "flat": ["0001001.jpg", "0001002.jpg", "more/0002001.jpg"],
+}
+
+
+SPLIT_OF = {"query": "query", "probe": "query", "gallery": "gallery", "test": "gallery"}
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_the_table_that_is_advised_for_other_data_sets_works(tmp_path, name):
+    touch(tmp_path, *LAYOUTS[name])
+    with pytest.raises(ValueError) as error:
+        read(tmp_path)
+    advised = (
+        rf"write a table {tmp_path}/records.csv with the line (\S+) and one line per image such as (\S+),1,2,(\w+) "
+    )
+    header, example, split = re.search(advised, str(error.value)).groups()
+    assert example in LAYOUTS[name]
+    assert split == next((own for word, own in SPLIT_OF.items() if word in example), "train")
+    assert "subfolder as the root" not in str(error.value)
+    lines = [f"{image},{number},{number},train" for number, image in enumerate(LAYOUTS[name], 1)]
+    (tmp_path / "records.csv").write_text("\n".join([header, *lines]))
+    assert read(tmp_path)["path"].tolist() == sorted(LAYOUTS[name])
+
+
+def test_one_person_only_is_refused(tmp_path):
+    touch(tmp_path, "anna/1.jpg", "anna/2.jpg")
+    with pytest.raises(ValueError, match=f"{tmp_path} has one folder only, anna: .*at least two are needed"):
+        read(tmp_path)
 
 
 def test_a_packed_person_is_refused_unless_it_is_unpacked_too(people):
@@ -168,8 +258,8 @@ def test_root_may_be_a_table_of_any_name(table, tmp_path):
     with pytest.raises(FileNotFoundError, match="no table .*other.csv; found in .*: Mine.CSV, door, yard"):
         read(home / "other.csv")
     people = tmp_path / "people.csv"
-    touch(people, "anna/1.jpg")
-    assert read(people)["path"].tolist() == ["anna/1.jpg"]
+    touch(people, "anna/1.jpg", "ben/1.jpg")
+    assert read(people)["path"].tolist() == ["anna/1.jpg", "ben/1.jpg"]
     assert image_folder(people) == people
 
 
@@ -185,6 +275,7 @@ def test_root_may_be_a_table_of_any_name(table, tmp_path):
         ("door/2.jpg,,1,train", "pid is empty"),
         ("door/2.jpg,-1,1,train", "pid is -1: "),
         ("door/2.jpg,12345678901,1,train", "pid is 12345678901: "),
+        ("door/2.jpg," + "a" * 201 + ",1,train", "pid has 201 characters"),
         ("door/2.jpg,0,1,train", "pid 0 is the distractor"),
         ("door/2.jpg,00,1,query", "pid 00 is the distractor"),
         ("door/2.jpg,1,x,train", "camid is 'x': it must be a whole number"),

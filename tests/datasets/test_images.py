@@ -1,6 +1,7 @@
 import multiprocessing
 import os
 import signal
+import struct
 import time
 from types import SimpleNamespace
 
@@ -78,6 +79,82 @@ def test_a_step_left_out_changes_no_pixel(tmp_path, name):
         whole = images._to_rgb(ImageOps.exif_transpose(image)).convert("RGB")
     pixels = np.asarray(whole.resize((64, 128), Image.Resampling.BILINEAR))
     assert np.array_equal(read_image(tmp_path / "image.png", 128, 64), pixels)
+
+
+def with_orientation(path, orientation, extra=b"", count=1):
+    """A JPEG with hand-made EXIF: the orientation, and further tags as bytes."""
+    tags = struct.pack("<HHII", 0x0112, 3, 1, orientation) + extra
+    exif = b"Exif\0\0II*\0\x08\0\0\0" + struct.pack("<H", 1 + len(extra) // 12) + tags + bytes(4)
+    Image.fromarray(picture(16, 32)).save(path, exif=exif, quality=95)
+    return path
+
+
+ODD_TAGS = {
+    "a unit of resolution as a byte": struct.pack("<HHII", 0x0128, 1, 1, 2),
+    "a unit of resolution as text": struct.pack("<HHI4s", 0x0128, 2, 4, b"two\0"),
+    "a software of numbers": struct.pack("<HHII", 0x0131, 4, 1, 7),
+    "a place that is a number": struct.pack("<HHII", 0x8825, 3, 1, 7),
+    "a type that does not exist": struct.pack("<HHII", 0x0100, 99, 1, 7),
+    "values beyond the end": struct.pack("<HHII", 0x010F, 2, 2**31, 2**31),
+}
+
+
+@pytest.mark.parametrize("tag", ODD_TAGS)
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+def test_an_odd_tag_does_not_keep_an_image_from_being_turned(tmp_path, tag, orientation):
+    plain = with_orientation(tmp_path / "plain.jpg", orientation)
+    odd = with_orientation(tmp_path / "odd.jpg", orientation, ODD_TAGS[tag])
+    with Image.open(plain) as image:
+        turned = np.asarray(ImageOps.exif_transpose(image))
+    assert np.array_equal(read_image(odd, *turned.shape[:2]), turned)
+
+
+@pytest.mark.parametrize("orientation", [0, 9, 65535])
+def test_an_orientation_that_means_nothing_leaves_the_image_as_it_is(tmp_path, orientation):
+    upright = read_image(with_orientation(tmp_path / "upright.jpg", 1), 16, 32)
+    assert np.array_equal(read_image(with_orientation(tmp_path / "odd.jpg", orientation), 16, 32), upright)
+
+
+def test_floats_on_the_scale_of_8_bits_are_rounded(tmp_path):
+    values = np.linspace(0, 255, 16 * 8, dtype=np.float32).reshape(16, 8)
+    Image.fromarray(values).save(tmp_path / "float.tif")
+    image = read_image(tmp_path / "float.tif", 16, 8)
+    assert np.abs(image - values[..., None]).max() <= 0.5
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -1.0, 255.5, 1e30])
+def test_floats_of_another_scale_are_refused_with_the_name(tmp_path, value):
+    values = np.full((16, 8), 100, np.float32)
+    values[3, 3] = value
+    Image.fromarray(values).save(tmp_path / "float.tif")
+    with pytest.raises(ValueError, match="float.tif: not a readable image .its grey values are floats from .* to "):
+        read_image(tmp_path / "float.tif", 16, 8)
+
+
+def test_floats_from_0_to_1_are_not_taken_for_black(tmp_path):
+    Image.fromarray(np.linspace(0, 1, 128, dtype=np.float32).reshape(16, 8)).save(tmp_path / "float.tif")
+    with pytest.raises(ValueError, match="float.tif: .*floats from 0 to 1, and their scale is not known"):
+        read_image(tmp_path / "float.tif", 16, 8)
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError("no width"), MemoryError(), struct.error("4 bytes"), KeyError(7)])
+def test_whatever_a_decoder_raises_the_file_is_named(tmp_path, monkeypatch, error):
+    folder_of_images(tmp_path, 1)
+
+    def fail(image):
+        raise error
+
+    monkeypatch.setattr(Image.Image, "convert", fail)
+    monkeypatch.setattr(Image.Image, "resize", lambda image, *_: fail(image))
+    with pytest.raises(ValueError, match=f"{tmp_path}/0000.png: not a readable image .{error or 'MemoryError'}"):
+        read_image(tmp_path / "0000.png", 8, 8)
+
+
+def test_an_image_within_a_file_that_cannot_be_decoded_is_named(tmp_path):
+    bad = Image.fromarray(np.full((16, 8), np.nan, np.float32))
+    found = list(images.decoded(tmp_path, 8, 8, lambda paths: iter([bad, Image.new("RGB", (8, 8))]), ["a#0", "a#1"]))
+    assert found[0].startswith("a#0: not a readable image (its grey values are floats from nan")
+    assert found[1].shape == (8, 8, 3)
 
 
 BROKEN = {

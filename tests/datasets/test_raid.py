@@ -1,5 +1,6 @@
 """The parser of RAiD, on small files of its true layout: HDF5 with MATLAB's header and reversed axes."""
 
+import re
 import warnings
 from types import GeneratorType
 
@@ -65,7 +66,7 @@ def test_no_pixel_is_read(home):
         for field, shape in (("images", (5, 3, 64, 128)), ("masks", (5, 64, 128))):
             opened["dataset"].create_dataset(field, shape, np.uint8, external=[("gone", 0, h5py.h5f.UNLIMITED)])
     assert len(read(home, expected=None)) == 5
-    with pytest.raises(OSError):
+    with pytest.raises(ValueError, match=f"{FILE} cannot be read .*external raw data file"):
         image(home, PATHS[0])
 
 
@@ -164,7 +165,7 @@ def test_another_file_of_that_name_is_named(tmp_path, content):
 def test_a_cut_off_file_is_named(home):
     content = (home / FILE).read_bytes()
     (home / FILE).write_bytes(content[: len(content) // 2])
-    with pytest.raises(ValueError, match=f"{FILE} cannot be opened .*truncated; download the data set again"):
+    with pytest.raises(ValueError, match=f"{FILE} cannot be read .*truncated.*download the data set again"):
         read(home)
 
 
@@ -245,11 +246,33 @@ def test_a_camera_outside_1_to_4_is_refused(home, camid):
         read(home)
 
 
-@pytest.mark.parametrize("pid", [0, -3, 1.5, np.nan])
-def test_a_person_below_1_is_refused(home, pid):
+@pytest.mark.parametrize("pid", [0, -3, 1.5, np.nan, np.inf, 1e300])
+def test_a_person_outside_1_to_nine_digits_is_refused(home, pid):
     fields = matlab_arrays()
     save_matlab(home / FILE, fields | {"personID": np.array([[1, 2, 3, pid, 4.0]])})
-    with pytest.raises(ValueError, match=rf"personID of image 000003 in .* is {pid} \(1 such\).*number from 1"):
+    with pytest.raises(
+        ValueError, match=rf"personID of image 000003 in .* is {re.escape(f'{pid:g}')} \(1 such\).*number from 1"
+    ):
+        read(home)
+
+
+def test_a_damaged_image_is_told_with_the_file(home):
+    with h5py.File(home / FILE) as opened:
+        place = opened["dataset/images"].id.get_chunk_info(0).byte_offset
+    with (home / FILE).open("r+b") as stream:
+        stream.seek(place)
+        stream.write(bytes(99))
+    assert len(read(home, expected=None)) == 5
+    with pytest.raises(ValueError, match=f"{home / FILE} cannot be read .*it may be damaged"):
+        list(images(home, PATHS))
+
+
+def test_more_images_than_numbers_are_refused_before_memory_is_asked_for(home):
+    shapes = {"images": (10**12, 3, 64, 128), "masks": (10**12, 64, 128), "cam": (1, 10**12), "personID": (1, 10**12)}
+    with h5py.File(home / FILE, "w") as opened:
+        for field, shape in shapes.items():
+            opened.create_dataset(f"dataset/{field}", shape, np.uint8, chunks=True)
+    with pytest.raises(ValueError, match=f"fields in {home / FILE} have .*at most 1000000"):
         read(home)
 
 

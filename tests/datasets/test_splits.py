@@ -9,6 +9,7 @@ from gaaplib.datasets.records import DISTRACTOR, make_records
 from gaaplib.datasets.splits import (
     ROLES,
     identity_folds,
+    no_match,
     protocol_split,
     query_gallery,
     training_split,
@@ -170,6 +171,18 @@ def test_folds_and_seeds_draw_anew():
     assert not any(a.equals(b) for i, a in enumerate(drawn) for b in drawn[:i])
 
 
+def test_the_options_not_given():
+    records = make_records((f"{pid}/{n}", pid, n % 2, "all") for pid in range(1, 11) for n in range(6))
+    pd.testing.assert_frame_equal(protocol_split(records), protocol_split(records, fold=0, folds=5, seed=0))
+    pd.testing.assert_series_equal(identity_folds(records), identity_folds(records, folds=5, seed=0))
+
+
+def test_as_many_folds_as_identities_or_two():
+    records = make_records((f"{pid}", pid, 1, "all") for pid in range(1, 7))
+    assert sorted(identity_folds(records, 6)) == [0, 1, 2, 3, 4, 5]
+    assert sorted(identity_folds(records, 2)) == [0, 0, 0, 1, 1, 1]
+
+
 def test_a_data_set_without_training_images_is_for_retrieval_only():
     records = make_records([("q/1", 1, -1, "query"), ("g/1", 1, -1, "gallery")])
     assert protocol_split(records)["role"].tolist() == ["gallery", "query"]
@@ -177,8 +190,9 @@ def test_a_data_set_without_training_images_is_for_retrieval_only():
 
 def test_further_columns_are_carried_along():
     records = make_records([("b", 1, 1, "train"), ("a", 2, 1, "train")]).assign(row=[7, 8])
-    split = protocol_split(records.iloc[::-1])
+    split = protocol_split(records.iloc[::-1].set_axis([5, 3]))
     assert split[["path", "row"]].values.tolist() == [["a", 7], ["b", 8]]
+    assert split.index.tolist() == [0, 1]
     assert split.columns.tolist() == ["path", "pid", "camid", "split", "row", "role"]
 
 
@@ -188,8 +202,8 @@ def test_further_columns_are_carried_along():
         ("all", {"fold": 5}, r"fold is 5: with 5 folds it must be 0 \.\. 4"),
         ("all", {"fold": -1}, "fold is -1"),
         ("train", {"fold": 5}, "fold is 5"),
-        ("all", {"folds": 1}, r"folds is 1: with 6 identities it must be 2 \.\. 6"),
-        ("all", {"folds": 7}, "folds is 7: with 6 identities"),
+        ("all", {"folds": 1}, "6 identities are too few for 1 folds: .* at least 2 are needed"),
+        ("all", {"folds": 7}, "6 identities are too few for 7 folds: .* at least 7 are needed"),
         ("crossing", {}, r"pid 2 is both in training and in query or gallery \(2 such pids\)"),
     ],
 )
@@ -204,6 +218,32 @@ def test_errors(rows, options, message):
     }
     with pytest.raises(ValueError, match=message):
         protocol_split(make_records(tables[rows]), **options)
+
+
+ONE_CAMERA = "no query has a match of another camera (all are of camera 4), and those of its own"
+OWN_CAMERAS = "no query has a match of another camera (each identity has one camera only), and those of its own"
+
+
+@pytest.mark.parametrize(
+    ("queries", "gallery", "split", "reason"),
+    [
+        ([], [(1, 4), (2, 4), (0, 4)], "all", "none of the 2 identities to be tested on has enough images for a query"),
+        ([], [(1, 4), (2, 4)], None, "no image has the split 'query': "),
+        ([(1, 4), (2, 4)], [], None, "no image has the split 'gallery': "),
+        ([(5, 1), (6, 1)], [(1, 2), (7, 2)], None, "no identity of the 2 queries (such as 5) is in the gallery"),
+        ([(1, 4), (2, 4)], [(1, 4), (2, 4)], None, ONE_CAMERA),
+        ([(1, 4), (2, 6)], [(1, 4), (2, 6)], None, OWN_CAMERAS),
+        ([(1, -1)], [(1, -1)], None, None),  # unknown cameras
+        ([(1, 4), (2, 4)], [(1, 4), (2, 6)], None, None),  # one match is enough
+        ([(1, 4), (2, 6)], [(1, 4), (2, 4)], None, None),
+        ([(1, 4)], [(1, 6)], "all", None),
+    ],
+)
+def test_why_no_query_has_a_match(queries, gallery, split, reason):
+    rows = [(*row, "query") for row in queries] + [(*row, "gallery") for row in gallery]
+    table = make_records((f"{n}", pid, camid, split or role) for n, (pid, camid, role) in enumerate(rows))
+    found = no_match(table.assign(role=[role for *_, role in rows]))
+    assert found is None if reason is None else found.startswith(reason)
 
 
 def test_malformed_records_are_refused():

@@ -26,8 +26,8 @@ def near(direction, noise):
     ids=["equal", "of other lengths", "of both signs", "equal but for rounding", "zeros"],
 )
 def test_embeddings_of_one_direction_have_collapsed(embeddings):
-    assert collapsed(embeddings, identities=30)
-    assert collapsed(embeddings[:2], identities=1)
+    assert collapsed([embeddings], identities=30)
+    assert collapsed([embeddings[:2]], identities=1)
 
 
 def on_a_line(extent):
@@ -37,32 +37,38 @@ def on_a_line(extent):
 
 
 def test_embeddings_that_differ_in_one_respect_have_collapsed():
-    assert "of their variance is along one axis" in collapsed(on_a_line(0.001), identities=2)
-    assert "of their variance is along one axis" in collapsed(on_a_line(0.1), identities=10)
+    assert "of their variance is along one axis" in collapsed([on_a_line(0.001)], identities=2)
+    assert "of their variance is along one axis" in collapsed([on_a_line(0.1)], identities=10)
 
 
 def test_two_people_may_lie_on_one_line():
-    assert collapsed(on_a_line(0.1), identities=9) is None
-    assert collapsed(on_a_line(0.001)[:9], identities=2) is None
+    assert collapsed([on_a_line(0.1)], identities=9) is None
+    assert collapsed([on_a_line(0.001)[:9]], identities=2) is None
 
 
 @pytest.mark.parametrize("noise", [1e-3, 1.0])
 def test_embeddings_that_differ_in_many_respects_have_not(noise):
-    assert collapsed(near(DIRECTION, noise), identities=30) is None
+    assert collapsed([near(DIRECTION, noise)], identities=30) is None
 
 
 def test_coarse_numbers_have_coarse_rounding():
     embeddings = near(DIRECTION, 5e-4)
-    assert collapsed(embeddings, 30) is None
-    assert collapsed(embeddings, 30, "mixed_bfloat16")
-    assert collapsed(embeddings, 30, "float16")
+    assert collapsed([embeddings], 30) is None
+    assert collapsed([embeddings], 30, "mixed_bfloat16")
+    assert collapsed([embeddings], 30, "float16")
 
 
 def test_one_image_is_not_judged():
-    assert collapsed(np.ones((1, 8)), identities=1) is None
+    assert collapsed([np.ones((1, 8))], identities=1) is None
 
 
 def test_many_images_are_sampled_from_first_to_last():
     embeddings = np.ones((5000, 4))
-    embeddings[-1] = [1, -1, 1, -1]
-    assert collapsed(embeddings, identities=2) is None
+    embeddings[-5:] = [1, -1, 1, -1]
+    assert collapsed([embeddings], identities=2) is None
+
+
+def test_both_sides_are_judged_together():
+    one, other = near(DIRECTION, 1e-9), near(-DIRECTION + RNG.normal(size=32), 1e-9)
+    assert collapsed([one], 2) and collapsed([other], 2)
+    assert collapsed([one, other], 2) is None

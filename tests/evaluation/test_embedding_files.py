@@ -1,11 +1,16 @@
 """Embedding files: what is read, and what is refused."""
 
+import io
+import zipfile
+
 import h5py
 import numpy as np
 import pytest
 import scipy.io
+import scipy.sparse
 from saved_embeddings import GOOD, arrays, changed, on, run, save, with_row
 
+from gaaplib.evaluation import embedding_files
 from gaaplib.evaluation.embedding_files import read_mat, read_npz
 from gaaplib.evaluation.embedding_scores import evaluate
 
@@ -56,7 +61,10 @@ def test_a_mat_file_is_both_sides(files, tmp_path):
         (changed(pids=None), "has no pids (accepted names: pids, labels, ids); it has: embeddings, camids"),
         (changed(embeddings=None), "has no embeddings (accepted names: embeddings, features, feats, feat)"),
         (changed(labels=GOOD["pids"]), "has both pids and labels: keep only the one that holds the pids"),
-        (changed(pids=GOOD["pids"].astype(object)), "pids cannot be read (Object arrays cannot be loaded"),
+        (
+            changed(pids=GOOD["pids"].astype(object)),
+            "pids cannot be read: pickled objects are refused, so save an array of numbers",
+        ),
         (changed(pids=GOOD["pids"].astype(str)), "the identities have dtype <U21 and are not whole numbers"),
         (changed(camids=GOOD["camids"] + 0.5), "the cameras have dtype float64 and are not whole numbers"),
         (changed(pids=GOOD["pids"] * np.nan), "the identities have dtype float64 and are not whole numbers"),
@@ -124,6 +132,145 @@ def hdf5(path):
         file.write(b"MATLAB 7.3 MAT-file".ljust(124) + b"\x00\x02IM")
 
 
+def npy_bytes(values):
+    stream = io.BytesIO()
+    np.save(stream, values)
+    return stream.getvalue()
+
+
+PIDS = npy_bytes(GOOD["pids"])
+
+
+def pids_with(dtype="<i8", shape="(30,)"):
+    """The identities as ``.npy`` with another dtype or shape in its header."""
+    header = f"{{'descr': '{dtype}', 'fortran_order': False, 'shape': {shape}, }}".encode()
+    return PIDS[:10] + header.ljust(117) + PIDS[127:]
+
+
+def zipped(path, compression=zipfile.ZIP_DEFLATED, **members):
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        for name, content in members.items():
+            archive.writestr(f"{name}.npy", content)
+    return path
+
+
+DAMAGED_MEMBERS = {
+    "no npy": b"30 pids",
+    "empty": b"",
+    "an unbalanced header": pids_with(shape="(((("),
+    "petabytes": pids_with(shape="(999999999999999,)"),
+    "a negative shape": pids_with(shape="(-30,)"),
+    "two negatives": pids_with(shape="(-30, -1)"),
+    "fewer values than bytes": pids_with(shape="(29,)"),
+    "an unknown dtype": pids_with(dtype="<q9"),
+    "values without a size": pids_with(dtype="<U0"),
+    "an unknown version": PIDS[:6] + b"\x09" + PIDS[7:],
+    "cut": PIDS[:-8],
+}
+
+
+@pytest.mark.parametrize("name", DAMAGED_MEMBERS)
+def test_a_damaged_array_is_named_with_its_file(tmp_path, name):
+    good = {key: npy_bytes(values) for key, values in GOOD.items()}
+    assert len(read_npz(zipped(tmp_path / "good.npz", **good)).pids) == 30
+    path = zipped(tmp_path / "g.npz", **{**good, "pids": DAMAGED_MEMBERS[name]})
+    with pytest.raises(ValueError, match=f"{path}: pids cannot be read"):
+        read_npz(path)
+
+
+def with_byte(path, marker, offset, value):
+    """Change a byte at an offset from each place of a marker: of the heads of an archive's members."""
+    content = bytearray(path.read_bytes())
+    place = content.find(marker)
+    while place >= 0:
+        content[place + offset] = value
+        place = content.find(marker, place + 1)
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize(("offset", "value", "why"), [(0, 1, "encrypted"), (2, 99, "compression")])
+def test_an_encrypted_array_and_an_unknown_compression_are_named(tmp_path, offset, value, why):
+    path = with_byte(save(tmp_path / "g.npz", **GOOD), b"PK\x03\x04", 6 + offset, value)
+    path = with_byte(path, b"PK\x01\x02", 8 + offset, value)
+    with pytest.raises(ValueError, match=f"g.npz: embeddings cannot be read .*{why}"):
+        read_npz(path)
+
+
+def test_a_bomb_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(embedding_files, "LARGE", 10**6)
+    path = tmp_path / "g.npz"
+    np.savez_compressed(path, embeddings=np.zeros((10**5, 3)), pids=np.zeros(10**5, int))
+    with pytest.raises(ValueError, match=f"{path}: embeddings cannot be read: it would have 2400128 bytes"):
+        read_npz(path)
+
+
+def test_other_members_are_not_read(tmp_path):
+    good = {name: npy_bytes(values) for name, values in GOOD.items()}
+    path = zipped(tmp_path / "g.npz", **good, notes=b"no array at all")
+    np.testing.assert_array_equal(read_npz(path).embeddings, GOOD["embeddings"])
+
+
+def test_an_array_that_is_there_twice_is_refused(tmp_path):
+    path = save(tmp_path / "g.npz", **GOOD)
+    with zipfile.ZipFile(path, "a") as archive, pytest.warns(UserWarning, match="Duplicate"):
+        archive.writestr("pids.npy", PIDS)
+    with pytest.raises(ValueError, match="g.npz has both pids and pids"):
+        read_npz(path)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("saved", [np.savez, np.savez_compressed])
+def test_every_order_and_compression_of_numpy_is_read(tmp_path, saved, order):
+    embeddings = np.array(GOOD["embeddings"], order=order)
+    saved(tmp_path / "g.npz", **{**GOOD, "embeddings": embeddings})
+    np.testing.assert_array_equal(read_npz(tmp_path / "g.npz").embeddings, embeddings)
+
+
+@pytest.mark.parametrize("name", ["pids", "camids"])
+@pytest.mark.parametrize("value", [2**64 - 1, 2**63])
+def test_a_number_beyond_64_bits_does_not_become_junk(tmp_path, name, value):
+    numbers = GOOD[name].astype(np.uint64)
+    numbers[3] = value
+    with pytest.raises(ValueError, match=f"g.npz: the .* have the value {value}: it must be below 2"):
+        read_npz(save(tmp_path / "g.npz", **{**GOOD, name: numbers}))
+    numbers[3] = 2**63 - 1
+    assert getattr(read_npz(save(tmp_path / "g.npz", **{**GOOD, name: numbers})), name)[3] == 2**63 - 1
+
+
+def mat_content(**changes):
+    content = {
+        f"{side}_{part}": GOOD[name]
+        for side in ("query", "gallery")
+        for part, name in (("f", "embeddings"), ("label", "pids"), ("cam", "camids"))
+    }
+    return {**content, **changes}
+
+
+def test_a_mat_file_whose_head_says_too_much_is_refused_before_memory_is_asked_for(tmp_path):
+    path = tmp_path / "result.mat"
+    scipy.io.savemat(path, mat_content())
+    shape = np.array(GOOD["embeddings"].shape, np.int32).tobytes()
+    path.write_bytes(path.read_bytes().replace(shape, np.array([2**30, 6], np.int32).tobytes(), 1))
+    with pytest.raises(ValueError, match="result.mat .*query_f has the shape .1073741824, 6., too much for the file's"):
+        read_mat(path)
+
+
+def test_a_mat_file_that_crashes_scipy_is_named(tmp_path, monkeypatch):
+    scipy.io.savemat(tmp_path / "result.mat", mat_content())
+    program = "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)"
+    monkeypatch.setattr(embedding_files, "_MATLAB", program)
+    with pytest.raises(ValueError, match="result.mat cannot be read as a .mat file: SciPy crashes on it"):
+        read_mat(tmp_path / "result.mat")
+
+
+def test_a_mat_file_is_read_from_a_folder_with_a_module_of_numpys_name(tmp_path, monkeypatch):
+    scipy.io.savemat(tmp_path / "result.mat", mat_content())
+    (tmp_path / "numpy.py").write_text("raise SystemExit('not numpy')")
+    monkeypatch.chdir(tmp_path)
+    assert len(read_mat("result.mat")) == 2
+
+
 @pytest.mark.parametrize(
     ("write", "message"),
     [
@@ -136,8 +283,16 @@ def hdf5(path):
             "has no query_label; it has: gallery_f, query_f",
         ),
         (
+            lambda path: scipy.io.savemat(path, mat_content(query_f=scipy.sparse.csc_array(GOOD["embeddings"]))),
+            "cannot be read as a .mat file: query_f is a sparse: save a full matrix of numbers",
+        ),
+        (
+            lambda path: scipy.io.savemat(path, mat_content(query_label=np.full(30, 2**64 - 1, np.uint64))),
+            "result.mat (query): the identities have the value 18446744073709551615: it must be below 2**63",
+        ),
+        (
             lambda path: scipy.io.savemat(path, {"query_f": np.array([{}, 1], object), "query_label": [1, 2]}),
-            "(query): the embeddings have shape (1, 2) and dtype object",
+            "cannot be read as a .mat file: query_f is a cell: save a full matrix of numbers",
         ),
     ],
 )

@@ -31,7 +31,14 @@ def test_scores_are_those_of_the_metrics_without_junk(files):
     )  # fmt: skip
     assert report["scores"]["mAP"] == expected.mAP
     assert [report["scores"][f"cmc{k}"] for k in (1, 5, 10, 20)] == list(expected.cmc[[0, 4, 9, 19]])
-    assert report["counts"] == {"queries": 20, "valid_queries": 20, "identities": 5, "gallery": 57, "junk": 3}
+    assert report["counts"] == {
+        "queries": 20,
+        "valid_queries": 20,
+        "identities": 5,
+        "gallery": 57,
+        "junk": 3,
+        "itself": 0,
+    }
     for name, (low, high) in report["intervals"].items():
         assert 0 <= low <= report["scores"][name] <= high <= 1
         assert report["chance"][name] <= report["scores"][name]
@@ -91,7 +98,8 @@ def test_what_is_printed(files):
     assert result.exit_code == 0, result.output
     lines = result.output.splitlines()
     assert lines[0] == (
-        "20 queries, 20 of them valid (with a match), of 5 identities; 57 gallery images, 3 junk images left out"
+        "20 queries, 20 of them valid (with a match), of 5 identities; 57 gallery images, 3 junk images (identity -1) "
+        "left out"
     )
     report = evaluate(*map(read_npz, files), ap="trapezoid", rerank=True)
     (low, high), score, chance = (report[part]["mAP"] for part in ("intervals", "scores", "chance"))
@@ -134,3 +142,53 @@ def test_zeros_are_accepted_as_junk_and_with_euclidean_distance(tmp_path):
 def test_a_junk_query_is_refused(tmp_path):
     files = save(tmp_path / "q.npz", **arrays(junk=2)), save(tmp_path / "g.npz", **GOOD)
     assert "q.npz has the identity -1 (junk) at row 0 (2 such rows)" in on(files).output
+
+
+def by_deletion(content):
+    """Scores of images as queries of each other: the AP of each, with the image itself deleted from the gallery."""
+    found = []
+    for row, (embedding, pid) in enumerate(zip(content["embeddings"], content["pids"], strict=True)):
+        rest = np.delete(content["embeddings"], row, axis=0), np.delete(content["pids"], row)
+        found.append(metrics.evaluate_embeddings(embedding[None], rest[0], [pid], rest[1]).mAP)
+    return np.mean(found)
+
+
+def test_an_image_never_finds_itself(tmp_path):
+    content = changed(camids=None)
+    file = save(tmp_path / "a.npz", **content)
+    side = read_npz(file)
+    report = evaluate(side, side)
+    assert report["counts"]["itself"] == 30
+    assert report["scores"]["mAP"] == pytest.approx(by_deletion(content))
+    chance = metrics.expected_by_chance(side.pids[:1], side.pids[1:]).mAP
+    assert report["chance"]["mAP"] == pytest.approx(chance)
+    result = on((file, file))
+    assert "30 queries are gallery images too: each is left out of its own ranking" in result.output
+    assert "warning" not in result.output
+
+
+def test_an_image_is_known_by_its_name_and_embedding(tmp_path):
+    names = np.array([f"{number}.jpg" for number in range(30)])
+    content = changed(camids=None, names=names)
+    query = read_npz(save(tmp_path / "q.npz", **{name: values[10:14] for name, values in content.items()}))
+    gallery = read_npz(save(tmp_path / "g.npz", **content))
+    assert evaluate(query, gallery)["counts"]["itself"] == 4
+    other = Side("g", np.roll(gallery.embeddings, 1, axis=0), gallery.pids, None, gallery.names)
+    with pytest.warns(UserWarning, match="4 queries of .*q.npz have the embedding of an image of g, number by number"):
+        assert evaluate(query, other)["counts"]["itself"] == 0
+
+
+def test_re_ranking_refuses_images_that_are_on_both_sides(tmp_path):
+    file = save(tmp_path / "a.npz", **changed(camids=None))
+    result = on((file, file), "--rerank")
+    assert result.exit_code == 1
+    assert "30 images of" in result.output and "save queries and gallery apart" in result.output
+
+
+def test_collapsed_embeddings_have_no_scores(tmp_path):
+    alike = np.tile(GOOD["embeddings"][:1], (30, 1))
+    files = [save(tmp_path / f"{side}.npz", **changed(embeddings=alike)) for side in "qg"]
+    result = on(files)
+    assert result.exit_code == 1
+    assert "have collapsed embeddings: all 60 embeddings are alike" in result.output
+    assert "mAP" not in result.output

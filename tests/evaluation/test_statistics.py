@@ -1,5 +1,9 @@
 """Intervals, sign flips and spread: coverage, agreement with SciPy and the oracle, and errors."""
 
+import dataclasses
+import tracemalloc
+import warnings
+
 import numpy as np
 import pytest
 import scipy.stats
@@ -7,8 +11,45 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gaaplib.evaluation import statistics
-from gaaplib.evaluation.statistics import Interval, bootstrap_mean, mean_and_spread, paired_difference, sign_flip_test
+from gaaplib.evaluation.statistics import (
+    Interval,
+    Spread,
+    bootstrap_mean,
+    mean_and_spread,
+    paired_difference,
+    sign_flip_test,
+)
 from tests.oracles import statistics as slow
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_are_enough():
+    """The arithmetic is tested on few groups; that they are too few otherwise has its own tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(statistics, "MIN_GROUPS", 2)
+        yield
+
+
+@pytest.fixture
+def ten_are_needed(monkeypatch):
+    monkeypatch.setattr(statistics, "MIN_GROUPS", 10)
+
+
+def test_fewer_than_ten_groups_give_counts_and_no_verdict(ten_are_needed):
+    groups = np.repeat(np.arange(9), 2)
+    interval = bootstrap_mean(np.ones(18), groups)
+    assert interval.estimate == 1
+    assert np.isnan([interval.low, interval.high]).all()
+    assert interval.num_groups == 9
+    assert str(interval) == "1.000 (9 identities)"
+    assert interval.verdict == statistics.TOO_FEW
+    assert str(bootstrap_mean([0.5, 0.25], [7, 7])) == "0.375 (1 identity)"
+
+
+def test_ten_groups_are_enough(ten_are_needed):
+    interval = paired_difference(np.linspace(0.5, 1, 20), np.zeros(20), np.repeat(np.arange(10), 2))
+    assert interval.verdict == statistics.GAIN
+    assert interval.num_groups == 10
 
 
 def binomial_range(trials, chance):
@@ -79,8 +120,8 @@ def test_agrees_with_scipy():
 def test_whole_groups_are_resampled_and_the_mean_is_a_ratio_of_sums():
     # Two groups: a resample is (0, 0), (1, 1), or one of each with the mean 3 / 4, not 1 / 2.
     values, groups = [0, 1, 1, 1], ["a", "b", "b", "b"]
-    assert bootstrap_mean(values, groups, confidence=0.1) == Interval(0.75, 0.75, 0.75, 0.1)
-    assert bootstrap_mean(values, groups) == Interval(0.75, 0, 1, 0.95)
+    assert bootstrap_mean(values, groups, confidence=0.1) == Interval(0.75, 0.75, 0.75, 0.1, 2)
+    assert bootstrap_mean(values, groups) == Interval(0.75, 0, 1, 0.95, 2)
 
 
 def test_a_pair_is_resampled_together():
@@ -113,6 +154,32 @@ def test_equal_seeds_give_equal_intervals_in_any_chunks(monkeypatch):
     assert bootstrap_mean(values, groups, seed=3) == found
 
 
+def test_one_resample_by_hand():
+    values = np.random.default_rng(14).random(7)
+    chosen = np.random.default_rng(5).integers(7, size=7)
+    mean = pytest.approx(values[chosen].mean())
+    found = bootstrap_mean(values, resamples=1, seed=5)
+    assert (found.low, found.high) == (mean, mean)
+
+
+def test_chunks_hold_at_least_one_resample(monkeypatch):
+    a, b = np.random.default_rng(15).random((2, 30))
+    found = [paired_difference(a, b, resamples=9), sign_flip_test(a, b, resamples=9)]
+    monkeypatch.setattr(statistics, "CHUNK_ELEMENTS", 1)
+    assert [paired_difference(a, b, resamples=9), sign_flip_test(a, b, resamples=9)] == found
+
+
+@pytest.mark.parametrize("function", [paired_difference, sign_flip_test])
+def test_many_resamples_need_memory_for_a_chunk_only(function, monkeypatch):
+    monkeypatch.setattr(statistics, "CHUNK_ELEMENTS", 10_000)
+    a, b = np.random.default_rng(17).random((2, 100))
+    tracemalloc.start()
+    function(a, b, resamples=20_000)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2_000_000  # bytes: an eighth of a number for each value and resample
+
+
 def test_the_names_of_the_groups_do_not_matter():
     values, groups = clustered(np.random.default_rng(8))
     named = np.array([f"{group:03d}" for group in groups])
@@ -128,7 +195,7 @@ def test_more_confidence_is_a_wider_interval():
 
 
 def test_an_interval_prints_on_one_line():
-    assert str(Interval(0.41249, 0.38, 0.4444, 0.95)) == "0.412 [0.380, 0.444]"
+    assert str(Interval(0.41249, 0.38, 0.4444, 0.95, 20)) == "0.412 [0.380, 0.444]"
     assert str(bootstrap_mean([True, False] * 50)).startswith("0.500 [0.4")
 
 
@@ -199,6 +266,16 @@ def test_sign_flips_do_not_depend_on_the_order_the_seed_alone_decides_in_any_chu
     assert sign_flip_test(values, zeros, groups, seed=3) == found
 
 
+@pytest.mark.parametrize("size", [8, 40])
+@pytest.mark.parametrize("unit", [2.0**-60, 2.0**60])
+def test_the_p_value_does_not_depend_on_the_unit(size, unit):
+    differences = np.random.default_rng(16).normal(0.3, size=size)
+    zeros = np.zeros(size)
+    found = sign_flip_test(differences, zeros, resamples=999)
+    assert 0 < found.p_value < 1
+    assert sign_flip_test(differences * unit, zeros, resamples=999).p_value == found.p_value
+
+
 def test_spread_agrees_with_scipy():
     values = np.random.default_rng(13).random(5)
     found = mean_and_spread(values, confidence=0.9)
@@ -210,7 +287,9 @@ def test_spread_agrees_with_scipy():
 def test_spread_prints_what_it_is():
     # t of one degree of freedom is 12.706; sd = 0.1 sqrt(2) / 2.
     assert str(mean_and_spread([0.4, 0.5])) == "0.450 +- 0.071 (sd of 2 runs), 95 % t interval [-0.185, 1.085]"
-    one = mean_and_spread([0.4])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        one = mean_and_spread([0.4])
     assert str(one) == "0.400 (one run: no spread)"
     assert np.isnan([one.sd, one.low, one.high]).all()
 
@@ -220,6 +299,7 @@ def test_spread_prints_what_it_is():
     [
         ([0.1, np.nan], {}, "values is nan at index 1 .*leave out the runs without a number"),
         ([], {}, r"values has shape \(0,\)"),
+        ([[0.1], [0.2]], {}, r"values has shape \(2, 1\): it must have one axis"),
         ([0.1, 0.2], {"confidence": 95}, "confidence is 95"),
     ],
 )
@@ -235,11 +315,14 @@ def test_errors_of_spread(values, options, message):
         ([0.1, np.inf], None, {}, "values is inf at index 1"),
         ([], None, {}, r"values has shape \(0,\)"),
         ([[1, 2]], None, {}, r"values has shape \(1, 2\): it must have one axis"),
+        (5, None, {}, r"values has shape \(\): it must have one axis"),
+        ([np.inf, 1, np.nan], None, {}, r"values is inf at index 0 \(2 such values\)"),
         ([1, 2], [1], {}, r"groups has shape \(1,\) and values \(2,\)"),
-        ([1, 2], [7, 7], {}, "all 2 values are of 1 group: at least two groups are needed"),
-        ([1], None, {}, "at least two groups are needed"),
+        ([1, 2], [1, 2, 3], {}, r"groups has shape \(3,\) and values \(2,\)"),
         ([1, 2], None, {"confidence": 95}, "confidence is 95: it must be between 0 and 1"),
         ([1, 2], None, {"confidence": 0}, "confidence is 0"),
+        ([1, 2], None, {"confidence": -0.5}, "confidence is -0.5"),
+        ([1, 2], None, {"confidence": 1}, "confidence is 1"),
         ([1, 2], None, {"resamples": 0}, "resamples is 0"),
         ([1, 2], None, {"resamples": 10.5}, "resamples is 10.5"),
     ],
@@ -253,6 +336,7 @@ def test_errors(values, groups, options, message):
     ("a", "b", "message"),
     [
         ([1, 2, 3], [1, 2], "a has 3 values and b 2: both must be of the same queries"),
+        ([1, 2], [1, 2, 3], "a has 2 values and b 3"),
         ([1, np.nan], [1, 2], "a is nan at index 1 .*leave them out in both"),
         ([1, 2], [np.nan, 2], "b is nan at index 0"),
     ],
@@ -277,7 +361,41 @@ def test_errors_of_sign_flips(groups, options, message):
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "verdict"), [(0.01, 0.2, "gain"), (-0.2, -0.01, "loss"), (-0.1, 0.1, "no clear difference")]
+    ("low", "high", "verdict"),
+    [
+        (0.01, 0.2, "gain"),
+        (-0.2, -0.01, "loss"),
+        (-0.1, 0.1, "no clear difference"),
+        (0, 0.2, "no clear difference"),
+        (-0.2, 0, "no clear difference"),
+    ],
 )
 def test_the_verdict_is_the_side_of_zero(low, high, verdict):
-    assert Interval((low + high) / 2, low, high, 0.95).verdict == verdict
+    assert Interval((low + high) / 2, low, high, 0.95, 20).verdict == verdict
+    assert Spread((low + high) / 2, 0.1, 3, low, high, 0.95).verdict == verdict
+
+
+def test_one_run_is_no_clear_difference():
+    assert Spread(0.1, np.nan, 1, np.nan, np.nan, 0.95).verdict == "no clear difference"
+
+
+def test_the_options_not_given():
+    a, b = np.random.default_rng(14).random((2, 40))
+    assert bootstrap_mean(a) == bootstrap_mean(a, None, confidence=0.95, resamples=10_000, seed=0)
+    assert paired_difference(a, b) == paired_difference(a, b, None, confidence=0.95, resamples=10_000, seed=0)
+    assert sign_flip_test(a, b) == sign_flip_test(a, b, None, resamples=10_000, seed=0)
+    assert mean_and_spread(a) == mean_and_spread(a, confidence=0.95)
+
+
+@pytest.mark.parametrize("function", [bootstrap_mean, paired_difference, sign_flip_test, mean_and_spread])
+def test_options_are_given_by_name(function):
+    given = [np.arange(3.0)] * (2 if function in (paired_difference, sign_flip_test) else 1)
+    groups = [] if function is mean_and_spread else [None]
+    with pytest.raises(TypeError, match="positional"):
+        function(*given, *groups, 0.9)
+
+
+@pytest.mark.parametrize("result", [bootstrap_mean([1, 2]), sign_flip_test([1, 2], [0, 0]), mean_and_spread([1, 2])])
+def test_results_are_frozen(result):
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        result.confidence = 1.0

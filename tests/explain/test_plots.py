@@ -13,8 +13,16 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (3, 64, 32, 3), np.uint8)
 MAPS = {"received": centre_prior(3, 4, 2, spread=0.1), "uniform": uniform(3, 4, 2)}
 TABLE = pd.DataFrame(
     {
-        "share": [Interval(0.6, 0.5, 0.7, 0.95), Interval(0.4, 0.3, 0.5, 0.95), Interval(0.2, 0.1, 0.3, 0.95)],
-        "IoU": [Interval(0.5, 0.4, 0.6, 0.95), Interval(0.3, 0.2, 0.4, 0.95), Interval(0.1, 0.0, 0.2, 0.95)],
+        "share": [
+            Interval(0.6, 0.5, 0.7, 0.95, 20),
+            Interval(0.4, 0.3, 0.5, 0.95, 20),
+            Interval(0.2, 0.1, 0.3, 0.95, 20),
+        ],
+        "IoU": [
+            Interval(0.5, 0.4, 0.6, 0.95, 20),
+            Interval(0.3, 0.2, 0.4, 0.95, 20),
+            Interval(0.1, 0.0, 0.2, 0.95, 20),
+        ],
     },
     index=["received", "centre prior", "uniform"],
 )
@@ -50,7 +58,7 @@ def test_a_figure_says_synthetic_when_it_is_and_only_then(name, tmp_path):
 
 def test_every_figure_function_is_checked_here():
     own = {n for n, f in vars(map_plots).items() if callable(f) and getattr(f, "__module__", "") == map_plots.__name__}
-    assert {name for name in own if not name.startswith("_")} == {*FIGURES, "overlay"}
+    assert {name for name in own if not name.startswith("_")} == {*FIGURES, "overlay", "ranks"}
 
 
 def test_a_map_has_the_lines_of_its_cells_and_fills_the_image():

@@ -11,8 +11,8 @@ PRINTED = audit.read("paper_tables_1_2_3")
 
 
 def test_an_interval_that_reaches_down_to_chance_is_at_chance():
-    assert wording.is_at_chance(Interval(0.5, 0.1, 0.9, 0.95), 0.1)
-    assert not wording.is_at_chance(Interval(0.5, 0.11, 0.9, 0.95), 0.1)
+    assert wording.is_at_chance(Interval(0.5, 0.1, 0.9, 0.95, 20), 0.1)
+    assert not wording.is_at_chance(Interval(0.5, 0.11, 0.9, 0.95, 20), 0.1)
 
 
 def test_lines_break_between_words_only():

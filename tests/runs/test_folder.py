@@ -74,7 +74,7 @@ def test_a_run_without_a_model_that_says_something_is_refused(tmp_path):
         (lambda metrics: "[]", "has the schema None"),
         (lambda metrics: json.dumps(metrics | {"schema": 2}), "has the schema 2; this version of gaaplib reads 1"),
         (lambda metrics: json.dumps({"schema": 1, "run_id": "x"}), "lacks status, reason, data"),
-        (lambda metrics: json.dumps(metrics | {"config": {"sharpness": 1}}), "unknown settings sharpness"),
+        (lambda metrics: json.dumps(metrics | {"config": {"sharpness": 1}}), "unknown parameter .sharpness."),
     ],
 )
 def test_a_run_that_cannot_be_read_is_named_and_left_out(tmp_path, damage, words):
@@ -129,3 +129,22 @@ def test_a_model_without_an_embedding_is_named(tmp_path):
     keras.Model(images, keras.layers.GlobalAveragePooling2D()(images)).save(run.folder / "model.keras")
     with pytest.raises(ValueError, match="model.keras is no model of this package: its outputs lack the embedding"):
         run.model()
+
+
+def test_a_run_without_its_settings_is_named(tmp_path):
+    run = write_run(tmp_path, [0.5, 0.5])
+    (run.folder / "config.json").write_text("{")
+    with pytest.warns(UserWarning, match="has settings that cannot be used"):
+        assert runs.finished(tmp_path) == []
+
+
+@pytest.mark.parametrize("damage", [b"", b"text", None])
+def test_damaged_scores_are_named(tmp_path, damage):
+    run = write_run(tmp_path, [0.5, 0.5])
+    path = run.folder / "per_query.npz"
+    path.write_bytes(path.read_bytes()[:-30] if damage is None else damage)
+    with pytest.raises(ValueError, match="per_query.npz cannot be read .*repeat the run"):
+        _ = run.per_query
+    path.unlink()
+    with pytest.raises(FileNotFoundError, match="per_query.npz is missing"):
+        _ = run.per_query
