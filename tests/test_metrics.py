@@ -297,6 +297,7 @@ def test_half_precision_is_ranked_in_single():
         ({"itself": [0, 3]}, "itself is 3 for query 1: the gallery has the indices 0 to 2"),
         ({"itself": [4, 5]}, "itself is 4 for query 0"),
         ({"itself": [-2, -1]}, "itself is -2 for query 0"),
+        ({"itself": [0, 0]}, "itself says that query 1 is gallery image 0"),
         ({"itself": [2, 0]}, "itself says that query 0 is gallery image 2, but their pids differ"),
         ({"ap": "interpolated"}, "ap is 'interpolated': it must be one of 'step', 'trapezoid'"),
         ({"max_rank": 0}, "max_rank is 0: it must be an integer of at least 1"),
@@ -523,3 +524,37 @@ def test_importing_metrics_imports_neither_keras_nor_tensorflow():
     code = "import sys, gaaplib.metrics; print({'keras', 'tensorflow'} & set(sys.modules))"
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == "set()"
+
+
+def test_a_query_that_is_a_gallery_image_does_not_find_itself():
+    rng = np.random.default_rng(3)
+    pids, images = np.repeat(np.arange(5), 3), rng.normal(size=(15, 4))
+    query, itself = images[[2, 7, 11]], np.array([2, -1, 11])
+    found = evaluate_embeddings(query, images, pids[[2, 7, 11]], pids, itself=itself)
+    for row, place in enumerate(itself):
+        rest = np.arange(15) != place
+        alone = evaluate_embeddings(query[[row]], images[rest], pids[[2, 7, 11]][[row]], pids[rest])
+        chance = expected_by_chance(pids[[2, 7, 11]][[row]], pids[rest])
+        assert (found.ap[row], found.first_hit[row]) == (alone.ap[0], alone.first_hit[0])
+        assert expected_by_chance(pids[[2, 7, 11]], pids, itself=itself).ap[row] == pytest.approx(chance.ap[0])
+    assert found.first_hit[1] == 1
+
+
+def test_a_query_alone_with_itself_has_no_match():
+    scores = evaluate_distances([[0.0, 0.5], [0.5, 0.1]], [7, 8], [7, 8], itself=[0, -1])
+    assert scores.valid.tolist() == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("itself", "message"),
+    [
+        ([0], r"itself has shape \(1,\) and dtype int64: give one integer for each of the 2 queries"),
+        ([0.0, 1.0], "dtype float64: give one integer"),
+        ([0, 2], "itself is 2 for query 1: the gallery has the indices 0 to 1"),
+        ([-2, 1], "itself is -2 for query 0"),
+        ([1, -1], "itself says that query 0 is gallery image 1, but their pids differ"),
+    ],
+)
+def test_errors_of_itself(itself, message):
+    with pytest.raises(ValueError, match=message):
+        evaluate_distances(np.zeros((2, 2)), [7, 8], [7, 8], itself=itself)

@@ -18,7 +18,7 @@ from gaaplib.evaluation.statistics import bootstrap_mean
 @pytest.fixture
 def files(tmp_path):
     """Query and gallery, the latter with three junk images."""
-    return save(tmp_path / "q.npz", **arrays(1, 20)), save(tmp_path / "g.npz", **arrays(2, 60, junk=3))
+    return save(tmp_path / "q.npz", **arrays(1, 20, 10, 12)), save(tmp_path / "g.npz", **arrays(2, 60, 10, 12, junk=3))
 
 
 def test_scores_are_those_of_the_metrics_without_junk(files):
@@ -34,15 +34,16 @@ def test_scores_are_those_of_the_metrics_without_junk(files):
     assert report["counts"] == {
         "queries": 20,
         "valid_queries": 20,
-        "identities": 5,
+        "identities": 10,
         "gallery": 57,
         "junk": 3,
         "itself": 0,
     }
     for name, (low, high) in report["intervals"].items():
         assert 0 <= low <= report["scores"][name] <= high <= 1
-        assert report["chance"][name] <= report["scores"][name]
     assert report["intervals"]["mAP"][0] < report["intervals"]["mAP"][1]
+    labels = (query.pids, gallery.pids[kept], query.camids, gallery.camids[kept])
+    assert report["chance"]["mAP"] == metrics.expected_by_chance(*labels, ap="trapezoid").mAP
 
 
 def test_intervals_resample_identities(files):
@@ -90,7 +91,7 @@ def test_one_identity_has_no_interval(files):
     one = query.pids == 2
     report = evaluate(Side("q", query.embeddings[one], query.pids[one], query.camids[one]), gallery)
     assert report["intervals"]["mAP"] is None
-    assert "Intervals: none, as they need at least two identities." in describe(report)
+    assert "Intervals: none, as 1 identities are too few (10 are needed)." in describe(report)
 
 
 def test_what_is_printed(files):
@@ -98,7 +99,7 @@ def test_what_is_printed(files):
     assert result.exit_code == 0, result.output
     lines = result.output.splitlines()
     assert lines[0] == (
-        "20 queries, 20 of them valid (with a match), of 5 identities; 57 gallery images, 3 junk images (identity -1) "
+        "20 queries, 20 of them valid (with a match), of 10 identities; 57 gallery images, 3 junk images (identity -1) "
         "left out"
     )
     report = evaluate(*map(read_npz, files), ap="trapezoid", rerank=True)

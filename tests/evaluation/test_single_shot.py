@@ -51,3 +51,9 @@ def test_single_shot_without_spread_or_without_a_match():
     assert np.isnan([*scores.cmc, *scores.cmc_std, scores.mAP, scores.mAP_std]).all()
     with pytest.raises(ValueError, match="repeats is 0"):
         evaluate_single_shot([[0, 1]], [3], [1, 2], repeats=0)
+
+
+def test_a_query_is_not_its_own_match():
+    distances = [[0.0, 0.5, 0.3]]
+    found = evaluate_single_shot(distances, [7], [7, 7, 8], itself=[0], repeats=4, max_rank=2)
+    assert found.rank.ravel().tolist() == [2.0] * 4

@@ -116,3 +116,15 @@ def test_a_rate_is_a_fraction(rate):
 def test_a_rank_is_a_positive_integer(rank):
     with pytest.raises(ValueError, match="rank is .*at least 1"):
         evaluate_open_set([[0, 1], [1, 1]], [1, 9], [1, 2]).curve(rank)
+
+
+def test_a_query_and_its_own_gallery_image_are_no_pair():
+    distances = [[0.0, 0.1, 0.3, 0.9], [0.8, 0.7, 0.9, 0.4]]
+    found = evaluate_verification(distances, [7, 8], [7, 7, 8, 8], itself=[0, -1])
+    rest = evaluate_verification([[0.1, 0.3, 0.9]], [7], [7, 8, 8])
+    assert found.num_genuine == 3
+    assert found.at(0.0).true_accept_rate == pytest.approx(1 / 3)
+    assert rest.num_genuine == 1
+    mates = evaluate_open_set(distances + [[0.5, 0.5, 0.5, 0.5]], [7, 8, 9], [7, 7, 8, 8], itself=[0, -1, -1])
+    assert mates.rank[:2].tolist() == [1, 1]
+    assert mates.distance[0] == 0.1

@@ -212,7 +212,9 @@ def test_a_verdict_rests_on_identities_where_they_are_given():
     assert found.p_value == sign_flip_test(*pair, pids).p_value
     assert "20 identities" in str(found)
     # All differences have the same sign, but five identities are too few for a verdict.
-    assert versus(values, "received", "share", np.repeat(np.arange(5), 12)).verdict == "no clear difference"
+    few = versus(values, "received", "share", np.repeat(np.arange(5), 12))
+    assert few.verdict == "too few identities"
+    assert "[" not in str(few) and "5 identities" in str(few)
 
 
 def heat(change):

@@ -5,6 +5,7 @@ import pytest
 from figure_words import words
 
 from gaaplib import plots
+from gaaplib.evaluation import statistics
 from gaaplib.evaluation.statistics import Interval
 from gaaplib.explain import plots as map_plots
 from gaaplib.explain.localisation import auc, centre_prior, uniform
@@ -124,7 +125,8 @@ def test_bars_show_means_and_intervals_and_baselines_are_grey():
     assert len(set(colours)) == 3
 
 
-def test_curves_are_means_with_bands_and_areas():
+def test_curves_are_means_with_bands_and_areas(monkeypatch):
+    monkeypatch.setattr(statistics, "MIN_GROUPS", 2)
     figure = map_plots.deletion_insertion_curves(CURVES)
     for side, axis in enumerate(figure.axes):
         means = {name: pair[side].mean(axis=0).tolist() for name, pair in CURVES.items()}

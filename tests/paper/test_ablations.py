@@ -13,15 +13,15 @@ SEEDS = ("seed 0", "seed 1")
 
 
 def write(config, outputs, share, partnered=1.0):
-    """A finished run of 40 made-up results, of which ``share`` of each identity's 10 are correct in both protocols."""
+    """A finished run of 100 made-up results, of which ``share`` of each identity's 10 are correct in both protocols."""
     run = runs.begin(config, outputs)
-    pid, row = np.divmod(np.arange(40), 10)
+    pid, row = np.divmod(np.arange(100), 10)
     right = row < round(10 * share)
     np.savez(run.folder / "per_image.npz", rank=np.where(right, 1, 4), pid=pid, row=row)
     hits = {"first_hit": np.where(right, 1, 9), "ap": np.where(right, 0.9, 0.1), "inp": right / 2}
-    np.savez(run.folder / "per_query.npz", **hits, valid=np.ones(40, bool), pid=pid, camid=pid, row=row)
-    closed = None if config.train_dataset else {"chance": CHANCE, "num_images": 40}
-    retrieval = {"chance": CHANCE, "num_valid_queries": 40, "ap": "step"}
+    np.savez(run.folder / "per_query.npz", **hits, valid=np.ones(100, bool), pid=pid, camid=pid, row=row)
+    closed = None if config.train_dataset else {"chance": CHANCE, "num_images": 100}
+    retrieval = {"chance": CHANCE, "num_valid_queries": 100, "ap": "step"}
     finish(run, closed=closed, retrieval=retrieval, partnered=partnered)
 
 

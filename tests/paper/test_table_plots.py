@@ -48,12 +48,13 @@ CURVES = pd.DataFrame(
 )
 CROSSED = pd.DataFrame(
     [
-        ("none", None, "raid", "done", 0.6, 0.5, 0.7, 0.02, False),
-        ("none", "raid", "rpifield", "done", 0.04, 0.0, 0.08, 0.03, True),
-        ("class", "raid", "rpifield", "diverged", *[math.nan] * 5),
-        ("class", None, "raid", "not run", *[math.nan] * 5),
+        ("none", None, "raid", "done", 0.6, 0.5, 0.7, 0.02, False, 20),
+        ("none", "raid", "rpifield", "done", 0.04, 0.0, 0.08, 0.03, True, 20),
+        ("class", "raid", "rpifield", "diverged", *[math.nan] * 6),
+        ("class", None, "raid", "done", 0.4, math.nan, math.nan, 0.03, False, 2),
     ],
-    columns=["attention", "train_dataset", "dataset", "status", "value", "low", "high", "chance", "at_chance"],
+    columns=["attention", "train_dataset", "dataset", "status", "value", "low", "high", "chance", "at_chance"]
+    + ["identities"],
 )
 
 
@@ -165,6 +166,6 @@ def test_crossings_frame_the_own_data_set_and_mark_chance():
     without, with_block = table_plots.crossings(CROSSED, measure="CMC(1)").axes
     texts = {text.get_position(): text.get_text() for text in without.texts}
     assert texts == {(0.5, 0.5): "0.600\n0.50 to 0.70", (1.5, 0.5): "0.040 \u2020\n0.00 to 0.08"}
-    assert sorted(text.get_text() for text in with_block.texts) == ["diverged", "not run"]
+    assert sorted(text.get_text() for text in with_block.texts) == ["0.400\n2 identities", "diverged"]
     assert [label.get_text() for label in without.get_xticklabels()] == ["raid\nchance 0.020", "rpifield\nchance 0.030"]
     assert [patch.get_x() for patch in without.patches] == [pytest.approx(0.03)]
