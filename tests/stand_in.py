@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from gaaplib.config import RunConfig
-from gaaplib.runs.folder import CONTENT, SCHEMA
+from gaaplib.runs import SCHEMA
 from gaaplib.runs.provenance import RESULTS
 
 
@@ -41,8 +41,10 @@ def main():
         metrics = output.with_name("metrics.json")
         config = RunConfig("smoke").to_dict()
         output.with_name("config.json").write_text(json.dumps(config))
-        content = dict.fromkeys(CONTENT) | {"schema": SCHEMA, "status": "done", "provenance": provenance}
-        content |= {"config": config, "data": {"fingerprint": "f"}}
+        nothing = dict.fromkeys(("reason", "partnered_share", "closed", "retrieval"))
+        content = {"schema": SCHEMA, "run_id": output.parent.name, "status": "done", "counts": {}, **nothing}
+        content |= {"data": {"name": "synthetic-market1501", "synthetic": True, "fingerprint": "f"}}
+        content |= {"config": config, "provenance": provenance}
         metrics.with_suffix(".part").write_text(json.dumps(content))
         os.replace(metrics.with_suffix(".part"), metrics)
 

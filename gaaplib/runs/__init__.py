@@ -1,7 +1,8 @@
 """One run on disk: written, read, found and compared."""
 
+from gaaplib.runs.content import SCHEMA, WITHOUT_SCORES
 from gaaplib.runs.data import Data, check_images, files_now, load_data, same_images
-from gaaplib.runs.folder import SCHEMA, WITHOUT_SCORES, Run, begin, find, finish, finished, readable
+from gaaplib.runs.folder import Run, begin, find, finish, finished, readable
 from gaaplib.runs.scores import (
     CLOSED_MEASURES,
     COLUMNS,

@@ -18,28 +18,8 @@ import pandas as pd
 
 from gaaplib.config import RunConfig
 from gaaplib.project import outputs_folder, write_whole
+from gaaplib.runs import content
 from gaaplib.runs.provenance import origin
-
-WITHOUT_SCORES = ("diverged", "collapsed")
-"""The statuses of finished runs without scores; any other finished run is ``"done"``."""
-
-SCHEMA = 1
-"""Raised if ``metrics.json`` changes so that older code could not read it."""
-
-CONTENT = (
-    "run_id",
-    "status",
-    "reason",
-    "data",
-    "counts",
-    "partnered_share",
-    "closed",
-    "retrieval",
-    "config",
-    "provenance",
-)
-"""What ``metrics.json`` holds, besides its schema."""
-
 
 READ_ME = """\
 # {run}
@@ -75,8 +55,16 @@ class Run:
 
     @property
     def config(self):
-        """The :class:`RunConfig` that the run was made from."""
-        return RunConfig(**json.loads((self.folder / "config.json").read_text()))
+        """The :class:`RunConfig` that the run was made from.
+
+        Raises:
+            ValueError: ``config.json`` cannot be read, or has a setting that is unknown or wrong.
+        """
+        path = self.folder / "config.json"
+        try:
+            return RunConfig(**json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, TypeError, ValueError, RecursionError) as error:
+            raise ValueError(f"{path} cannot be used ({str(error).partition('; known')[0]})") from error
 
     @property
     def history(self):
@@ -86,12 +74,12 @@ class Run:
     @property
     def per_query(self):
         """Arrays of the retrieval protocol with one entry per query: those of ``RetrievalScores``, ``pid``, ``row``."""
-        return _arrays(self.folder / "per_query.npz")
+        return _arrays(self.folder / "per_query.npz", ("ap", "inp", "first_hit", "valid", "pid", "camid", "row"))
 
     @property
     def per_image(self):
         """Arrays of the closed protocol with one entry per image: ``rank`` of the right identity, ``pid``, ``row``."""
-        return _arrays(self.folder / "per_image.npz")
+        return _arrays(self.folder / "per_image.npz", ("rank", "pid", "row"))
 
     @property
     def model_file(self):
@@ -150,34 +138,31 @@ class Run:
 
         It may be of another version of the package, half copied, or edited by hand.
         """
-        path = self.folder / "metrics.json"
         try:
-            metrics = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            return f"{path} cannot be read ({error})"
-        if not isinstance(metrics, dict) or metrics.get("schema") != SCHEMA:
-            schema = metrics.get("schema") if isinstance(metrics, dict) else None
-            return f"{path} has the schema {schema!r}; this version of gaaplib reads {SCHEMA}"
-        missing = [name for name in CONTENT if name not in metrics]
-        if missing:
-            return f"{path} lacks {', '.join(missing)}"
+            metrics = content.read(self.folder / "metrics.json")
+        except ValueError as error:
+            return str(error)
         try:
             _ = self.config, RunConfig(**metrics["config"])
-        except (OSError, TypeError, ValueError) as error:
-            return f"{self.folder} has settings that cannot be used ({str(error).partition('; known')[0]})"
+        except (TypeError, ValueError) as error:
+            return f"{self.folder / 'metrics.json'}: its settings cannot be used ({str(error).partition('; known')[0]})"
         return None
 
 
-def _arrays(path):
-    """The arrays of an ``.npz`` file of a run.
+def _arrays(path, names):
+    """The arrays of an ``.npz`` file of a run, which have one number for each image.
 
     Raises:
         FileNotFoundError: there is none.
         ValueError: it is damaged.
     """
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            return dict(arrays)
+        with np.load(path, allow_pickle=False) as loaded:
+            arrays = {name: loaded[name] for name in names}
+        shapes = {(array.shape, array.dtype.kind in "biuf") for array in arrays.values()}
+        if len(shapes) != 1 or len(arrays[names[0]].shape) != 1 or (arrays[names[0]].shape, True) not in shapes:
+            raise ValueError(f"its arrays {', '.join(names)} are not of one length, or not numbers")
+        return arrays
     except FileNotFoundError:
         raise FileNotFoundError(f"{path} is missing: repeat the run, or copy its whole folder") from None
     except Exception as error:
@@ -216,8 +201,8 @@ def finish(run, *, status, reason, counts, closed, retrieval, data, partnered, s
         seconds: by stage.
     """
     config = run.config
-    content = {
-        "schema": SCHEMA,
+    metrics = {
+        "schema": content.SCHEMA,
         "run_id": config.run_id,
         "status": status,
         "reason": reason,
@@ -229,7 +214,7 @@ def finish(run, *, status, reason, counts, closed, retrieval, data, partnered, s
         "config": config.to_dict(),
         "provenance": {**origin(), "seconds": seconds},
     }
-    write_whole(run.folder / "metrics.json", json.dumps(_without_nan(content), indent=1) + "\n")
+    write_whole(run.folder / "metrics.json", json.dumps(_without_nan(metrics), indent=1) + "\n")
     _remove_checkpoint(run)
 
 
@@ -270,7 +255,7 @@ def readable(runs):
     troubles = {run: run.trouble() for run in runs}
     wrong = [trouble for trouble in troubles.values() if trouble]
     if wrong:
-        warnings.warn(f"{len(wrong)} runs are left out: {'; '.join(wrong)}", stacklevel=3)
+        warnings.warn(f"runs that cannot be read are left out ({len(wrong)}): {'; '.join(wrong)}", stacklevel=3)
     return [run for run, trouble in troubles.items() if not trouble]
 
 

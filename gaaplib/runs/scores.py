@@ -5,7 +5,8 @@ import pandas as pd
 
 from gaaplib.config import SYNTHETIC, RunConfig, check_known
 from gaaplib.evaluation import statistics
-from gaaplib.runs.folder import WITHOUT_SCORES, finished
+from gaaplib.runs.content import WITHOUT_SCORES
+from gaaplib.runs.folder import finished
 from gaaplib.runs.provenance import is_current
 
 RANKS = (1, 5, 10, 20)

@@ -21,6 +21,8 @@ from gaaplib.evaluation.statistics import (
 )
 from tests.oracles import statistics as slow
 
+MIN_GROUPS = statistics.MIN_GROUPS
+
 
 @pytest.fixture(scope="module", autouse=True)
 def few_are_enough():
@@ -32,7 +34,7 @@ def few_are_enough():
 
 @pytest.fixture
 def ten_are_needed(monkeypatch):
-    monkeypatch.setattr(statistics, "MIN_GROUPS", 10)
+    monkeypatch.setattr(statistics, "MIN_GROUPS", MIN_GROUPS)
 
 
 def test_fewer_than_ten_groups_give_counts_and_no_verdict(ten_are_needed):

@@ -13,6 +13,37 @@ def value_of(loss, labels, predictions):
     return float(keras.ops.convert_to_numpy(loss(labels, predictions)))
 
 
+@pytest.mark.parametrize("margin", [0.3, 0.0, "soft"])
+@pytest.mark.parametrize(
+    ("labels", "embeddings"),
+    [
+        (np.arange(16), np.random.default_rng(1).normal(size=(16, 8))),
+        (np.zeros(16), np.random.default_rng(1).normal(size=(16, 8))),
+        (np.arange(16) // 4, np.ones((16, 8))),
+        (np.arange(16) // 4, np.zeros((16, 8))),
+        (1000 * (np.arange(16) // 2) + 2**20, np.random.default_rng(1).normal(size=(16, 8))),
+        (np.arange(16) // 4, np.eye(16)),
+        (np.arange(16) // 4, 1e12 * np.random.default_rng(1).normal(size=(16, 8))),
+        (np.array([7]), np.ones((1, 8))),
+    ],
+    ids=[
+        "single images",
+        "one identity",
+        "equal",
+        "zeros",
+        "large labels",
+        "equal distances",
+        "far apart",
+        "one image",
+    ],
+)
+def test_the_triplet_gradient_is_finite(labels, embeddings, margin):
+    loss = BatchHardTriplet(margin=margin)
+    labels, embeddings = labels.astype("int32"), embeddings.astype("float32")
+    assert np.isfinite(value_of(loss, labels, embeddings))
+    assert np.isfinite(gradient(lambda p: loss(labels, p), embeddings)).all()
+
+
 @pytest.mark.parametrize("name", LOSSES)
 def test_every_entry_survives_its_configuration_and_has_a_finite_gradient(name):
     loss = LOSSES[name]()

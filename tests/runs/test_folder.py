@@ -73,14 +73,14 @@ def test_a_run_without_a_model_that_says_something_is_refused(tmp_path):
         (lambda metrics: json.dumps(metrics)[:100], "cannot be read"),
         (lambda metrics: "[]", "has the schema None"),
         (lambda metrics: json.dumps(metrics | {"schema": 2}), "has the schema 2; this version of gaaplib reads 1"),
-        (lambda metrics: json.dumps({"schema": 1, "run_id": "x"}), "lacks status, reason, data"),
+        (lambda metrics: json.dumps({"schema": 1, "run_id": "x"}), "lacks status"),
         (lambda metrics: json.dumps(metrics | {"config": {"sharpness": 1}}), "unknown parameter .sharpness."),
     ],
 )
 def test_a_run_that_cannot_be_read_is_named_and_left_out(tmp_path, damage, words):
     good, bad = write_run(tmp_path, [0.5, 0.5]), write_run(tmp_path, [0.5, 0.5], seed=1)
     (bad.folder / "metrics.json").write_text(damage(bad.metrics))
-    with pytest.warns(UserWarning, match=f"1 runs are left out: .*seed1.*{words}"):
+    with pytest.warns(UserWarning, match=f"left out .1.: .*seed1.*{words}"):
         assert runs.finished(tmp_path) == [good]
     with pytest.warns(UserWarning, match=words):
         assert runs.table(tmp_path).run_id.tolist() == [good.folder.name]
@@ -134,7 +134,7 @@ def test_a_model_without_an_embedding_is_named(tmp_path):
 def test_a_run_without_its_settings_is_named(tmp_path):
     run = write_run(tmp_path, [0.5, 0.5])
     (run.folder / "config.json").write_text("{")
-    with pytest.warns(UserWarning, match="has settings that cannot be used"):
+    with pytest.warns(UserWarning, match="config.json cannot be used .Expecting property name"):
         assert runs.finished(tmp_path) == []
 
 
