@@ -359,6 +359,8 @@ def checked_value(name, value, kind):
     Raises:
         TypeError: it is not, naming parameter, value and type.
     """
+    if type(value) is int and abs(value) >= 2**63:
+        raise TypeError(f"{name}={value!r:.40} has more than 64 bits")
     kinds = typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
     for option in kinds:
         if option is float and type(value) is int:

@@ -540,8 +540,9 @@ def _codes(query, gallery, name: str) -> tuple[np.ndarray, np.ndarray]:
             "text for both"
         )
     try:
-        if np.result_type(query, gallery).kind == "f" and query.dtype.kind != "f" != gallery.dtype.kind:
-            # NumPy's common type of signed and unsigned 64-bit integers is float64, which rounds large ones.
+        if np.result_type(query, gallery).kind == "f" and not query.dtype.kind == "f" == gallery.dtype.kind:
+            # NumPy's common type of integers of both signs, or of integers and floats, is float64, which rounds large
+            # integers.
             query, gallery = query.astype(object), gallery.astype(object)
         codes = np.unique(np.concatenate([query, gallery]), return_inverse=True)[1]
     except TypeError as error:

@@ -540,6 +540,14 @@ def test_a_query_that_is_a_gallery_image_does_not_find_itself():
     assert found.first_hit[1] == 1
 
 
+def test_labels_that_float_numbers_cannot_tell_apart_are_apart():
+    large = [2**53 + 1, 2**53 + 3]
+    for query in (np.array([2.0**53]), np.array([2**53 + 2], "uint64"), np.array([2**53])):
+        with pytest.warns(UserWarning, match="match"):
+            assert evaluate_distances([[0.0, 1.0]], query, large).num_valid_queries == 0
+    assert evaluate_distances([[0.0, 1.0]], [7.0], [8, 7]).mAP == 0.5
+
+
 def test_a_query_alone_with_itself_has_no_match():
     scores = evaluate_distances([[0.0, 0.5], [0.5, 0.1]], [7, 8], [7, 8], itself=[0, -1])
     assert scores.valid.tolist() == [False, True]

@@ -120,7 +120,8 @@ def match_sheet(query, gallery, states, distances, *, maps=None, title=None, syn
     labels = ["query", *_labels(states, distances)]
     for axis, image, label, state in zip(axes[0], images, labels, [None, *states], strict=True):
         axis.imshow(image)
-        axis.set_title(label, fontsize=9, pad=4)
+        # Its words are wider than a rank.
+        axis.set_title(label, fontsize=7 if state == "same camera" else 9, pad=4)
         frame = STATES[state][0]
         axis.spines[:].set(color=frame or "0.8", linewidth=2.5 if frame else 0.5)
     if maps is not None:
