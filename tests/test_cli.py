@@ -332,7 +332,6 @@ def test_data_lists_the_data_sets():
 
 
 def test_data_reports_and_saves_a_sheet(tmp_path):
-
     root = market_folder(tmp_path / "photos")
     sheet = tmp_path / "new" / "sheet.png"
     result = CliRunner().invoke(main, ["data", "market1501", "--root", str(root), "--plot", str(sheet)])
@@ -350,7 +349,8 @@ def test_data_reports_and_saves_a_sheet(tmp_path):
     [
         (["markt"], "data set='markt' is not known; known: market1501"),
         (["raid", "--root", "nowhere"], "no RAiD in nowhere"),
-        (["market1501", "--root", ".", "--variant", "6k"], "6k"),
+        (["market1501", "--root", ".", "--variant", "6k"], "variant='6k' of market1501 is not known; known: 500k"),
+        (["folder", "--root", ".", "--variant", "z"], "variant='z' of folder is not known; known: none for this"),
     ],
 )
 def test_data_says_what_is_wrong(arguments, message, tmp_path, monkeypatch):
