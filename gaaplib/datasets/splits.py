@@ -87,11 +87,13 @@ def identity_folds(records: pd.DataFrame, folds: int = FOLDS, seed: int = 0) -> 
         ValueError: fewer than two folds, or fewer identities than folds.
     """
     pids = np.unique(records.loc[records["pid"] != DISTRACTOR, "pid"])
-    if not 2 <= folds <= len(pids):
+    if folds < 2:
+        raise ValueError(f"folds is {folds}: it must be at least 2, one to test on and others to train on")
+    if folds > len(pids):
         raise ValueError(
             f"{len(pids)} identities are too few for {folds} folds: each fold is tested on identities of its own and "
-            f"trained on the others, so at least {max(folds, 2)} are needed (and 2 folds); add identities, or give "
-            "every image a split: train, query or gallery"
+            f"trained on the others, so at least {folds} are needed; add identities, or give every image a "
+            "split: train, query or gallery"
         )
     shuffled = pids[np.argsort(np.random.default_rng(seed).random(len(pids)))]
     return pd.Series(np.arange(len(pids)) % folds, index=shuffled, name="fold").sort_index()
