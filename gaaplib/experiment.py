@@ -96,6 +96,8 @@ def _weights_key(config):
     """SHA-256 of the file of initial weights; None if there is none."""
     if config.weights in (None, IMAGENET):
         return None
+    if not Path(config.weights).is_file():
+        raise FileNotFoundError(f"weights={config.weights!r}: no such file; give a .weights.h5 file, or {IMAGENET!r}")
     with open(config.weights, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -112,6 +114,7 @@ def _reused(existing, verbose):
 
 def _run(config, outputs, rerun, verbose):
     """What :func:`run` does if there is no finished run."""
+    weights = _weights_key(config)
     source = _source(config, outputs, verbose)
     clock = _Clock()
     data = load_data(config, outputs=outputs, progress=verbose > 0)
@@ -147,14 +150,14 @@ def _run(config, outputs, rerun, verbose):
         counts=_counts(data),
         closed=closed,
         retrieval=retrieval,
-        data=_origin_of_data(config, data, source),
+        data=_origin_of_data(config, data, source, weights),
         partnered=None if history.empty else float(history.partnered_share.mean()),
         seconds=clock.seconds,
     )
     return result
 
 
-def _origin_of_data(config, data, source):
+def _origin_of_data(config, data, source, weights):
     """What ``metrics.json`` says of the images and weights, by which a later call tells whether they are the same."""
     came_from = {
         "fingerprint": data.store.fingerprint,
@@ -166,7 +169,6 @@ def _origin_of_data(config, data, source):
         came_from["files"] = data.store.files
     if source is not None:
         came_from["trained_on"] = source.metrics["data"]["fingerprint"]
-    weights = _weights_key(config)
     return came_from | ({"weights": weights} if weights else {})
 
 

@@ -318,6 +318,13 @@ def test_a_model_of_changed_training_images_is_not_scored_again(tmp_path):
     assert again.metrics["data"]["trained_on"] != old
 
 
+def test_initial_weights_that_are_missing_are_named_first(tmp_path):
+    config = smoke(weights=str(tmp_path / "start.weights.h5"))
+    with pytest.raises(FileNotFoundError, match="start.weights.h5': no such file; give a .weights.h5 file"):
+        experiment.run(config, outputs=tmp_path)
+    assert not list(tmp_path.glob("cache/*"))
+
+
 def test_other_initial_weights_make_another_run(cache, tmp_path):
     weights = tmp_path / "start.weights.h5"
     BACKBONES["resnet18"](height=64, width=32).save_weights(weights)
