@@ -90,7 +90,7 @@ soak: install ## Kill a training twenty times at random and check that it ends w
 	GAAP_SOAK=20 $(BIN)/python -m pytest tests/training/test_resume.py
 
 attack: install ## Attack every reader, kill runs, fill disks, collide processes; ATTACK=10000 is for a night
-	rm -f outputs/attack/attacks.csv
+	rm -f $(OUTPUTS)/attack/attacks.csv
 	GAAP_ATTACK=$(or $(ATTACK),300) $(BIN)/python -m pytest -s tests/attack $(PYTEST_ARGS)
 
 mutants: install $(VENV)/.mutation ## Change the core modules line by line and count the changes that the tests notice

@@ -412,7 +412,9 @@ def verify(names, reference, only_list):
 
 def _use_threads_of(committed):
     """Compute with as many threads as the runs were made with, on which the last bits depend."""
-    numbers = {run.metrics["provenance"].get("threads", run.metrics["provenance"]["cores"]) for run in committed}
+    from gaaplib.runs.provenance import threads_of
+
+    numbers = {threads_of(run.metrics) for run in committed}
     if len(numbers) > 1:
         raise ValueError(
             f"these runs were made with {' and '.join(map(str, sorted(numbers)))} threads, on which the last bits "

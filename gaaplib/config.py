@@ -180,7 +180,7 @@ class RunConfig:
         for name in changes:
             if name not in kinds:
                 raise ValueError(f"unknown parameter {name!r}{did_you_mean(name, kinds)}; known: {', '.join(kinds)}")
-            if changes[name] is None and name in (*REGISTRIES, *CHOICES) and "none" in choices(name):
+            if changes[name] is None and _has_none(name):
                 raise ValueError(f"{name}=None: write 'none' for no {name}, or leave it out for the profile's value")
         defaults = {field.name: field.default for field in dataclasses.fields(self)}
         given = {name: value for name, value in changes.items() if value is not None}
@@ -247,14 +247,16 @@ class RunConfig:
         Args:
             namespace: ``globals()`` of the notebook, directly after its parameters cell.
         """
-        # "profile" stands where None could be taken for "none".
-        namespace = {name: value for name, value in namespace.items() if value != "profile" or name == "profile"}
         # What IPython itself puts there: its history, and the names of its commands.
         ipython = {"In", "Out", "get_ipython", "exit", "quit", "open"}
         values = {
             name: value
             for name, value in namespace.items()
-            if not name.startswith("_") and name not in ipython and not _is_code(value)
+            if not name.startswith("_")
+            and name not in ipython
+            and not _is_code(value)
+            # "profile" stands where None could be taken for "none".
+            and not (_has_none(name) and value == "profile")
         }
         return cls(**values)
 
@@ -320,6 +322,11 @@ def whole_path(value, word=""):
 def choices(name):
     """The known values of a setting, a tuple; those of a registry are read from its module (``registered_names``)."""
     return registered_names(*REGISTRIES[name]) if name in REGISTRIES else CHOICES[name]
+
+
+def _has_none(name):
+    """Whether "none" is a value of a setting, so that None would be taken for it."""
+    return name in (*REGISTRIES, *CHOICES) and "none" in choices(name)
 
 
 def check_known(name, value, known):

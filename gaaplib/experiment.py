@@ -1,6 +1,5 @@
 """One run from configuration to run folder: read or generate images, train, embed, evaluate both protocols."""
 
-import hashlib
 import time
 import warnings
 from pathlib import Path
@@ -10,15 +9,16 @@ import numpy as np
 import pandas as pd
 
 from gaaplib import metrics, runs
-from gaaplib.config import IMAGENET, SYNTHETIC
+from gaaplib.config import SYNTHETIC
 from gaaplib.datasets import splits
 from gaaplib.datasets.records import known_cameras
 from gaaplib.evaluation.collapse import collapsed
 from gaaplib.methods import METHODS
 from gaaplib.network import devices, layers
 from gaaplib.project import locked, outputs_folder
+from gaaplib.runs.current import out_of_date, weights_key
 from gaaplib.runs.data import load_data
-from gaaplib.runs.provenance import RESULTS, is_current, origin
+from gaaplib.runs.provenance import RESULTS, origin
 from gaaplib.training import fit
 from gaaplib.training.checkpoint import Checkpoint
 
@@ -26,10 +26,9 @@ from gaaplib.training.checkpoint import Checkpoint
 def run(config, *, outputs=None, rerun=False, verbose=0):
     """Train, embed and evaluate what ``config`` describes, and write a complete run folder.
 
-    A finished run is reused if its images and weights are still those it was made from
-    (:func:`gaaplib.runs.same_images`) and it is not out of date (``gaaplib.runs.provenance.RESULTS``). An interrupted
-    run resumes from its last complete epoch and ends with bit-identical weights on the same kind of processor with the
-    same number of threads. A run that fails writes no ``metrics.json``. A run that cannot be scored is recorded
+    A finished run is reused unless it is out of date (:func:`gaaplib.runs.out_of_date`). An interrupted run resumes
+    from its last complete epoch and ends with bit-identical weights on the same kind of processor with the same number
+    of threads. A run that fails writes no ``metrics.json``. A run that cannot be scored is recorded
     without scores, with the reason: as ``"diverged"`` if its loss or embeddings are not finite or zero, as
     ``"collapsed"`` if its embeddings are all alike.
 
@@ -53,53 +52,23 @@ def run(config, *, outputs=None, rerun=False, verbose=0):
     """
     outputs = Path(outputs or outputs_folder())
     existing = runs.Run(outputs / "runs" / config.run_id)
-    if not rerun and _is_there(existing, outputs):
+    if not rerun and _is_there(existing):
         return _reused(existing, verbose)
     lock = existing.folder.with_name(f".{config.run_id}.lock")
     with locked(lock, f"making the run {config.run_id}"):
-        if not rerun and _is_there(existing, outputs):
+        if not rerun and _is_there(existing):
             return _reused(existing, verbose)
         return _run(config, outputs, rerun, verbose)
 
 
-def _is_there(existing, outputs):
+def _is_there(existing):
     """Whether there is a finished run to reuse; a warning says why one is made again."""
     if not existing.is_done():
         return False
-    why = existing.trouble() or _out_of_date(existing, outputs)
+    why = out_of_date(existing)
     if why:
         warnings.warn(f"{why}: the run is made again", stacklevel=3)
     return not why
-
-
-def _out_of_date(existing, outputs):
-    """Why a finished run does not belong to today's code, images and weights, as a sentence; None if it does."""
-    metrics, config = existing.metrics, existing.config
-    if not is_current(metrics):
-        numbers = f"results number {metrics['provenance'].get('results')}, today's is {RESULTS}"
-        return f"{existing.folder.name} is out of date ({numbers})"
-    if not runs.same_images(existing, outputs=outputs):
-        return f"the images in {config.data} are not those that {existing.folder.name} was scored on"
-    if _weights_key(config) != metrics["data"].get("weights"):
-        return f"{config.weights} is not the file that {existing.folder.name} started from"
-    training = config.training()
-    if training is None or not METHODS[config.method].learns or training.data == SYNTHETIC:
-        return None
-    source = runs.Run(outputs / "runs" / training.run_id)
-    same = source.is_done() and not source.trouble() and not _out_of_date(source, outputs)
-    if same and source.metrics["data"]["fingerprint"] == metrics["data"].get("trained_on"):
-        return None
-    return f"the images in {training.data} are not those that the model of {existing.folder.name} was trained on"
-
-
-def _weights_key(config):
-    """SHA-256 of the file of initial weights; None if there is none."""
-    if config.weights in (None, IMAGENET):
-        return None
-    if not Path(config.weights).is_file():
-        raise FileNotFoundError(f"weights={config.weights!r}: no such file; give a .weights.h5 file, or {IMAGENET!r}")
-    with open(config.weights, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _reused(existing, verbose):
@@ -114,7 +83,7 @@ def _reused(existing, verbose):
 
 def _run(config, outputs, rerun, verbose):
     """What :func:`run` does if there is no finished run."""
-    weights = _weights_key(config)
+    weights = weights_key(config)
     source = _source(config, outputs, verbose)
     clock = _Clock()
     data = load_data(config, outputs=outputs, progress=verbose > 0)

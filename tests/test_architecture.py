@@ -11,7 +11,7 @@ PROJECT = Path(__file__).parents[1]
 LIBRARY = PROJECT / "gaaplib"
 FILES = sorted(LIBRARY.rglob("*.py"))
 
-GROUND = {"quiet", "threads", "project", "plots", "distances", "network", "attention", "pooling"}
+GROUND = {"quiet", "threads", "matlab", "project", "plots", "distances", "network", "attention", "pooling"}
 SCORES = GROUND | {"metrics", "datasets"}
 PARTS = SCORES | {"evaluation", "training", "methods"}
 RUNS = PARTS | {"config", "runs"}
@@ -21,6 +21,7 @@ STUDY = RUNS | {"experiment"}
 MAY_IMPORT = {
     "quiet": set(),
     "threads": set(),
+    "matlab": set(),
     "project": set(),
     "plots": set(),
     "distances": set(),
@@ -28,8 +29,8 @@ MAY_IMPORT = {
     "attention": {"network"},
     "pooling": {"network"},
     "metrics": {"distances"},
-    "datasets": {"project", "plots"},
-    "evaluation": {"project", "distances", "metrics"},
+    "datasets": {"project", "plots", "matlab"},
+    "evaluation": {"project", "matlab", "distances", "metrics"},
     "methods": GROUND | {"metrics", "evaluation"},
     "training": SCORES,
     "config": PARTS,

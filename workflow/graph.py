@@ -199,11 +199,10 @@ def failures(runs, notebooks, outputs):
 
 def is_there(outputs, run_id):
     """Return whether a run is finished and up to date; a run whose source failed stays out of date."""
-    from gaaplib.runs import Run, same_images
-    from gaaplib.runs.provenance import is_current
+    from gaaplib.runs import Run, out_of_date
 
     run = Run(outputs / "runs" / run_id)
-    return run.is_done() and not run.trouble() and is_current(run.metrics) and same_images(run, outputs=outputs)
+    return run.is_done() and not out_of_date(run)
 
 
 def reason(notebook):

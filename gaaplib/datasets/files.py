@@ -1,51 +1,20 @@
 """Finds the files of a data set, matches their names and reads lists of them; opens no image and unpacks nothing."""
 
-import json
 import os
 import posixpath
 import re
-import subprocess
-import sys
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from textwrap import indent
+
+from gaaplib import matlab
 
 IMAGE_SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 ARCHIVE_SUFFIXES = {".7z", ".bz2", ".gz", ".rar", ".tar", ".tbz2", ".tgz", ".txz", ".xz", ".zip"}
 SYSTEM_FOLDERS = {"__MACOSX", "@eaDir"}
 """Folders that an operating system creates; they are ignored, as hidden folders are."""
 SHOWN = 10
-
-# The program of the other process in read_matlab: it prints one line for each file, or says what is wrong and ends.
-_MATLAB = """
-import json, math, os, sys
-import numpy
-from scipy.io import loadmat, whosmat
-
-def values(array):
-    array = numpy.ravel(array)
-    cells = array if array.dtype == object else array.tolist()
-    return [plain(cell.item() if isinstance(cell, numpy.ndarray) and cell.size == 1 else cell) for cell in cells]
-
-def plain(value):
-    return value if isinstance(value, str | int | float) else repr(value)
-
-names = json.loads(sys.argv[1])
-for file in sys.argv[2:]:
-    try:
-        found = {name: shape for name, shape, _ in whosmat(file, appendmat=False)}
-        for name in set(names) & set(found):
-            # No file is compressed more than a thousandfold. SciPy allocates memory for what a damaged head says.
-            if math.prod(found[name]) > 1000 * os.path.getsize(file):
-                raise ValueError(f"{name} has the shape {found[name]}, too much for the file's size")
-        if names:
-            table = loadmat(file, variable_names=names, appendmat=False)
-            found = {name: values(table[name]) for name in names if name in table}
-        print(json.dumps(found), flush=True)
-    except Exception as error:
-        sys.exit(f"{type(error).__name__}: {error}")
-"""
 
 
 def images_in(folder: Path, root: Path) -> list[str]:
@@ -280,8 +249,7 @@ def read_text(file: Path) -> str:
 def read_matlab(files: Sequence[Path], names: Sequence[str]) -> list[dict[str, list]]:
     """Variables of MATLAB files of format v5, ``{name: values}`` for each file; a missing variable is left out.
 
-    Values are in MATLAB's order, and a cell counts as the text or the number in it. Another process reads the files,
-    because SciPy may crash on a damaged one; one process for all of them, because it takes half a second to start.
+    Values are in MATLAB's order, and a cell counts as the text or the number in it; see :mod:`gaaplib.matlab`.
 
     Args:
         files: existing files.
@@ -294,15 +262,17 @@ def read_matlab(files: Sequence[Path], names: Sequence[str]) -> list[dict[str, l
     for file in files:
         with permitted(file), file.open("rb"):
             pass
-    command = [sys.executable, "-P", "-c", _MATLAB, json.dumps(names), *map(os.path.abspath, files)]
-    child = subprocess.run(command, capture_output=True, text=True, errors="replace")
-    lines = child.stdout.splitlines()
-    if len(lines) < len(files):
-        reason = " ".join(child.stderr.split()) if child.returncode > 0 else "SciPy crashes on it"
-        raise ValueError(
-            f"{files[len(lines)]} is not a complete MATLAB file of format v5 ({reason}): download it again"
-        )
-    return [json.loads(line) for line in lines]
+    try:
+        found = matlab.read(files, names)
+    except matlab.Damaged as error:
+        file = files[error.number]
+        raise ValueError(f"{file} is not a complete MATLAB file of format v5 ({error}): download it again") from error
+    if not names:
+        return [{name: list(shape) for name, (shape, _) in heads.items()} for heads, _ in found]
+    return [
+        {name: value if isinstance(value, list) else value.ravel().tolist() for name, value in values.items()}
+        for _, values in found
+    ]
 
 
 def refuse(file: Path, problems: list[str]) -> None:

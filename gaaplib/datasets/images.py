@@ -75,7 +75,7 @@ def _unreadable(path, reason):
 def _pixels(image, height, width):
     """A Pillow image as uint8 (height, width, 3)."""
     # Steps that change nothing do not copy the image: at 128 x 64, copies would take a seventh of the time.
-    image.load()
+    image.load()  # Some formats have their EXIF tags behind the pixels.
     turn = _turn(image)
     image = _to_rgb(image if turn is None else image.transpose(turn))
     if image.size != (width, height):

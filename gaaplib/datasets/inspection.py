@@ -54,7 +54,11 @@ class Inspection:
     @property
     def is_usable(self):
         """Whether a run accepts the data set: at most 1 % of the images are broken, and queries have matches."""
-        return len(self.broken) <= MAX_UNDECODABLE * len(self.records) and self.unscorable is None
+        return self._few_are_broken and self.unscorable is None
+
+    @property
+    def _few_are_broken(self):
+        return len(self.broken) <= MAX_UNDECODABLE * len(self.records)
 
     def __str__(self):
         lines = [f"{self.name} in {self.root}", self.counts.to_string(), *self._on_counts(), *self._on_records()]
@@ -90,8 +94,7 @@ class Inspection:
             return ["The images were not opened."]
         if not self.broken:
             return [f"All {self.opened:,} images can be decoded."]
-        few = len(self.broken) <= MAX_UNDECODABLE * len(self.records)
-        advice = "they are left out" if few else "more than 1 %, so runs refuse the data set"
+        advice = "they are left out" if self._few_are_broken else "more than 1 %, so runs refuse the data set"
         head = f"{len(self.broken)} of {self.opened:,} images cannot be decoded ({advice}); repair or replace:"
         return [head, *_first([f"  {reason}" for reason in self.broken])]
 

@@ -2,24 +2,22 @@
 
 Each side (query, gallery) is an ``.npz`` file of three arrays, as ``numpy.savez("gallery.npz", embeddings=...,
 pids=..., camids=...)`` writes it; ``camids`` is optional, and so are ``names``, the images' names, by which an image
-that is on both sides is known. ``NAMES`` lists other accepted array names. Alternatively,
-one ``.mat`` file holds both sides, with the array names of https://github.com/layumi/Person_reID_baseline_pytorch.
-Files are never unpickled.
+that is on both sides is known. ``NAMES`` lists other accepted array names. Alternatively, one ``.mat`` file holds both
+sides, with the array names of https://github.com/layumi/Person_reID_baseline_pytorch. Files are never unpickled.
 
 The identity -1 is junk, as in Market-1501: such gallery images are left out and counted. The identity 0 has no special
 meaning: Market-1501's distractors have it, and no query does.
 """
 
 import math
-import subprocess
-import sys
-import tempfile
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import h5py
 import numpy as np
+
+from gaaplib import matlab
 
 NAMES = {
     "embeddings": ("embeddings", "features", "feats", "feat"),
@@ -39,28 +37,8 @@ HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.re
 LARGE, COMPRESSED = 2**28, 100
 
 SIDES = ("query", "gallery")
-# The program of the other process in read_mat: it saves each array that is there, or says what is wrong and ends.
-_MATLAB = """
-import math, os, sys
-import numpy
-from scipy.io import loadmat, whosmat
-
-source, target, *names = sys.argv[1:]
-try:
-    heads = whosmat(source, appendmat=False)
-    for name, shape, kind in heads:
-        if name in names and not kind.startswith(("double", "single", "int", "uint", "logical", "char")):
-            sys.exit(f"{name} is a {kind}: save a full matrix of numbers")
-        # No file is compressed more than a thousandfold. SciPy allocates memory for what a damaged head says.
-        if name in names and math.prod(shape) > 1000 * os.path.getsize(source):
-            sys.exit(f"{name} has the shape {shape}, too much for the file's size")
-    arrays = loadmat(source, variable_names=names, appendmat=False)
-    for name in set(names) & set(arrays):
-        numpy.save(f"{target}/{name}.npy", arrays[name], allow_pickle=False)
-    print(", ".join(sorted(name for name, _, _ in heads)) or "no arrays")
-except Exception as error:
-    sys.exit(str(error) or type(error).__name__)
-"""
+# Kinds of MATLAB's variables that are full matrices.
+NUMERIC = ("double", "single", "int", "uint", "logical", "char")
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,27 +120,23 @@ def read_mat(path) -> tuple[Side, Side]:
             f"axes are reversed) and write an .npz file for each side, with {_how_to_save()}"
         )
     names = [f"{side}_{name}" for side in SIDES for name in ("f", "label", "cam")]
-    arrays, found = _read_in_another_process(path, names)
+    try:
+        ((heads, arrays),) = matlab.read([path], names)
+    except matlab.Damaged as error:
+        raise ValueError(f"{path} cannot be read as a .mat file: {error}") from error
+    for name in set(names) & set(heads):
+        if not heads[name][1].startswith(NUMERIC):
+            kind = heads[name][1]
+            raise ValueError(f"{path} cannot be read as a .mat file: {name} is a {kind}: save a full matrix of numbers")
     sides = []
     for side in SIDES:
         missing = [name for name in (f"{side}_f", f"{side}_label") if name not in arrays]
         if missing:
-            raise ValueError(f"{path} has no {' and no '.join(missing)}; it has: {found}")
+            there = ", ".join(sorted(heads)) or "no arrays"
+            raise ValueError(f"{path} has no {' and no '.join(missing)}; it has: {there}")
         source = f"{path} ({side})"
         sides.append(_side(source, *(arrays.get(f"{side}_{name}") for name in ("f", "label", "cam"))))
     return tuple(sides)
-
-
-def _read_in_another_process(path: Path, names: list[str]) -> tuple[dict[str, np.ndarray], str]:
-    """The arrays of these names in a ``.mat`` file, and all names in it. SciPy may crash on a damaged file."""
-    with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-P", "-c", _MATLAB, path.absolute(), folder, *names]
-        child = subprocess.run(command, capture_output=True, text=True, errors="replace")
-        if child.returncode:
-            reason = " ".join(child.stderr.split()) if child.returncode > 0 else "SciPy crashes on it"
-            raise ValueError(f"{path} cannot be read as a .mat file: {reason}")
-        saved = {file.stem: np.load(file, allow_pickle=False) for file in Path(folder).iterdir()}
-    return saved, child.stdout.strip()
 
 
 def _existing(path) -> Path:

@@ -96,17 +96,17 @@ def describe(report: dict) -> str:
         f"{counts['queries']} queries, {counts['valid_queries']} of them valid (with a match), of "
         f"{counts['identities']} identities; {counts['gallery']} gallery images, {counts['junk']} junk images "
         "(identity -1) left out",
-        *_on_itself(counts),
-        "",
-        f"{'':8}{'score':>7}  {'95 % interval':<16}{'chance':>7}",
     ]
+    if counts["itself"]:
+        lines.append(f"{counts['itself']} queries are gallery images too: each is left out of its own ranking")
+    lines += ["", f"{'':8}{'score':>7}  {'95 % interval':<16}{'chance':>7}"]
     for name, score in report["scores"].items():
         title = name.replace("cmc", "CMC@")
         interval = report["intervals"][name]
         shown = f"[{interval[0]:.3f}, {interval[1]:.3f}]" if interval else "-"
         lines.append(f"{title:8}{score:7.3f}  {shown:<16}{report['chance'][name]:7.3f}")
     few = f"none, as {counts['identities']} identities are too few ({statistics.MIN_GROUPS} are needed)"
-    intervals = conventions["intervals"] if counts["identities"] >= statistics.MIN_GROUPS else few
+    intervals = conventions["intervals"] if report["intervals"]["mAP"] else few
     cameras = "same identity and camera left out" if conventions["cameras"] else "cameras not used, nothing left out"
     lines += [
         "",
@@ -115,12 +115,6 @@ def describe(report: dict) -> str:
         f"Intervals: {intervals}.",
     ]
     return "\n".join(lines)
-
-
-def _on_itself(counts) -> list[str]:
-    return [f"{counts['itself']} queries are gallery images too: each is left out of its own ranking"] * (
-        counts["itself"] > 0
-    )
 
 
 def _check_collapse(query: Side, gallery: Side) -> None:
@@ -173,10 +167,8 @@ def _by_name(scores) -> dict[str, float]:
 def _intervals(scores, pids) -> dict[str, tuple[float, float] | None]:
     values = {"mAP": scores.ap, "mINP": scores.inp, **{f"cmc{rank}": scores.first_hit <= rank for rank in RANKS}}
     groups = pids[scores.valid]
-    if len(np.unique(groups)) < statistics.MIN_GROUPS:
-        return dict.fromkeys(values)
-    intervals = {name: statistics.bootstrap_mean(value[scores.valid], groups) for name, value in values.items()}
-    return {name: (interval.low, interval.high) for name, interval in intervals.items()}
+    found = {name: statistics.bootstrap_mean(value[scores.valid], groups) for name, value in values.items()}
+    return {name: None if np.isnan(each.low) else (each.low, each.high) for name, each in found.items()}
 
 
 def _chance(labels, options, query: Side, gallery: Side):

@@ -8,11 +8,10 @@ from pathlib import Path
 from tqdm import tqdm
 
 from gaaplib import experiment, runs
-from gaaplib.config import SYNTHETIC, RunConfig
+from gaaplib.config import SYNTHETIC, RunConfig, whole_path
 from gaaplib.datasets import closed_on, splits, trained_on
 from gaaplib.network import devices
 from gaaplib.project import outputs_folder
-from gaaplib.runs.provenance import is_current
 
 BACKBONES = ("vgg16", "vgg19", "resnet18", "resnet34", "resnet50")
 DATA_SETS = ("market1501", "raid", "partial_ilids", "rpifield")
@@ -66,6 +65,7 @@ class Plan:
 
     def __post_init__(self):
         object.__setattr__(self, "precision", self.precision or devices.precision())
+        object.__setattr__(self, "data", whole_path(self.data, SYNTHETIC))
         if self.folds is None:
             object.__setattr__(self, "folds", FOLDS if self.profile == "paper" else FOLDS[:1])
         for name in ("backbones", "datasets", "folds", "seeds"):
@@ -284,13 +284,9 @@ def done(configs, outputs=None):
 
 
 def stale(configs, outputs=None):
-    """Return those of these runs that are finished but out of date, ``{run_id: Run}``: by code or by images."""
+    """Return those of these runs that are finished but out of date, ``{run_id: Run}``."""
     now = functools.cache(runs.files_now)
-
-    def belongs(run):
-        return is_current(run.metrics) and runs.same_images(run, outputs=outputs, now=now)
-
-    return {run_id: run for run_id, run in done(configs, outputs).items() if not belongs(run)}
+    return {run_id: run for run_id, run in done(configs, outputs).items() if runs.out_of_date(run, now=now)}
 
 
 def missing(configs, outputs=None):

@@ -111,17 +111,16 @@ def caption(protocol, title, found):
 def images(found):
     """Return the kind of images: synthetic or photographs, and which data sets differ from the published ones.
 
-        Args:
-            found: DataFrame with ``synthetic``, ``as_published`` and ``dataset``, as returned by
-                :func:`gaaplib.paper.tables.scores`.
+    Args:
+        found: DataFrame with ``synthetic``, ``as_published`` and ``dataset``, as returned by
+            :func:`gaaplib.paper.tables.scores`.
 
-        Example:
-            >>> import pandas as pd
-
-    from gaaplib import runs        >>> images(pd.DataFrame({"synthetic": [True]}))
-            'synthetic images'
-            >>> images(pd.DataFrame({"synthetic": [False], "as_published": [False], "dataset": ["raid"]}))
-            'photographs (not the published raid)'
+    Example:
+        >>> import pandas as pd
+        >>> images(pd.DataFrame({"synthetic": [True]}))
+        'synthetic images'
+        >>> images(pd.DataFrame({"synthetic": [False], "as_published": [False], "dataset": ["raid"]}))
+        'photographs (not the published raid)'
     """
     if found.synthetic.all():
         return "synthetic images"

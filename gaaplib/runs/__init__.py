@@ -1,6 +1,7 @@
 """One run on disk: written, read, found and compared."""
 
 from gaaplib.runs.content import SCHEMA, WITHOUT_SCORES
+from gaaplib.runs.current import out_of_date
 from gaaplib.runs.data import Data, check_images, files_now, load_data, same_images
 from gaaplib.runs.folder import Run, begin, find, finish, finished, readable
 from gaaplib.runs.scores import (
@@ -41,6 +42,7 @@ __all__ = [
     "interval",
     "load_data",
     "ordered",
+    "out_of_date",
     "readable",
     "same_images",
     "table",

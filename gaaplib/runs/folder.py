@@ -62,9 +62,10 @@ class Run:
         """
         path = self.folder / "config.json"
         try:
-            return RunConfig(**json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, TypeError, ValueError, RecursionError) as error:
-            raise ValueError(f"{path} cannot be used ({str(error).partition('; known')[0]})") from error
+            settings = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError) as error:
+            raise ValueError(f"{path} cannot be used ({error})") from error
+        return _configuration(settings, path)
 
     @property
     def history(self):
@@ -140,13 +141,18 @@ class Run:
         """
         try:
             metrics = content.read(self.folder / "metrics.json")
+            _ = self.config, _configuration(metrics["config"], self.folder / "metrics.json")
         except ValueError as error:
             return str(error)
-        try:
-            _ = self.config, RunConfig(**metrics["config"])
-        except (TypeError, ValueError) as error:
-            return f"{self.folder / 'metrics.json'}: its settings cannot be used ({str(error).partition('; known')[0]})"
         return None
+
+
+def _configuration(settings, path):
+    """The :class:`RunConfig` of these settings; the message of a ValueError has the path that they are from."""
+    try:
+        return RunConfig(**settings)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{path} cannot be used ({str(error).partition('; known')[0]})") from error
 
 
 def _arrays(path, names):
@@ -159,8 +165,8 @@ def _arrays(path, names):
     try:
         with np.load(path, allow_pickle=False) as loaded:
             arrays = {name: loaded[name] for name in names}
-        shapes = {(array.shape, array.dtype.kind in "biuf") for array in arrays.values()}
-        if len(shapes) != 1 or len(arrays[names[0]].shape) != 1 or (arrays[names[0]].shape, True) not in shapes:
+        numbers = all(array.ndim == 1 and array.dtype.kind in "biuf" for array in arrays.values())
+        if not numbers or len({array.shape for array in arrays.values()}) > 1:
             raise ValueError(f"its arrays {', '.join(names)} are not of one length, or not numbers")
         return arrays
     except FileNotFoundError:

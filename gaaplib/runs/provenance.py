@@ -38,6 +38,12 @@ def origin():
     }
 
 
+def threads_of(metrics):
+    """The number of threads that a run was made with; one per core in older runs, which do not say it."""
+    origin = metrics["provenance"]
+    return origin.get("threads") or origin["cores"]
+
+
 def is_current(metrics):
     """Whether a run is up to date: the content of its ``metrics.json`` has the number ``RESULTS``."""
     return metrics["provenance"].get("results") == RESULTS

@@ -10,10 +10,11 @@ import signal
 import time
 import traceback
 import warnings
-from pathlib import Path
+
+from gaaplib.project import outputs_folder
 
 TRIES = int(os.environ.get("GAAP_ATTACK") or 0)
-RESULTS = Path(__file__).parents[2] / "outputs" / "attack"
+RESULTS = outputs_folder() / "attack"
 COLUMNS = ("attack", "tries", "refused", "read", "failures", "seconds")
 REFUSALS = (ValueError, FileNotFoundError, PermissionError, OSError)
 SECONDS, MEGABYTES = 20, 1500

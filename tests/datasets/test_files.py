@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-from gaaplib.datasets import files
+from gaaplib import matlab as reader
 from gaaplib.datasets.files import (
     folders_in,
     found_in,
@@ -170,9 +170,10 @@ def test_the_matlab_file_that_cannot_be_read_is_named(matlab):
             read_matlab(matlab, ["names"])
 
 
-def test_the_matlab_file_that_crashes_scipy_is_named(matlab, monkeypatch):
-    deadly = "import os, sys; print('{}', flush=True); os.abort()"
-    monkeypatch.setattr(files, "_MATLAB", deadly)
+def test_the_matlab_file_that_crashes_scipy_is_named(matlab, tmp_path, monkeypatch):
+    deadly = tmp_path / "deadly.py"
+    deadly.write_text("import os; print('[]', flush=True); os.abort()")
+    monkeypatch.setattr(reader, "SCRIPT", deadly)
     with pytest.raises(ValueError, match=f"{matlab[1]} is not a complete MATLAB file .*SciPy crashes on it"):
         read_matlab(matlab, ["names"])
 

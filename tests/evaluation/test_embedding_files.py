@@ -10,6 +10,7 @@ import scipy.io
 import scipy.sparse
 from saved_embeddings import GOOD, arrays, changed, on, run, save, with_row
 
+from gaaplib import matlab
 from gaaplib.evaluation import embedding_files
 from gaaplib.evaluation.embedding_files import read_mat, read_npz
 from gaaplib.evaluation.embedding_scores import evaluate
@@ -258,8 +259,9 @@ def test_a_mat_file_whose_head_says_too_much_is_refused_before_memory_is_asked_f
 
 def test_a_mat_file_that_crashes_scipy_is_named(tmp_path, monkeypatch):
     scipy.io.savemat(tmp_path / "result.mat", mat_content())
-    program = "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)"
-    monkeypatch.setattr(embedding_files, "_MATLAB", program)
+    program = tmp_path / "program.py"
+    program.write_text("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)")
+    monkeypatch.setattr(matlab, "SCRIPT", program)
     with pytest.raises(ValueError, match="result.mat cannot be read as a .mat file: SciPy crashes on it"):
         read_mat(tmp_path / "result.mat")
 

@@ -83,7 +83,9 @@ def test_a_link_is_followed_as_gaap_run_follows_it(tmp_path, monkeypatch):
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "raid").symlink_to(tmp_path / "elsewhere")
     monkeypatch.chdir(tmp_path)
-    config = Plan(data="data", datasets=("raid",)).matrix()[0]
+    plan = Plan(data="data", datasets=("raid",))
+    assert plan.data == str(tmp_path / "data")
+    config = plan.matrix()[0]
     assert config.data == str((tmp_path / "elsewhere").resolve())
 
 

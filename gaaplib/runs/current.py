@@ -1,0 +1,56 @@
+"""Whether a finished run still belongs to today's code, images and weights."""
+
+import hashlib
+from pathlib import Path
+
+from gaaplib.config import IMAGENET, SYNTHETIC
+from gaaplib.runs.data import files_now, same_images
+from gaaplib.runs.folder import Run
+from gaaplib.runs.provenance import RESULTS, is_current
+
+
+def out_of_date(run, *, now=files_now):
+    """Why a finished run has to be made again, as a sentence; None if it does not.
+
+    It cannot be read, is of another results number, or its images, its initial weights or the images that its model was
+    trained on have changed. The run that trained its model lies beside it.
+
+    Args:
+        run: a finished :class:`gaaplib.runs.Run` in its outputs' ``runs/``.
+        now: as for :func:`gaaplib.runs.same_images`.
+
+    Raises:
+        FileNotFoundError, ValueError: the images or weights are not there.
+    """
+    if run.trouble():
+        return run.trouble()
+    metrics, config = run.metrics, run.config
+    if not is_current(metrics):
+        numbers = f"results number {metrics['provenance'].get('results')}, today's is {RESULTS}"
+        return f"{run.folder.name} is out of date ({numbers})"
+    if not same_images(run, outputs=run.folder.parents[1], now=now):
+        return f"the images in {config.data} are not those that {run.folder.name} was scored on"
+    if weights_key(config) != metrics["data"].get("weights"):
+        return f"{config.weights} is not the file that {run.folder.name} started from"
+    training = config.training()
+    if training is None or training.data == SYNTHETIC or run.history.empty:
+        return None
+    source = Run(run.folder.with_name(training.run_id))
+    same = source.is_done() and not out_of_date(source, now=now)
+    if same and source.metrics["data"]["fingerprint"] == metrics["data"].get("trained_on"):
+        return None
+    return f"the images in {training.data} are not those that the model of {run.folder.name} was trained on"
+
+
+def weights_key(config):
+    """SHA-256 of a configuration's file of initial weights; None if there is none.
+
+    Raises:
+        FileNotFoundError: the file is missing.
+    """
+    if config.weights in (None, IMAGENET):
+        return None
+    if not Path(config.weights).is_file():
+        raise FileNotFoundError(f"weights={config.weights!r}: no such file; give a .weights.h5 file, or {IMAGENET!r}")
+    with open(config.weights, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
