@@ -38,7 +38,8 @@ MAY_IMPORT = {
     "experiment": RUNS,
     "explain": STUDY,
     "paper": STUDY,
-    "cli": STUDY | {"explain", "paper"},
+    "batch": {"config", "project", "quiet"},
+    "cli": {"batch"} | STUDY | {"explain", "paper"},
 }
 
 

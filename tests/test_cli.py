@@ -1,5 +1,4 @@
 import errno
-import io
 import json
 import os
 import subprocess
@@ -12,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 from made_images import market_folder, save_colour
 
-from gaaplib.cli import _Printed, main, parse_parameters
+from gaaplib.cli import main
 from gaaplib.config import RunConfig
 
 CELL = """
@@ -22,14 +21,6 @@ alpha: "Optional[float]" = None  # share
 seed: int = 0  # seed
 flag: bool = True  # a switch
 """
-KNOWN = {
-    "profile": {"inferred_type_name": "str"},
-    "epochs": {"inferred_type_name": "Optional[int]"},
-    "alpha": {"inferred_type_name": "Optional[float]"},
-    "neck": {"inferred_type_name": "Optional[str]"},
-    "seed": {"inferred_type_name": "int"},
-    "flag": {"inferred_type_name": "bool"},
-}
 
 
 @pytest.fixture
@@ -50,46 +41,6 @@ def write_notebook(path, parameters, *cells):
 
 def run(*arguments):
     return CliRunner().invoke(main, ["run", *map(str, arguments)])
-
-
-@pytest.mark.parametrize(
-    ("name", "text", "value"),
-    [
-        ("seed", "3", 3),
-        ("epochs", "None", None),
-        ("epochs", "5", 5),
-        ("alpha", "1", 1.0),
-        ("flag", "false", False),
-        ("flag", "True", True),
-        ("profile", "7", "7"),
-        ("neck", "None", None),
-        ("neck", "none", "none"),
-    ],
-)
-def test_a_text_becomes_a_value_of_the_parameters_type(name, text, value):
-    found = parse_parameters([(name, text)], KNOWN, "n")
-    assert found == {name: value}
-    assert type(found[name]) is type(value)
-
-
-@pytest.mark.parametrize(
-    ("name", "text", "message"),
-    [
-        ("sed", "3", "no parameter 'sed' .did you mean seed..; known: profile, epochs, alpha, neck, seed, flag"),
-        ("seed", "3.5", "seed='3.5': expected int"),
-        ("seed", "none", "seed='none': expected int"),
-        ("epochs", "many", "epochs='many': expected int or None"),
-        ("flag", "0", "flag='0': expected true or false"),
-    ],
-)
-def test_what_does_not_fit_is_named(name, text, message):
-    with pytest.raises(ValueError, match=message):
-        parse_parameters([(name, text)], KNOWN, "n")
-
-
-def test_a_parameter_given_twice_is_refused():
-    with pytest.raises(ValueError, match="'seed' is given twice"):
-        parse_parameters([("seed", "1"), ("seed", "2")], KNOWN, "n")
 
 
 def test_run_executes_the_notebook_with_typed_parameters(notebook, tmp_path):
@@ -159,7 +110,7 @@ def test_a_training_notebook_is_kept_with_its_run(monkeypatch, outputs):
 
     targets = []
     monkeypatch.setattr(papermill, "execute_notebook", lambda source, target, **k: targets.append(target))
-    monkeypatch.setattr("gaaplib.cli._find_notebook", lambda name: Path("notebooks") / name)
+    monkeypatch.setattr("gaaplib.batch.find", lambda name: Path("notebooks") / name)
     assert run("02_train.ipynb", "-p", "profile", "smoke", "-p", "seed", "3").exit_code == 0
     assert run("10_paper_audit.ipynb").exit_code == 0
     config = RunConfig("smoke", seed=3)
@@ -290,25 +241,6 @@ def test_notebooks_and_runs_are_completed(outputs):
 
     assert offered("run", "02") == ["02_train"]
     assert offered("heatmap", "i.jpg", "--run", "resnet18") == [made.folder.name]
-
-
-class Screen(io.StringIO):
-    def isatty(self):
-        return True
-
-
-@pytest.mark.parametrize(
-    ("stream", "expected"),
-    [
-        (Screen(), "\r\x1b[Kepoch 1/2\r\x1b[Kepoch 2/2\ndone\n"),
-        (io.StringIO(), "epoch 1/2\nepoch 2/2\ndone\n"),
-    ],
-)
-def test_in_a_terminal_epochs_share_a_line(stream, expected):
-    printed = _Printed(stream)
-    for text in ("epoch 1/2\n", "epoch 2/2\n", "done\n"):
-        printed.write(text)
-    assert stream.getvalue() == expected
 
 
 def test_run_prints_nothing_of_the_kernel(notebook, tmp_path, outputs):

@@ -12,7 +12,7 @@ import papermill
 import pytest
 from made_runs import write_run
 
-from gaaplib.cli import TYPES, parse_parameters
+from gaaplib.batch import TYPES, parse_parameters
 from gaaplib.config import RunConfig
 
 FOLDER = Path(__file__).parents[1] / "notebooks"

@@ -11,12 +11,7 @@ ROUNDING = {"float16": 1e-3, "mixed_bfloat16": 5e-3}
 
 OFF, LINE = 0.01, 0.9
 FEW, ALONE = 10, 0.98
-"""Limits of :func:`collapsed`, which lie between what we measured on synthetic images.
-
-ResNet-18 and ResNet-50, trained or not, had ``line`` of at most 0.54; a VGG-16 that hardly learnt (mAP 0.06, chance
-0.02) had 0.84. Those that had collapsed, at learning rates from 0.03, had at least 0.91, and 0.99 or ``off`` of at most
-0.007.
-"""
+"""Limits of :func:`collapsed`, between networks that learnt and those that collapsed in ``benchmarks/collapse.py``."""
 
 SAMPLE = 1024
 
@@ -24,16 +19,12 @@ SAMPLE = 1024
 def collapsed(sides, identities, precision="float32"):
     """Why embeddings have collapsed, as a sentence with the spread in numbers; None if they have not.
 
-    With every embedding scaled to length 1, let ``off`` be the root mean square distance from the line through the
-    origin that fits best, and ``line`` the share of the variance around the mean that lies along one axis. The
-    embeddings have collapsed
+    They have collapsed, by the two numbers of :func:`spread`,
 
     - if ``off`` is within rounding: all point in one direction;
     - if ``off`` is below ``OFF`` and ``line`` above ``LINE``: they hardly differ, and in one respect only;
     - if ``line`` is above ``ALONE``: they differ in one respect only. This is not asked of fewer than ``FEW``
       identities, who may well lie along one axis.
-
-    Of more than ``SAMPLE`` images, every second, third, ... is taken.
 
     Args:
         sides: arrays (n, dim), finite: the embeddings of the queries, of the gallery, or both.
@@ -48,20 +39,33 @@ def collapsed(sides, identities, precision="float32"):
         all 4 embeddings are alike: they deviate from one direction by 0.0e+00 of their length, which is rounding
     """
     n = sum(len(side) for side in sides)
-    chosen = np.concatenate([side[:: -(-n // SAMPLE)] for side in sides]).astype(float)
-    lengths = np.linalg.norm(chosen, axis=1, keepdims=True)
-    if n < 2 or not lengths.all():
-        return "all embeddings are zeros" if n > 1 and not lengths.any() else None
-    directions = chosen / lengths
-    off = np.sqrt(max(0.0, 1 - _first_share(directions)))
+    zeros = sum(int((~side.any(axis=1)).sum()) for side in sides)
+    if n < 2 or zeros:
+        return "all embeddings are zeros" if zeros == n > 1 else None
+    off, line = spread(sides)
     start = f"all {n} embeddings are alike: they deviate from one direction by {off:.1e} of their length"
     if off < ROUNDING.get(precision, 1e-5):
         return f"{start}, which is rounding"
-    if n >= FEW and (off < OFF or identities >= FEW):
-        line = _first_share(directions - directions.mean(axis=0))
-        if line > (LINE if off < OFF else ALONE):
-            return f"{start}, and {line:.1%} of their variance is along one axis"
+    if n >= FEW and (off < OFF or identities >= FEW) and line > (LINE if off < OFF else ALONE):
+        return f"{start}, and {line:.1%} of their variance is along one axis"
     return None
+
+
+def spread(sides):
+    """How far embeddings deviate from one direction, and how much of that is along one axis: ``(off, line)``.
+
+    With every embedding scaled to length 1, ``off`` is the root mean square distance from the line through the origin
+    that fits best, and ``line`` the share of the variance around the mean that lies along one axis. Both are from 0 to
+    1. Of more than ``SAMPLE`` images, every second, third, ... is taken.
+
+    Args:
+        sides: as for :func:`collapsed`, without embeddings of zeros.
+    """
+    step = -(-sum(len(side) for side in sides) // SAMPLE)
+    chosen = np.concatenate([side[::step] for side in sides]).astype(float)
+    directions = chosen / np.linalg.norm(chosen, axis=1, keepdims=True)
+    off = np.sqrt(max(0.0, 1 - _first_share(directions)))
+    return float(off), _first_share(directions - directions.mean(axis=0))
 
 
 def _first_share(rows):
