@@ -5,6 +5,7 @@ What only prints or refuses answers in under a second: nothing here imports Kera
 
 import errno
 import json
+import os
 import sys
 import warnings
 from pathlib import Path
@@ -46,6 +47,9 @@ def main():
     """
     # For people: the message without the line of code that gave it.
     warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
+    # Of the folder where the command is given; a notebook runs in another.
+    if os.environ.get("GAAP_OUTPUTS"):
+        os.environ["GAAP_OUTPUTS"] = str(outputs_folder().resolve())
 
 
 def _on_disk(error):

@@ -130,6 +130,16 @@ def test_a_folder_is_meant_from_where_the_command_is_given(tmp_path, outputs, mo
         assert json.loads((tmp_path / "seen.json").read_text()) == [seen, None]
 
 
+def test_the_outputs_are_meant_from_where_the_command_is_given(tmp_path, monkeypatch):
+    (tmp_path / "elsewhere").mkdir()
+    code = "from gaaplib.project import outputs_folder; print(outputs_folder())"
+    path = write_notebook(tmp_path / "elsewhere" / "where.ipynb", CELL, code)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GAAP_OUTPUTS", "mine")
+    result = run(path, "-o", tmp_path / "out.ipynb")
+    assert result.output.splitlines()[-1] == str(tmp_path / "mine")
+
+
 def test_results_without_runs_says_where_it_looked(outputs):
     result = CliRunner().invoke(main, ["results"])
     assert result.exit_code == 0
