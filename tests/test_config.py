@@ -278,3 +278,8 @@ def test_a_path_is_one_path_from_everywhere(tmp_path, monkeypatch):
 def test_dimensions_that_no_machine_holds_are_refused(name):
     with pytest.raises(ValueError, match=f"{name}=1000000000: expected 1 to 4096"):
         RunConfig(**{name: 10**9})
+
+
+def test_a_misspelt_parameter_is_refused_whatever_its_value():
+    with pytest.raises(ValueError, match="unknown parameter 'nek'"):
+        RunConfig.from_notebook({"profile": "modern", "nek": "profile"})

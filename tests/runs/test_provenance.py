@@ -22,3 +22,8 @@ def test_a_run_of_another_number_or_of_none_is_out_of_date(tmp_path):
     assert not provenance.is_current(metrics)
     del metrics["provenance"]["results"]
     assert not provenance.is_current(metrics)
+
+
+def test_older_runs_had_a_thread_for_each_core():
+    assert provenance.threads_of({"provenance": {"threads": 3}}) == 3
+    assert provenance.threads_of({"provenance": {"cores": 2}}) == 2
