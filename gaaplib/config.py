@@ -54,6 +54,7 @@ REGISTRIES = {
 }
 
 CHOICES = {
+    "training_images": ("split", "all"),
     "pool_over": ("positions", "class"),
     "neck": ("none", "bnneck"),
     "schedule": ("plateau", "cosine", "constant"),
@@ -102,8 +103,10 @@ class RunConfig:
     same versions and number of threads (:mod:`gaaplib.threads`).
 
     ``RunConfig("paper", backbone="resnet50")`` is a profile with changes. A change of None keeps the profile's value;
-    it is refused for ``attention`` and ``neck``, of which "none" is a value. The defaults below are the ``demo``
-    profile.
+    it is refused for ``attention`` and ``neck``, of which "none" is a value.
+
+    A profile lists what it changes of the defaults below. They stay as they are, because the name of a run depends on
+    what differs from them.
 
     Raises:
         ValueError: an unknown profile, name or choice, which lists the known ones, or a number out of range.
@@ -133,6 +136,9 @@ class RunConfig:
     scale: float | None = None
     fold: int = 0
     seed: int = 0
+    # "split", as in the paper: 70 % of each training identity's images, and the rest for the closed protocol. "all", as
+    # in the field: every image, and retrieval is the only score. A model for another data set trains on all.
+    training_images: str = "split"
     height: int = 128
     width: int = 64
     # Model.
@@ -184,7 +190,7 @@ class RunConfig:
                 raise ValueError(f"{name}=None: write 'none' for no {name}, or leave it out for the profile's value")
         defaults = {field.name: field.default for field in dataclasses.fields(self)}
         given = {name: value for name, value in changes.items() if value is not None}
-        values = {**defaults, **PROFILES[profile], **given, "profile": profile}
+        values = {**defaults, **PROFILES[profile], **_crossing(given), **given, "profile": profile}
         for name, kind in kinds.items():
             value = checked_value(name, values[name], kind)
             object.__setattr__(self, name, whole_path(value, PATHS[name]) if name in PATHS else value)
@@ -268,7 +274,7 @@ class RunConfig:
 
     def baseline(self):
         """The configuration of the colour histogram on the same images and protocol, every run's baseline."""
-        data = ("dataset", "data", "variant", "train_dataset", "train_data", "scale", "fold", "seed")
+        data = ("dataset", "data", "variant", "train_dataset", "train_data", "scale", "fold", "seed", "training_images")
         same = (*data, "height", "width", "distance", "ap")
         values = {name: getattr(self, name) for name in same}
         return type(self)(self.profile, method="histogram", **values)
@@ -312,6 +318,18 @@ class RunConfig:
         digest = hashlib.sha256(json.dumps(changed, sort_keys=True).encode()).hexdigest()
         parts = (self.data_name, self.backbone, self.attention, self.pooling, self.method)
         return f"{'_'.join(parts)}_fold{self.fold}_seed{self.seed}_{digest[:8]}"
+
+
+def completed(values):
+    """The settings that a run wrote, with the defaults of settings that are newer than the run."""
+    return {field.name: field.default for field in dataclasses.fields(RunConfig)} | values
+
+
+def _crossing(given):
+    """What follows if another data set is trained on: there is no closed protocol to keep images for."""
+    known = given.get("dataset") in choices("dataset")
+    crossed = given.get("train_dataset") or (known and trained_on(given["dataset"]))
+    return {"training_images": "all"} if crossed else {}
 
 
 def whole_path(value, word=""):

@@ -35,7 +35,8 @@ def run(config, *, outputs=None, rerun=False, verbose=0):
     If two processes are asked for one run, the second waits and returns what the first one made.
 
     If the configuration trains on another data set, its model is that of ``config.training()``, which is run first if
-    it is missing. There are no scores of the closed protocol then, as it needs the training identities.
+    it is missing. There are no scores of the closed protocol then, as it needs the training identities, and none if
+    all images of these are for training.
 
     Args:
         config: a :class:`gaaplib.config.RunConfig`.

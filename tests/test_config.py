@@ -9,7 +9,7 @@ import pytest
 
 from gaaplib import runs
 from gaaplib.attention import ATTENTION
-from gaaplib.config import CHOICES, PROFILES, RANGES, REGISTRIES, SCALES, RunConfig, choices
+from gaaplib.config import CHOICES, PROFILES, RANGES, REGISTRIES, SCALES, RunConfig, choices, completed
 from gaaplib.datasets import synthetic
 from gaaplib.network import devices
 from gaaplib.pooling import Pooling
@@ -166,10 +166,10 @@ def test_a_model_may_be_trained_on_another_data_set():
     config = RunConfig(dataset="raid", train_dataset="market1501", backbone="resnet34")
     assert config.train_data == "synthetic"
     assert config.data_name == "synthetic-raid-from-synthetic-market1501"
-    assert config.training() == RunConfig(backbone="resnet34")
+    assert config.training() == RunConfig(backbone="resnet34", training_images="all")
     assert config.training().training() is None
     given = RunConfig(dataset="raid", train_dataset="market1501", scale=0.5)
-    assert given.training() == RunConfig(scale=0.5)
+    assert given.training() == RunConfig(scale=0.5, training_images="all")
     mixed = RunConfig(dataset="raid", data="raid", train_dataset="market1501", train_data="synthetic")
     assert mixed.data_name == "raid-from-synthetic-market1501"
     assert mixed.is_synthetic
@@ -179,9 +179,24 @@ def test_a_model_may_be_trained_on_another_data_set():
 
 
 def test_partial_ilids_is_trained_on_market1501():
-    assert RunConfig(dataset="partial_ilids").training() == RunConfig()
+    assert RunConfig(dataset="partial_ilids").training() == RunConfig(training_images="all")
     other = RunConfig(dataset="partial_ilids", train_dataset="raid")
-    assert other.training() == RunConfig(dataset="raid")
+    assert other.training() == RunConfig(dataset="raid", training_images="all")
+
+
+def test_a_model_for_another_data_set_trains_on_all_images_unless_told_otherwise():
+    assert RunConfig("paper").training_images == "split"
+    assert RunConfig("paper", dataset="partial_ilids").training_images == "all"
+    kept = RunConfig("paper", dataset="partial_ilids", training_images="split")
+    assert kept.training() == RunConfig("paper", training_images="split")
+    assert RunConfig(**kept.to_dict()) == kept
+
+
+def test_settings_that_are_newer_than_a_run_have_their_defaults():
+    now = RunConfig("smoke", dataset="partial_ilids", training_images="split")
+    before = now.to_dict()
+    del before["training_images"]
+    assert RunConfig(**completed(before)) == now
 
 
 @pytest.mark.parametrize(

@@ -206,11 +206,12 @@ def test_other_data_sets_run_to_the_end(tmp_path, name):
 
 
 def test_a_run_may_score_a_model_of_another_data_set(finished, cache):
+    crossing = smoke(dataset="partial_ilids", training_images="split")
     model = finished.model_file.rename(cache / "elsewhere.keras")
     with pytest.raises(FileNotFoundError, match=f"{finished.folder.name} has no model.keras .*trains it again"):
-        experiment.run(smoke(dataset="partial_ilids"), outputs=cache)
+        experiment.run(crossing, outputs=cache)
     model.rename(finished.folder / "model.keras")
-    run = experiment.run(smoke(dataset="partial_ilids"), outputs=cache)
+    run = experiment.run(crossing, outputs=cache)
     assert run.metrics["closed"] is None
     assert run.metrics["retrieval"]["num_valid_queries"] == run.metrics["counts"]["query"]["images"] > 10
     assert run.metrics["retrieval"]["mAP"] > run.metrics["retrieval"]["chance"]["mAP"]
@@ -218,6 +219,18 @@ def test_a_run_may_score_a_model_of_another_data_set(finished, cache):
     weights = zip(run.model().get_weights(), finished.model().get_weights(), strict=True)
     assert all(np.array_equal(one, other) for one, other in weights)
     assert run.history.equals(finished.history)
+
+
+def test_all_images_of_the_training_identities_may_train(finished, cache):
+    run = experiment.run(smoke(training_images="all"), outputs=cache)
+    split, whole = finished.metrics["counts"], run.metrics["counts"]
+    assert whole["train"]["images"] == sum(split[role]["images"] for role in ("train", "val", "test"))
+    assert whole["train"]["identities"] == split["train"]["identities"]
+    assert not {"val", "test"} & whole.keys()
+    assert run.metrics["closed"] is None
+    assert "val_loss" not in run.history
+    # The queries are the same, so that the two can be compared.
+    assert runs.difference(run, finished, "mAP").estimate != 0
 
 
 def test_a_baseline_on_another_data_set_trains_nothing(tmp_path):

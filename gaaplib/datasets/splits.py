@@ -1,9 +1,10 @@
 """The evaluation protocol: assigns each image to train, val, test, query or gallery.
 
 Identities are split first. The training identities are those of the official training split or, without an official
-split, those outside the fold. Their images get the roles train, val and test, which the *closed* protocol uses. The
-images of the unseen identities get query and gallery, which *retrieval* uses. The random choices depend only on the
-seed, the fold and the set of images, not on the order of the rows.
+split, those outside the fold. Their images get the roles train, val and test, which the *closed* protocol uses; or, as
+in most of the literature, all of them get train, and there is no closed protocol. The images of the unseen identities
+get query and gallery, which *retrieval* uses. The random choices depend only on the seed, the fold and the set of
+images, not on the order of the rows.
 """
 
 import numpy as np
@@ -15,25 +16,29 @@ ROLES = ("train", "val", "test", "query", "gallery")
 FOLDS = 5
 
 
-def protocol_split(records: pd.DataFrame, fold: int = 0, folds: int = FOLDS, seed: int = 0) -> pd.DataFrame:
+def protocol_split(
+    records: pd.DataFrame, fold: int = 0, folds: int = FOLDS, seed: int = 0, training_images: str = "split"
+) -> pd.DataFrame:
     """The records of a fold, with the role of each image.
 
     An official split decides which identities are trained on, and the fold only changes the split into train, val and
     test. Without one (split "all"), fold f tests on the identities that :func:`identity_folds` assigns to f and trains
-    on the others. Distractors are always gallery.
+    on the others. Distractors are always gallery. So with an official split and all images for training, the folds are
+    equal.
 
     Args:
         records: as described in :mod:`gaaplib.datasets.records`, rows in any order; further columns are kept.
         fold: 0 .. folds - 1.
         folds: number of folds.
         seed: not negative.
+        training_images: "split" for :func:`training_split`, or "all" to train on all images of the training identities.
 
     Returns:
         The records, sorted by path, with a further column ``role``: "train", "val", "test", "query" or "gallery".
 
     Raises:
-        ValueError: a fold out of range, malformed records, an identity that is in both parts of the official split, or
-            fewer identities than folds.
+        ValueError: a fold out of range, an unknown ``training_images``, malformed records, an identity that is in both
+            parts of the official split, or fewer identities than folds.
 
     Example:
         >>> from gaaplib.datasets.records import make_records
@@ -46,6 +51,8 @@ def protocol_split(records: pd.DataFrame, fold: int = 0, folds: int = FOLDS, see
     """
     if fold not in range(folds):
         raise ValueError(f"fold is {fold}: with {folds} folds it must be 0 .. {folds - 1}")
+    if training_images not in ("split", "all"):
+        raise ValueError(f"training_images={training_images!r} is not known; known: split, all")
     records = records.sort_values("path", ignore_index=True)
     check_records(records[list(COLUMNS)])
     if (records["split"] == "all").all():
@@ -56,7 +63,9 @@ def protocol_split(records: pd.DataFrame, fold: int = 0, folds: int = FOLDS, see
         unseen = records["split"] != "train"
         _check_official_split(records, unseen)
         retrieval_role = records.loc[unseen, "split"]
-    roles = pd.concat([training_split(records[~unseen], fold, seed), retrieval_role])
+    seen = records[~unseen]
+    trained = pd.Series("train", index=seen.index) if training_images == "all" else training_split(seen, fold, seed)
+    roles = pd.concat([trained, retrieval_role])
     return records.assign(role=roles)
 
 

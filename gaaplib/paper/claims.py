@@ -14,8 +14,11 @@ from gaaplib.evaluation import statistics
 from gaaplib.evaluation.statistics import UNCLEAR
 from gaaplib.paper import costs
 
-DATA_FIELDS = ("dataset", "data", "variant", "train_dataset", "train_data", "scale", "fold", "seed", "ap")
-"""Fields that two runs have to share to be scored on the same queries in the same way."""
+DATA_FIELDS = (
+    *("dataset", "data", "variant", "train_dataset", "train_data", "scale", "fold", "seed", "ap"),
+    "training_images",
+)
+"""Fields that two runs have to share to be trained on the same images and scored on the same queries."""
 
 DECISIVE = ("market1501", "raid", "partial_ilids", "rpifield", "parameters")
 """The data that decide a claim: the paper's data sets, and parameter counts, which need no data."""

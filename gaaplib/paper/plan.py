@@ -24,6 +24,14 @@ MODELS = (
 ATTENTIONS = ("none", "uniform", "self", "class", "channel", "nonlocal")
 SAMPLERS = ("shuffled", "identity_balanced")
 ALPHAS = (0.0, 0.25, 0.5, 0.75, 1.0)
+# What Table IV compares. The triplet loss needs P x K batches, whatever the profile's sampler is.
+TRIPLET = {"method": "triplet", "sampler": "identity_balanced"}
+COMPARED = (
+    {"method": "histogram"},
+    {"method": "gaap", "attention": "none"},
+    {"method": "gaap", "attention": "class"},
+    {**TRIPLET, "attention": "none"},
+)
 PLACES = ("stage2", "stage3", "last")
 POOLINGS = ("avg", "max", "gem")
 FOLDS = tuple(range(splits.FOLDS))
@@ -132,7 +140,8 @@ class Plan:
 
     def cell(self, dataset, **changes):
         """Return the runs behind one cell of the paper's tables; Partial-iLIDS has its closed protocol from i-LIDS."""
-        return [self.config(name, **changes) for name in dict.fromkeys((dataset, closed_on(dataset)))]
+        names = dict.fromkeys((dataset, closed_on(dataset)))
+        return [self.config(name, training_images="split", **changes) for name in names]
 
     def matrix(self, folds=None, backbones=None):
         """Return the runs of Tables I to III: without attention, with it, and with it and maximum pooling."""
@@ -150,7 +159,7 @@ class Plan:
         return self.matrix(FOLDS, (self.ablated,))
 
     def _ablation(self, **changes):
-        return self.config(self.datasets[0], backbone=self.ablated, **changes)
+        return self.config(self.datasets[0], backbone=self.ablated, training_images="split", **changes)
 
     def readings(self):
         """Return the readings of Eq. 4 and their controls, with shuffled and with P x K batches, for each seed."""
@@ -180,21 +189,17 @@ class Plan:
         return over_positions + over_class
 
     def methods(self):
-        """Return the runs of GAAP and of metric learning with the triplet loss, each without attention and with it.
-
-        The triplet loss always uses P x K batches, whatever the profile's sampler is.
-        """
-        triplet = {"method": "triplet", "sampler": "identity_balanced"}
+        """Return the runs of GAAP and of metric learning with the triplet loss, each without attention and with it."""
         return [
             self._ablation(attention=attention, **method)
-            for method in ({"method": "gaap"}, triplet)
+            for method in ({"method": "gaap"}, TRIPLET)
             for attention in ("none", "class")
         ]
 
     def crossings(self):
         """Return the runs that train on each data set and test on each, without and with attention.
 
-        Partial-iLIDS has no training set.
+        All images of the training identities are used, as in the literature. Partial-iLIDS has no training set.
         """
         configs = []
         for attention in ("none", "class"):
@@ -202,8 +207,17 @@ class Plan:
                 for target in self.datasets:
                     if not trained_on(source):
                         other = {} if source == target else {"train_dataset": source}
-                        configs.append(self.config(target, backbone=self.ablated, attention=attention, **other))
+                        same = {"backbone": self.ablated, "attention": attention, "training_images": "all"}
+                        configs.append(self.config(target, **same, **other))
         return configs
+
+    def table_4(self):
+        """Return the runs of Table IV: every method on each data set, trained on all images as in the literature."""
+        return [
+            self.config(dataset, backbone=self.ablated, training_images="all", **method)
+            for method in COMPARED
+            for dataset in self.datasets
+        ]
 
     def everything(self):
         """Return all runs once each, ``{run_id: config}``: most important first, sources before runs that need them."""
@@ -226,7 +240,7 @@ class Plan:
         return found
 
 
-PARTS = ("matrix", "all_folds", "methods", "crossings", "poolings", "readings", "alphas", "places")
+PARTS = ("matrix", "all_folds", "methods", "crossings", "table_4", "poolings", "readings", "alphas", "places")
 """The parts of a :class:`Plan`, most important first."""
 
 
@@ -260,7 +274,9 @@ def arguments(config):
     usual = RunConfig(config.profile, precision=config.precision, backbone=config.backbone).to_dict()
     given |= {"backbone": config.backbone}
     given |= {name: value for name, value in config.to_dict().items() if value != usual[name]}
-    for name in ("scale", "train_data", "train_dataset"):
+    # What is usual for these depends on the data sets.
+    given |= {"training_images": config.training_images}
+    for name in ("scale", "train_data", "train_dataset", "training_images"):
         without = {key: value for key, value in given.items() if key != name}
         if name in given and _run_id(without) == config.run_id:
             given = without

@@ -71,7 +71,9 @@ def load_data(config, *, outputs=None, progress=False):
     folder = root.parent if root.is_file() else root
     size = (config.height, config.width)
     store = open_store(folder, found, *size, cache, read_members=read_members, progress=progress)
-    table = splits.protocol_split(store.records, fold=config.fold, seed=config.seed)
+    table = splits.protocol_split(
+        store.records, fold=config.fold, seed=config.seed, training_images=config.training_images
+    )
     copies = duplicates.same_bytes(folder, table)
     _warn_of_copies(copies, folder)
     return Data(folder, store, _with_labels(table), _is_as_published(config, root, found), copies)

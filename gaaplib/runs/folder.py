@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from gaaplib.config import RunConfig
+from gaaplib.config import RunConfig, completed
 from gaaplib.project import outputs_folder, write_whole
 from gaaplib.runs import content
 from gaaplib.runs.provenance import origin
@@ -50,8 +50,9 @@ class Run:
 
     @property
     def metrics(self):
-        """The content of ``metrics.json``."""
-        return json.loads((self.folder / "metrics.json").read_text())
+        """The content of ``metrics.json``; settings that are newer than the run have their defaults."""
+        metrics = json.loads((self.folder / "metrics.json").read_text())
+        return metrics | {"config": completed(metrics["config"])}
 
     @property
     def config(self):
@@ -150,7 +151,7 @@ class Run:
 def _configuration(settings, path):
     """The :class:`RunConfig` of these settings; the message of a ValueError has the path that they are from."""
     try:
-        return RunConfig(**settings)
+        return RunConfig(**completed(settings))
     except (TypeError, ValueError) as error:
         raise ValueError(f"{path} cannot be used ({str(error).partition('; known')[0]})") from error
 

@@ -69,6 +69,14 @@ def test_every_split_keeps_the_protocol(records, fold, seed):
 
 
 @settings(max_examples=60, deadline=None)
+@given(tables(), st.integers(0, FOLDS - 1), st.integers(0, 9))
+def test_all_training_images_train_and_retrieval_stays_the_same(records, fold, seed):
+    split = protocol_split(records, fold, FOLDS, seed)
+    whole = protocol_split(records, fold, FOLDS, seed, training_images="all")
+    assert whole["role"].tolist() == ["train" if role in TRAINED else role for role in split["role"]]
+
+
+@settings(max_examples=60, deadline=None)
 @given(tables(), st.integers(0, FOLDS - 1), st.integers(0, 9), st.randoms(use_true_random=False))
 def test_the_order_of_the_rows_does_not_matter(records, fold, seed, random):
     order = list(range(len(records)))

@@ -68,11 +68,11 @@ def test_other_images_or_weights_make_a_run_out_of_date(root, tmp_path):
 @pytest.mark.filterwarnings("ignore:.*differs from the published data set")
 def test_a_run_whose_model_was_trained_on_other_images_is_out_of_date(root, tmp_path):
     source = on(root, tmp_path)
-    config = smoke(dataset="raid", train_dataset="market1501", train_data=str(root), sampler="shuffled", batch_size=8)
+    sizes = {"sampler": "shuffled", "batch_size": 8, "training_images": "split"}
+    config = smoke(dataset="raid", train_dataset="market1501", train_data=str(root), **sizes)
     assert config.training().run_id == source.folder.name
     run = write_run(
-        tmp_path, [0.5, 0.5], dataset="raid", train_dataset="market1501", train_data=str(root), sampler="shuffled",
-        batch_size=8,
+        tmp_path, [0.5, 0.5], dataset="raid", train_dataset="market1501", train_data=str(root), **sizes
     )  # fmt: skip
     (run.folder / "history.csv").write_text("epoch,loss\n1,2.0\n")
     noted(run, trained_on="f")
