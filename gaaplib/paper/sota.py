@@ -9,7 +9,6 @@ import pandas as pd
 from scipy import stats
 
 from gaaplib import runs
-from gaaplib.config import RunConfig
 from gaaplib.datasets import trained_on
 from gaaplib.evaluation import statistics
 from gaaplib.project import tables_folder
@@ -54,21 +53,36 @@ def own_results(path=None):
     return table[RESULTS]
 
 
+def comparable(found):
+    """Return the runs that can be compared with published results: scored, and trained as other papers train.
+
+    That is on all images of the training identities (``training_images="all"``), and of the data set itself or, for
+    Partial-iLIDS, of Market-1501.
+
+    Args:
+        found: runs, as returned by :func:`gaaplib.runs.finished`.
+    """
+    return [
+        run
+        for run in found
+        if run.metrics["retrieval"] is not None
+        and run.config.training_images == "all"
+        and run.config.train_dataset == trained_on(run.config.dataset)
+    ]
+
+
 def measured(found):
-    """Return the rank-1 and mAP of runs (retrieval protocol) in the form of ``our_results.csv``.
+    """Return the rank-1 and mAP of the :func:`comparable` runs (retrieval protocol) in the form of ``our_results.csv``.
 
     A single run of a kind has bootstrap intervals over its queries. Several runs (folds, seeds) are averaged, with a
-    t interval over the runs. Diverged runs have no scores and are left out, and so are models trained on another data
-    set than usual. Photographs whose counts differ from the published ones are listed as another data set.
+    t interval over the runs. Photographs whose counts differ from the published ones are listed as another data set.
 
     Args:
         found: runs, as returned by :func:`gaaplib.runs.finished`.
     """
     kinds = {}
-    for run in found:
-        config = RunConfig(**run.metrics["config"])
-        if run.metrics["retrieval"] is not None and config.train_dataset == trained_on(config.dataset):
-            kinds.setdefault(_kind(config, run.metrics["data"]["as_published"]), []).append(run)
+    for run in comparable(found):
+        kinds.setdefault(_kind(run.config, run.metrics["data"]["as_published"]), []).append(run)
     rows = []
     for kind, members in sorted(kinds.items()):
         scores = [*_scores(members, "CMC(1)"), *_scores(members, "mAP")]
@@ -94,7 +108,7 @@ def _kind(config, as_published):
 
 
 # Fields that the method's name or another column already shows, and those that results are averaged over.
-_NAMED = ("method", "attention", "pooling", "height", "width", "weights", "ap", "fold", "seed")
+_NAMED = ("method", "attention", "pooling", "height", "width", "weights", "ap", "fold", "seed", "training_images")
 
 
 def three_ways(dataset, measure, table_4, published, results):
@@ -136,6 +150,36 @@ def three_ways(dataset, measure, table_4, published, results):
     found = pd.DataFrame(rows, columns=["method", "way", "value", "low", "high", "protocol", "source"])
     order = {name: index for index, name in enumerate(names.values())}
     return found.sort_values("method", key=lambda column: column.map(order), kind="stable", ignore_index=True)
+
+
+def on_partial_ilids(found, published):
+    """Return rank-1 and rank-3 of models trained on Market-1501 and tested on Partial-iLIDS, as text.
+
+    Args:
+        found: runs; those that are :func:`comparable` are listed, with their 95 % intervals.
+        published: the table ``published_methods``.
+
+    Returns:
+        A DataFrame with the index ``method`` and the columns ``rank-1``, ``rank-3``, ``images`` and ``source``.
+    """
+    ranks = {"rank-1": 1, "rank-3": 3}
+    rows = {}
+    for run in comparable(found):
+        config = run.config
+        if (config.dataset, config.train_dataset) == ("partial_ilids", "market1501"):
+            queries, valid = run.per_query, run.per_query["valid"]
+            hits, groups = queries["first_hit"][valid], queries["pid"][valid]
+            scores = {title: str(statistics.bootstrap_mean(hits <= rank, groups)) for title, rank in ranks.items()}
+            images = "synthetic" if config.is_synthetic else "photographs"
+            name, *_ = _kind(config, run.metrics["data"]["as_published"])
+            rows[f"{name} seed {config.seed}"] = {**scores, "images": images, "source": "measured here"}
+    listed = published[published.dataset == "partial_ilids"].dropna(subset="value")
+    for name, figures in listed.groupby("variant", sort=False):
+        values = figures.set_index("measure").value.map("{:.3f}".format)
+        scores = {title: values.get(f"rank{rank}", "") for title, rank in ranks.items()}
+        source = f"another source: {figures.seen_in.iloc[0]}"
+        rows[name] = {**scores, "images": "photographs", "source": source}
+    return pd.DataFrame(rows, index=[*ranks, "images", "source"]).T.rename_axis("method")
 
 
 def side_by_side(figures):

@@ -15,7 +15,7 @@ TABLE_4 = audit.read("paper_table_4")
 
 
 def test_results_of_runs_have_intervals_over_queries_or_over_runs(tmp_path):
-    pair(tmp_path, 0.8, 0.5, data="somewhere")
+    pair(tmp_path, 0.8, 0.5, data="somewhere", training_images="all")
     one = sota.measured(runs.finished(tmp_path)).set_index("method")
     assert tuple(one.reset_index().columns) == tuple(sota.RESULTS)
     row = one.loc["gaap resnet18 class avg smoke"]
@@ -29,7 +29,7 @@ def test_results_of_runs_have_intervals_over_queries_or_over_runs(tmp_path):
         "step",
     )
     assert not row.synthetic
-    pair(tmp_path, 0.8, 0.5, data="somewhere", seed=1)
+    pair(tmp_path, 0.8, 0.5, data="somewhere", seed=1, training_images="all")
     two = sota.measured(runs.finished(tmp_path)).set_index("method")
     assert "ablation resnet18 none avg smoke" in two.index
     assert two.loc["gaap resnet18 class avg smoke", "source"] == "2 runs"
@@ -44,7 +44,7 @@ def test_only_folds_and_seeds_are_averaged(tmp_path):
         "precision": "mixed_bfloat16",
     }
     for name, value in [("fold", 0), ("fold", 1), ("seed", 1), *kept.items()]:
-        write_run(tmp_path, np.full(60, 0.5), attention="class", **{name: value})
+        write_run(tmp_path, np.full(60, 0.5), attention="class", training_images="all", **{name: value})
     write_run(tmp_path, np.full(60, 0.5), attention="class", dataset="raid", train_dataset="market1501")
     found = sota.measured(runs.finished(tmp_path)).set_index("method").source.to_dict()
     name = "resnet18 class avg smoke"
@@ -60,13 +60,13 @@ def test_only_folds_and_seeds_are_averaged(tmp_path):
 
 def test_an_interval_of_fractions_ends_at_zero_and_one(tmp_path):
     for seed, share in enumerate((0.1, 0.9)):
-        write_run(tmp_path, np.full(60, share), mAP=share, seed=seed)
+        write_run(tmp_path, np.full(60, share), mAP=share, seed=seed, training_images="all")
     (row,) = sota.measured(runs.finished(tmp_path)).itertuples()
     assert (row.source, row.mAP_low, row.mAP, row.mAP_high) == ("2 runs", 0, 0.5, 1)
 
 
 def test_photographs_in_the_layout_of_a_data_set_are_not_that_data_set(tmp_path):
-    run = write_run(tmp_path, np.full(60, 0.5), data="somewhere")
+    run = write_run(tmp_path, np.full(60, 0.5), data="somewhere", training_images="all")
     assert sota.measured([run]).dataset.tolist() == ["market1501"]
     content = run.metrics
     content["data"]["as_published"] = False
@@ -79,7 +79,7 @@ def test_photographs_in_the_layout_of_a_data_set_are_not_that_data_set(tmp_path)
 
 def test_three_ways_side_by_side(tmp_path):
     published = audit.read("published_methods")
-    results = sota.measured(pair(tmp_path, 0.8, 0.5))
+    results = sota.measured(pair(tmp_path, 0.8, 0.5, training_images="all"))
     row = dict.fromkeys(sota.RESULTS) | {
         "method": "PCB mine",
         "dataset": "market1501",
@@ -105,10 +105,32 @@ def test_three_ways_side_by_side(tmp_path):
     partial = sota.measured([write_run(tmp_path, np.full(60, 0.5), dataset="partial_ilids")])
     assert partial.dataset.tolist() == ["synthetic-partial_ilids"]
     ways = sota.three_ways("partial_ilids", "rank1", TABLE_4, published, partial).way
-    assert set(ways) == {sota.PRINTED, sota.HERE_SYNTHETIC}
+    assert set(ways) == {sota.PRINTED, sota.OWN, sota.HERE_SYNTHETIC}
     precision = sota.three_ways("market1501", "mAP", TABLE_4, published, results)
     assert sota.PRINTED not in set(precision.way)
     assert set(sota.three_ways("raid", "rank1", TABLE_4, published, results).way) == {sota.PRINTED}
+
+
+def test_only_runs_on_all_training_images_compare_with_published_results(tmp_path):
+    whole = write_run(tmp_path, np.full(60, 0.5), training_images="all")
+    part = write_run(tmp_path, np.full(60, 0.5), training_images="split")
+    assert sota.comparable([whole, part]) == [whole]
+    assert sota.measured([whole, part]).source.tolist() == [whole.folder.name]
+
+
+def test_partial_ilids_stands_beside_what_another_source_lists(tmp_path):
+    published = audit.read("published_methods")
+    run = write_run(tmp_path, np.full(60, 0.5), dataset="partial_ilids")
+    other = write_run(tmp_path, np.full(60, 0.5), dataset="partial_ilids", train_dataset="raid")
+    table = sota.on_partial_ilids([run, other], published)
+    ours, *listed = table.index
+    assert listed == ["DSR", "VPM", "FPR", "PGFA", "HOReID"]
+    hits = run.per_query["first_hit"]
+    assert table.loc[ours, "rank-3"].startswith(f"{(hits <= 3).mean():.3f} [")
+    assert table.loc[ours, ["images", "source"]].tolist() == ["synthetic", "measured here"]
+    assert table.loc["HOReID", ["rank-1", "rank-3"]].tolist() == ["0.726", "0.864"]
+    assert table.loc["FPR", "rank-3"] == ""
+    assert table.source[1:].str.startswith("another source: ").all()
 
 
 def test_own_results_are_checked(tmp_path):
