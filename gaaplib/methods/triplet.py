@@ -17,7 +17,7 @@ class Triplet(Gaap):
         if config.sampler != "identity_balanced":
             raise ValueError(
                 f"sampler={config.sampler!r}: the triplet loss needs several images per identity in a batch; "
-                f"use sampler='identity_balanced'"
+                "use sampler='identity_balanced' and batch_size=32, which is 8 identities with 4 images each"
             )
         super().__init__(config, num_classes)
 

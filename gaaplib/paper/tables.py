@@ -136,7 +136,7 @@ def gains(configs, field, value, against, protocol, title, outputs=None):
         configs: configurations of the runs; a planned run with ``value`` that has no run to compare it with is left
             out.
         field: a field of the configuration, such as ``"attention"``. The learning rate may differ together with the
-            backbone, the training folder with the training set, and the sampler with the method.
+            backbone, the training folder with the training set, and sampler and batch size with the method.
         value, against: the two values; the difference is the score with ``value`` minus the score with ``against``, on
             the same queries.
         protocol, title, outputs: as for :func:`scores`.
@@ -178,9 +178,13 @@ def changes(configs, wanted, by, protocol, title, outputs=None):
     return pd.concat(found)
 
 
+FOLLOWS = {"backbone": ("learning_rate",), "train_dataset": ("train_data",), "method": ("sampler", "batch_size")}
+"""Fields that may differ between two runs that are compared in one field."""
+
+
 def _but_for(config, field):
-    """The configuration without one field and the field that may differ with it, as a key."""
-    free = (field, {"backbone": "learning_rate", "train_dataset": "train_data", "method": "sampler"}.get(field))
+    """The configuration without one field and those that may differ with it, as a key."""
+    free = (field, *FOLLOWS.get(field, ()))
     return tuple((name, value) for name, value in config.to_dict().items() if name not in free)
 
 

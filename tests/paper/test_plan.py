@@ -7,7 +7,7 @@ import pytest
 from made_runs import finish
 
 from gaaplib import runs
-from gaaplib.config import RunConfig
+from gaaplib.config import PROFILES, RunConfig
 from gaaplib.paper import plan
 from gaaplib.paper.plan import Plan, arguments, reproduced
 from gaaplib.runs.provenance import RESULTS
@@ -44,7 +44,7 @@ def test_a_run_is_in_the_first_part_that_asks_for_it_after_its_source():
         Plan().parts(["tables"])
 
 
-@pytest.mark.parametrize("profile", ["smoke", "demo", "paper", "modern"])
+@pytest.mark.parametrize("profile", PROFILES)
 def test_each_run_can_be_made_from_the_parameters_of_the_notebook(profile, tmp_path):
     known = {field.name for field in dataclasses.fields(RunConfig)}
     for folder in ("synthetic", str(tmp_path)):

@@ -1,0 +1,126 @@
+"""What each part of the training recipe is worth on CUHK03: one change at a time.
+
+`python benchmarks/recipes.py DATA` trains ResNet-18 without the block for each recipe and seed, where DATA is a copy of
+CUHK03 in the new protocol. Recipes were chosen on *held-out* identities: 600 of the 767 training identities train, and
+the other 167 are queries and gallery (`--on held-out`, the default). The test set (`--on test`) has all 767 for
+training, and confirms what was chosen. Finished runs are reused. The table is also written to
+`outputs/benchmarks/recipes_<held-out or test>.csv`.
+
+Both vectors of a BNNeck are scored, before it (`pooled`) and after it (`embedding`), with both distances. P x K batches
+show few people at a time, which the moving statistics of batch normalisation average over only the last ten or so.
+`statistics` is therefore mAP once more, after these statistics were computed anew from shuffled batches.
+"""
+
+import itertools
+import shutil
+from pathlib import Path
+
+import click
+import keras
+import numpy as np
+import pandas as pd
+
+from gaaplib import experiment, metrics, runs
+from gaaplib.config import RunConfig
+from gaaplib.datasets import DATASETS, splits
+from gaaplib.datasets.folder import TABLE
+from gaaplib.datasets.records import COLUMNS
+from gaaplib.project import outputs_folder
+from gaaplib.training import fit
+
+HELD_OUT = 167
+
+# Changes of the profile `standard`; the first is the profile itself.
+RECIPES = {
+    "standard": {},
+    "batches of 32": {"batch_size": 32},
+}
+
+
+def held_out_folder(data):
+    """A folder with CUHK03's training images, whose table has 167 of the identities as queries and gallery."""
+    root = outputs_folder() / "cache" / "cuhk03-held-out"
+    records = DATASETS["cuhk03"].read(data)
+    records = records[records.split == "train"].sort_values("path", ignore_index=True)
+    for path in records.path:
+        if not (root / path).exists():
+            (root / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(Path(data) / path, root / path)
+    held_out = np.random.default_rng(0).permutation(records.pid.unique())[:HELD_OUT]
+    asked = records.pid.isin(held_out)
+    records.loc[asked, "split"] = splits.query_gallery(records[asked], seed=0)
+    records[list(COLUMNS)].to_csv(root / TABLE, index=False)
+    return root
+
+
+def scored(run):
+    """A run's mAP by vector and distance, and after its statistics of batch normalisation were computed anew."""
+    data, model = runs.load_data(run.config), run.model()
+    parts = data.part("query"), data.part("gallery")
+    protocol = [part[name].to_numpy() for name in ("pid", "camid") for part in parts]
+
+    def mean_ap(vector, distance):
+        one, other = (fit.embed(model, data.store.images, part.row.to_numpy())[vector] for part in parts)
+        return metrics.evaluate_embeddings(one, other, *protocol, metric=distance).mAP
+
+    pairs = itertools.product(("pooled", "embedding"), ("cosine", "euclidean"))
+    found = {f"{vector} {distance}": mean_ap(vector, distance) for vector, distance in pairs}
+    _compute_statistics(model, data)
+    return found | {"statistics": mean_ap("embedding", run.config.distance)}
+
+
+def _compute_statistics(model, data, size=128):
+    """Replace the moving statistics of batch normalisation by those of one epoch of shuffled training images."""
+    rows = np.random.default_rng(0).permutation(data.part("train").row.to_numpy())
+    for layer in model._flatten_layers():
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = 0.9
+    for start in range(0, len(rows), size):
+        model(data.store.images[np.sort(rows[start : start + size])], training=True)
+
+
+def row(name, seed, run):
+    """One line of the table."""
+    found, seconds, last = run.metrics["retrieval"], run.metrics["provenance"]["seconds"], run.history.iloc[-1]
+    epochs, images = len(run.history), run.metrics["counts"]["train"]["images"]
+    return {
+        "recipe": name,
+        "seed": seed,
+        "precision": run.config.precision,
+        "epochs": epochs,
+        "images seen": epochs * images,
+        "minutes": seconds["training"] / 60,
+        "training accuracy": last.accuracy,
+        **{"rank-1": found["cmc1"], "mAP": found["mAP"], "mINP": found["mINP"]},
+        **scored(run),
+    }
+
+
+@click.command()
+@click.argument("data", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--on", type=click.Choice(["held-out", "test"]), default="held-out", show_default=True)
+@click.option("--recipes", default=",".join(RECIPES), show_default=True, help="Names, with commas.")
+@click.option("--seeds", default="1", show_default=True, help="Numbers, with commas.")
+@click.option("--epochs", type=int, help="Instead of the recipe's own; all recipes are then shortened alike.")
+@click.option(
+    "--precision", type=click.Choice(["float32", "mixed_bfloat16"]), default="mixed_bfloat16", show_default=True
+)
+def main(data, on, recipes, seeds, epochs, precision):
+    """Print one line per recipe and seed, trained on a copy of CUHK03 in DATA, and write them to a table."""
+    source = {"dataset": "cuhk03", "data": str(data)}
+    if on == "held-out":
+        source = {"dataset": "folder", "data": str(held_out_folder(data))}
+    rows = []
+    for name in recipes.split(","):
+        for seed in map(int, seeds.split(",")):
+            changes = {"attention": "none", "precision": precision, "epochs": epochs} | RECIPES[name]
+            run = experiment.run(RunConfig("standard", **source, seed=seed, **changes), verbose=2)
+            rows.append(row(name, seed, run))
+            print(pd.DataFrame(rows).round(3).to_string(index=False), flush=True)
+            target = outputs_folder() / "benchmarks" / f"recipes_{on}.csv"
+            target.parent.mkdir(parents=True, exist_ok=True)
+            pd.DataFrame(rows).to_csv(target, index=False)
+
+
+if __name__ == "__main__":
+    main()
