@@ -424,8 +424,6 @@ PROFILES = {
         "warmup_epochs": 0,
         "batch_size": 16,
     },
-    # The first recipe, of the committed runs, until they are made anew.
-    "five_epochs": {},
     # At most a minute a ResNet-18 run on two cores.
     "demo": {},
     # For whatever is compared with other packages: from scratch, on all training images.
@@ -459,4 +457,6 @@ PROFILES = {
         "warmup_epochs": 10,
         "erase": 0.5,
     },
+    # The first recipe, of the committed runs, until they are made anew.
+    "five_epochs": {},
 }

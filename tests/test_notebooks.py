@@ -149,7 +149,7 @@ def test_the_readme_quotes_what_the_notebooks_print():
 
 def test_notebooks_that_read_runs_take_real_and_synthetic_ones(reader_name, tmp_path):
     for source in ("synthetic", "somewhere"):
-        write_runs(tmp_path / "outputs", data=source)
+        write_runs(tmp_path / "outputs", data=source, training_images="all")
     executed = papermill.execute_notebook(
         str(FOLDER / f"{reader_name}.ipynb"),
         None,
