@@ -1,14 +1,14 @@
 """What each part of the training recipe is worth on CUHK03: one change at a time.
 
 `python benchmarks/recipes.py DATA` trains ResNet-18 without the block for each recipe and seed, where DATA is a copy of
-CUHK03 in the new protocol. Recipes were chosen on *held-out* identities: 600 of the 767 training identities train, and
-the other 167 are queries and gallery (`--on held-out`, the default). The test set (`--on test`) has all 767 for
-training, and confirms what was chosen. Finished runs are reused. The table is also written to
-`outputs/benchmarks/recipes_<held-out or test>.csv`.
+CUHK03 in the new protocol. Choose a recipe on *held-out* identities (`--on held-out`, the default): 600 of the 767
+training identities train, and the other 167 are queries and gallery. The test set (`--on test`) then confirms it, with
+all 767 for training. Choose at full length: what leads after 10 epochs need not lead after 20. Finished runs are
+reused. The table is also written to `outputs/benchmarks/recipes_<held-out or test>.csv`.
 
-Both vectors of a BNNeck are scored, before it (`pooled`) and after it (`embedding`), with both distances. P x K batches
-show few people at a time, which the moving statistics of batch normalisation average over only the last ten or so.
-`statistics` is therefore mAP once more, after these statistics were computed anew from shuffled batches.
+Both vectors of a BNNeck are scored, before it (`pooled`) and after it (`embedding`), with both distances. The moving
+statistics of batch normalisation come from about the last ten batches, and P x K batches show few people. So
+`statistics` is mAP once more, after these statistics were computed anew from shuffled batches.
 """
 
 import itertools
@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 
 from gaaplib import experiment, metrics, runs
-from gaaplib.config import RunConfig
+from gaaplib.config import CHOICES, RunConfig
 from gaaplib.datasets import DATASETS, splits
 from gaaplib.datasets.folder import TABLE
 from gaaplib.datasets.records import COLUMNS
@@ -59,14 +59,20 @@ def scored(run):
     parts = data.part("query"), data.part("gallery")
     protocol = [part[name].to_numpy() for name in ("pid", "camid") for part in parts]
 
-    def mean_ap(vector, distance):
-        one, other = (fit.embed(model, data.store.images, part.row.to_numpy())[vector] for part in parts)
-        return metrics.evaluate_embeddings(one, other, *protocol, metric=distance).mAP
+    def vectors():
+        return [fit.embed(model, data.store.images, part.row.to_numpy()) for part in parts]
 
-    pairs = itertools.product(("pooled", "embedding"), ("cosine", "euclidean"))
-    found = {f"{vector} {distance}": mean_ap(vector, distance) for vector, distance in pairs}
+    def mean_ap(query, gallery, distance):
+        return metrics.evaluate_embeddings(query, gallery, *protocol, metric=distance).mAP
+
+    query, gallery = vectors()
+    found = {
+        f"{name} {distance}": mean_ap(query[name], gallery[name], distance)
+        for name, distance in itertools.product(("pooled", "embedding"), CHOICES["distance"])
+    }
     _compute_statistics(model, data)
-    return found | {"statistics": mean_ap("embedding", run.config.distance)}
+    query, gallery = vectors()
+    return found | {"statistics": mean_ap(query["embedding"], gallery["embedding"], run.config.distance)}
 
 
 def _compute_statistics(model, data, size=128):
@@ -102,9 +108,7 @@ def row(name, seed, run):
 @click.option("--recipes", default=",".join(RECIPES), show_default=True, help="Names, with commas.")
 @click.option("--seeds", default="1", show_default=True, help="Numbers, with commas.")
 @click.option("--epochs", type=int, help="Instead of the recipe's own; all recipes are then shortened alike.")
-@click.option(
-    "--precision", type=click.Choice(["float32", "mixed_bfloat16"]), default="mixed_bfloat16", show_default=True
-)
+@click.option("--precision", type=click.Choice(CHOICES["precision"][1:]), default="mixed_bfloat16", show_default=True)
 def main(data, on, recipes, seeds, epochs, precision):
     """Print one line per recipe and seed, trained on a copy of CUHK03 in DATA, and write them to a table."""
     source = {"dataset": "cuhk03", "data": str(data)}

@@ -163,7 +163,7 @@ def on_partial_ilids(found, published):
         A DataFrame with the index ``method`` and the columns ``rank-1``, ``rank-3``, ``images`` and ``source``.
     """
     ranks = {"rank-1": 1, "rank-3": 3}
-    rows = {}
+    rows = []
     for run in comparable(found):
         config = run.config
         if (config.dataset, config.train_dataset) == ("partial_ilids", "market1501"):
@@ -172,14 +172,14 @@ def on_partial_ilids(found, published):
             scores = {title: str(statistics.bootstrap_mean(hits <= rank, groups)) for title, rank in ranks.items()}
             images = "synthetic" if config.is_synthetic else "photographs"
             name, *_ = _kind(config, run.metrics["data"]["as_published"])
-            rows[f"{name} seed {config.seed}"] = {**scores, "images": images, "source": "measured here"}
+            rows.append({"method": f"{name} seed {config.seed}", **scores, "images": images, "source": "measured here"})
     listed = published[published.dataset == "partial_ilids"].dropna(subset="value")
     for name, figures in listed.groupby("variant", sort=False):
         values = figures.set_index("measure").value.map("{:.3f}".format)
         scores = {title: values.get(f"rank{rank}", "") for title, rank in ranks.items()}
         source = f"another source: {figures.seen_in.iloc[0]}"
-        rows[name] = {**scores, "images": "photographs", "source": source}
-    return pd.DataFrame(rows, index=[*ranks, "images", "source"]).T.rename_axis("method")
+        rows.append({"method": name, **scores, "images": "photographs", "source": source})
+    return pd.DataFrame(rows, columns=["method", *ranks, "images", "source"]).set_index("method")
 
 
 def side_by_side(figures):

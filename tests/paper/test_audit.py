@@ -89,7 +89,7 @@ def test_published_figures_say_where_they_were_seen():
     # DSR is not in the paper, but in the list of another source.
     assert set(published.method) - {"DSR"} == set(EARLIER.index)
     known, missing = published[published.value.notna()], published[published.value.isna()]
-    assert set(known.confidence) <= {"original paper", "official repository", "other", "to be confirmed"}
+    assert set(known.confidence) <= {"original paper", "official repository", "another source", "to be confirmed"}
     assert known.value.between(0, 1).all()
     assert known[known.confidence != "to be confirmed"].seen_in.notna().all()
     assert missing.confidence.isna().all()
