@@ -83,6 +83,7 @@ RANGES = {
     "images_per_identity": (1, 64),
     "epochs": (1, 10_000),
     "warmup_epochs": (0, 1_000),
+    "averaged_epochs": (0, 1_000),
     "learning_rate": (1e-9, 10.0),
     "beta_1": (0.0, 0.9999),
     "label_smoothing": (0.0, 0.99),
@@ -169,6 +170,8 @@ class RunConfig:
     schedule: str = "cosine"
     warmup_epochs: int = 1
     label_smoothing: float = 0.1
+    # The network's weights are the mean of those at the ends of so many last epochs, or of all; 0: the last weights.
+    averaged_epochs: int = 0
     margin: float = 0.3
     # Augmentation: the paper's four, then flip and erase.
     shift_x: float = 0.05
@@ -242,6 +245,11 @@ class RunConfig:
             raise ValueError(
                 f"batch_size={self.batch_size} is not a multiple of "
                 f"images_per_identity={self.images_per_identity}, as P x K batches need"
+            )
+        if self.averaged_epochs and self.schedule == "plateau":
+            raise ValueError(
+                f"averaged_epochs={self.averaged_epochs} with schedule='plateau', which may end at any epoch: choose "
+                "schedule='cosine' or 'constant'"
             )
 
     @classmethod

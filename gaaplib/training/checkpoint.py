@@ -10,16 +10,16 @@ import keras
 
 from gaaplib.project import written_whole
 
-WEIGHTS = "model.weights.h5"
+WEIGHTS, MEAN = "model.weights.h5", "mean.npz"
 
 
 class Checkpoint(keras.callbacks.Callback):
     """Saves the state of the training after every epoch, in one file that is replaced atomically.
 
-    The file is a zip, so its checksums detect damage. It has two members. One is Keras' ``.weights.h5`` with the
-    weights, the moving statistics and the optimiser's variables, learning rate and iterations. The other is a JSON file
-    with what :class:`keras.callbacks.BackupAndRestore` does not save: the history, the schedule's counts, and whether
-    the schedule stopped the training. Batches need no state, because they depend only on seed and epoch. Nothing is
+    The file is a zip, so its checksums detect damage. One member is Keras' ``.weights.h5`` with the weights, the moving
+    statistics and the optimiser's variables, learning rate and iterations. Another is a JSON file with what
+    :class:`keras.callbacks.BackupAndRestore` does not save: the history, the schedule's counts, and whether the
+    schedule stopped the training. If weights are averaged, their mean so far is the third. Batches need no state, because they depend only on seed and epoch. Nothing is
     saved within an epoch, because that would also need the running means of its metrics and the batch's number.
 
     Args:
@@ -33,8 +33,8 @@ class Checkpoint(keras.callbacks.Callback):
         self.key = json.loads(json.dumps(key))
         self.path.parent.mkdir(parents=True, exist_ok=True)
 
-    def restore(self, model, rows, schedule=None):
-        """Restore the state from the file, if it exists, and keep ``rows`` and ``schedule`` for saving.
+    def restore(self, model, rows, schedule=None, average=None):
+        """Restore the state from the file, if it exists, and keep ``rows`` and what else was given for saving.
 
         If the file is damaged or has another key, there is a warning and nothing is restored.
 
@@ -42,17 +42,20 @@ class Checkpoint(keras.callbacks.Callback):
             model: the compiled model; its weights and those of its optimiser are restored.
             rows: empty list for the rows of the history; those of the finished epochs are added.
             schedule: a :class:`gaaplib.training.fit.PlateauSchedule` or None; its counts are restored.
+            average: a :class:`gaaplib.training.averaging.WeightAverage` or None; its mean so far is restored.
 
         Returns:
             Whether the schedule had stopped the training.
         """
-        self.rows, self.schedule = rows, schedule
+        self.rows, self.schedule, self.average = rows, schedule, average
         with tempfile.TemporaryDirectory(dir=self.path.parent) as folder:
             state = self._unpack(folder)
             if state is None:
                 return False
             model.optimizer.build(model.trainable_variables)
             model.load_weights(Path(folder) / WEIGHTS)
+            if average:
+                average.load(Path(folder) / MEAN)
         rows.extend(state["history"])
         if schedule:
             vars(schedule).update(state["schedule"])
@@ -65,7 +68,8 @@ class Checkpoint(keras.callbacks.Callback):
         try:
             with zipfile.ZipFile(self.path) as archive:
                 state = json.loads(archive.read("state.json"))
-                archive.extract(WEIGHTS, folder)
+                for member in {WEIGHTS, MEAN}.intersection(archive.namelist()):
+                    archive.extract(member, folder)
         except Exception as error:  # A damaged zip makes zipfile raise errors of many types.
             warnings.warn(f"{self.path} is damaged ({error}): training starts from the beginning", stacklevel=4)
             return None
@@ -89,6 +93,9 @@ class Checkpoint(keras.callbacks.Callback):
         with tempfile.TemporaryDirectory(dir=self.path.parent) as folder:
             weights = Path(folder) / WEIGHTS
             self.model.save_weights(weights)
+            if self.average:
+                self.average.save(Path(folder) / MEAN)
             with written_whole(self.path) as part, zipfile.ZipFile(part, "w") as archive:
-                archive.write(weights, WEIGHTS)
+                for file in sorted(Path(folder).iterdir()):
+                    archive.write(file, file.name)
                 archive.writestr("state.json", json.dumps(state))

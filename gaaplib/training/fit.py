@@ -8,6 +8,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from gaaplib.network import devices, layers
+from gaaplib.training.averaging import WeightAverage
 from gaaplib.training.batches import Augmentation, Batches
 
 
@@ -36,8 +37,10 @@ def fit(method, images, train, validation, *, checkpoint=None, verbose=0):
     for round_ in method.rounds(labels, lambda: embed(method.model, images, rows)):
         begun = len(logs)
         batches = _training_batches(method, images, rows, round_.labels, begun)
-        schedule = [PlateauSchedule()] if method.config.schedule == "plateau" else []
-        keeper = []
+        averaged, last = method.config.averaged_epochs, begun + round_.epochs
+        schedule = PlateauSchedule() if method.config.schedule == "plateau" else None
+        average = WeightAverage(last - averaged) if averaged else None
+        keeper = None
         if not begun:
             _compile(method, len(batches))
             if not layers.on_tensorflow():
@@ -45,23 +48,26 @@ def fit(method, images, train, validation, *, checkpoint=None, verbose=0):
                 method.training_model._symbolic_build(data_batch=batches[0])
             if checkpoint is not None:
                 # Not earlier, because the labels of the first round may come from the untrained network.
-                stopped = checkpoint.restore(method.training_model, logs, *schedule)
-                keeper = [checkpoint]
+                stopped = checkpoint.restore(method.training_model, logs, schedule, average)
+                keeper = checkpoint
                 batches.start(len(logs))
                 start -= logs[-1]["seconds"] if logs else 0
         if not stopped:
             recorder = _Recorder(logs, start, batches)
-            printer = [_EpochLines(logs, begun + round_.epochs)] if verbose == 2 else []
+            printer = _EpochLines(logs, last) if verbose == 2 else None
+            # The recorder needs the schedule's changes, and the checkpoint needs all that is before it.
+            callbacks = [keras.callbacks.TerminateOnNaN(), schedule, recorder, printer, average, keeper]
             method.training_model.fit(
                 batches,
                 validation_data=watched,
                 initial_epoch=len(logs),
-                epochs=begun + round_.epochs,
-                # The recorder needs the schedule's changes, and the checkpoint needs both.
-                callbacks=[keras.callbacks.TerminateOnNaN(), *schedule, recorder, *printer, *keeper],
+                epochs=last,
+                callbacks=[callback for callback in callbacks if callback is not None],
                 verbose=0 if printer else verbose,
                 shuffle=False,
             )
+        if average is not None:
+            average.apply(method.training_model)
         stopped = False
         if trouble(logs):
             break

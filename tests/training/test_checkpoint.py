@@ -26,17 +26,21 @@ def interrupted(monkeypatch):
     return train
 
 
-@pytest.mark.parametrize("schedule", ["plateau", "cosine"])
-def test_an_interrupted_training_ends_like_a_whole_one(tmp_path, monkeypatch, interrupted, schedule):
+@pytest.mark.parametrize(
+    "changes",
+    [{"schedule": "plateau"}, {"schedule": "cosine"}, {"schedule": "constant", "averaged_epochs": 5}],
+    ids=lambda changes: changes["schedule"],
+)
+def test_an_interrupted_training_ends_like_a_whole_one(tmp_path, monkeypatch, interrupted, changes):
     monkeypatch.setattr(fit, "PlateauSchedule", Flat)
-    whole = tiny(schedule=schedule)
-    assert len(whole[1]) == (6 if schedule == "plateau" else 8)
+    whole = tiny(**changes)
+    assert len(whole[1]) == (6 if changes["schedule"] == "plateau" else 8)
     path = tmp_path / "kept" / "last.zip"
     for epoch in (2, 4):
-        interrupted(epoch, path, schedule=schedule)
-    assert_same(tiny(path, schedule=schedule), whole)
+        interrupted(epoch, path, **changes)
+    assert_same(tiny(path, **changes), whole)
     # If training was finished, no epoch is added, not even one that the schedule would have skipped.
-    assert_same(tiny(path, schedule=schedule), whole)
+    assert_same(tiny(path, **changes), whole)
     assert [file.name for file in path.parent.iterdir()] == ["last.zip"]
 
 
