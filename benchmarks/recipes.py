@@ -33,7 +33,23 @@ HELD_OUT = 167
 # Changes of the profile `standard`; the first is the profile itself.
 RECIPES = {
     "standard": {},
+    "last weights": {"averaged_epochs": 0},
+    "batches of 8": {"batch_size": 8},
     "batches of 32": {"batch_size": 32},
+    "rate 1e-4": {"learning_rate": 1e-4},
+    "rate 1e-3": {"learning_rate": 1e-3},
+    "cosine": {"schedule": "cosine", "warmup_epochs": 1},
+    "P x K 4 x 4": {"sampler": "identity_balanced", "images_per_identity": 4},
+    "P x K 8 x 2": {"sampler": "identity_balanced", "images_per_identity": 2},
+    "no shift": {"shift_x": 0.0, "shift_y": 0.0},
+    "zoom and crop": {"zoom": 0.1, "crop": 0.1},
+    "erase": {"erase": 0.5},
+    "label smoothing": {"label_smoothing": 0.1},
+    "BNNeck": {"neck": "bnneck"},
+    "GeM": {"pooling": "gem"},
+    "stride 2": {"last_stride": 2},
+    "the block": {"attention": "class"},
+    "five_epochs": {"profile": "five_epochs", "training_images": "all"},
 }
 
 

@@ -3,14 +3,15 @@
 import keras
 import numpy as np
 
-STATISTICS_BATCH = 128
+from gaaplib.network import devices
 
 
 class WeightAverage(keras.callbacks.Callback):
     """The mean of the weights at the ends of the last epochs (Izmailov et al., "Averaging Weights", UAI 2018).
 
     The training itself does not change. Its weights wander about a minimum; their mean lies closer to it than the last
-    ones do, and ranks people better who were not in the training (docs/paper.md).
+    ones do, and ranks people better who were not in the training (docs/paper.md). The moving statistics of batch
+    normalisation belong to the last weights, so they are computed anew.
 
     Args:
         first: the first epoch that counts, from 0.
@@ -33,10 +34,16 @@ class WeightAverage(keras.callbacks.Callback):
         for mean, weight in zip(self.mean, weights, strict=True):
             mean += (weight - mean) / np.float32(self.count)
 
-    def apply(self, model):
-        """Give a model the mean of its weights, if any epoch has counted."""
+    def apply(self, model, batches):
+        """Give a training model the mean of its weights, if any epoch has counted.
+
+        Args:
+            model: the training model.
+            batches: an epoch of ``(inputs, targets)``; the moving statistics become the means over these batches.
+        """
         if self.count:
             model.set_weights(self.mean)
+            _compute_statistics(model, batches)
 
     def save(self, path):
         """Write the mean so far to an ``.npz``, if any epoch has counted."""
@@ -49,3 +56,16 @@ class WeightAverage(keras.callbacks.Callback):
             with np.load(path, allow_pickle=False) as arrays:
                 self.count = int(arrays["count"])
                 self.mean = [arrays[f"arr_{index}"] for index in range(len(arrays) - 1)]
+
+
+def _compute_statistics(model, batches):
+    """Replace the moving statistics of batch normalisation by their means over these batches."""
+    normalisations = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
+    momenta = [layer.momentum for layer in normalisations]
+    for index in range(len(batches) if normalisations else 0):
+        for layer in normalisations:
+            layer.momentum = index / (index + 1)
+        inputs, _ = batches[index]
+        model({name: devices.shared(array) for name, array in inputs.items()}, training=True)
+    for layer, momentum in zip(normalisations, momenta, strict=True):
+        layer.momentum = momentum

@@ -19,8 +19,9 @@ class Checkpoint(keras.callbacks.Callback):
     The file is a zip, so its checksums detect damage. One member is Keras' ``.weights.h5`` with the weights, the moving
     statistics and the optimiser's variables, learning rate and iterations. Another is a JSON file with what
     :class:`keras.callbacks.BackupAndRestore` does not save: the history, the schedule's counts, and whether the
-    schedule stopped the training. If weights are averaged, their mean so far is the third. Batches need no state, because they depend only on seed and epoch. Nothing is
-    saved within an epoch, because that would also need the running means of its metrics and the batch's number.
+    schedule stopped the training. If weights are averaged, their mean so far is the third. Batches need no state,
+    because they depend only on seed and epoch. Nothing is saved within an epoch, because that would also need the
+    running means of its metrics and the batch's number.
 
     Args:
         path: the file; its folder is created.

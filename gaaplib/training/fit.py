@@ -66,11 +66,12 @@ def fit(method, images, train, validation, *, checkpoint=None, verbose=0):
                 verbose=0 if printer else verbose,
                 shuffle=False,
             )
-        if average is not None:
-            average.apply(method.training_model)
         stopped = False
         if trouble(logs):
             break
+        if average is not None:
+            batches.start(last)
+            average.apply(method.training_model, batches)
     return pd.DataFrame(logs, columns=None if logs else ["epoch"])
 
 
