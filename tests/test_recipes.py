@@ -23,7 +23,7 @@ def scores(tmp_path_factory):
         run = experiment.run(RunConfig(profile, **same, **changes), outputs=folder)
         return run.history.accuracy.iloc[-1], run.metrics["retrieval"]["mAP"]
 
-    return {"first": score("five_epochs"), "now": score("demo", averaged_epochs=2)}
+    return {"first": score("five_epochs"), "now": score("standard", averaged_epochs=2)}
 
 
 def test_300_people_are_learnt_from_five_images_each(scores):
