@@ -50,7 +50,8 @@ RECIPES = {
     "label smoothing": {"label_smoothing": 0.1},
     "BNNeck": {"neck": "bnneck"},
     "GeM": {"pooling": "gem"},
-    "stride 2": {"last_stride": 2},
+    "stride 1": {"last_stride": 1},
+    "stride 1 and BNNeck": {"last_stride": 1, "neck": "bnneck"},
     "the block": {"attention": "class"},
     "five_epochs": {"profile": "five_epochs", "training_images": "all", "epochs": 20},
 }
