@@ -48,10 +48,10 @@ RECIPES = {
     "zoom and crop": {"zoom": 0.1, "crop": 0.1},
     "erase": {"erase": 0.5},
     "label smoothing": {"label_smoothing": 0.1},
-    "BNNeck": {"neck": "bnneck"},
     "GeM": {"pooling": "gem"},
-    "stride 1": {"last_stride": 1},
-    "stride 1 and BNNeck": {"last_stride": 1, "neck": "bnneck"},
+    "stride 2": {"last_stride": 2},
+    "no neck": {"neck": "none"},
+    "stride 2, no neck": {"last_stride": 2, "neck": "none"},
     "the block": {"attention": "class"},
     "five_epochs": {"profile": "five_epochs", "training_images": "all", "epochs": 20},
 }

@@ -415,6 +415,8 @@ def _is_code(value):
 
 # From scratch on few images of many people. Provisional, until it is chosen at full length (benchmarks/recipes.py).
 RECIPE = {
+    "last_stride": 1,
+    "neck": "bnneck",
     "sampler": "shuffled",
     "batch_size": 16,
     "learning_rate": 3e-4,
