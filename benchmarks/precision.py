@@ -1,9 +1,9 @@
 """The effect of bfloat16 on mAP: one profile in both precisions with several seeds.
 
-`python benchmarks/precision.py` trains ResNet-18 without the block, `--seeds` times in float32 and in bfloat16, on
-synthetic images or, with `--dataset cuhk03 --data DATA`, on photographs; finished runs are reused. The reported
-interval is Student's t over the differences of the seeds. In addition, :func:`gaaplib.runs.difference` gives an
-interval over identities for each seed.
+`python benchmarks/precision.py` trains ResNet-18, `--seeds` times in float32 and in bfloat16, on synthetic images or,
+with `--dataset cuhk03 --data DATA`, on photographs; finished runs are reused. The reported interval is Student's t over
+the differences of the seeds. In addition, :func:`gaaplib.runs.difference` gives an interval over identities for each
+seed.
 """
 
 import click
@@ -21,15 +21,16 @@ from gaaplib.project import outputs_folder
 @click.option("--profile", default="demo", show_default=True)
 @click.option("--dataset", default="market1501", show_default=True)
 @click.option("--data", default=SYNTHETIC, show_default=True, help="The data set's folder.")
-@click.option("--epochs", type=int, help="Instead of the profile's own.")
-@click.option("--height", type=int, default=128, show_default=True)
-@click.option("--width", type=int, default=64, show_default=True)
+@click.option("--attention", default="class", show_default=True)
+@click.option("--epochs", type=int, help="Instead of the profile's own; so are the next two.")
+@click.option("--height", type=int)
+@click.option("--width", type=int)
 def main(seeds, **settings):
     """Print mAP of both precisions seed by seed, and the mean difference with its 95 % interval."""
     rows = []
     for seed in range(seeds):
         pair = [
-            experiment.run(RunConfig(**settings, attention="none", seed=seed, precision=name), verbose=2)
+            experiment.run(RunConfig(**settings, seed=seed, precision=name), verbose=2)
             for name in ("float32", "mixed_bfloat16")
         ]
         exact, rounded = (run.metrics["retrieval"]["mAP"] for run in pair)

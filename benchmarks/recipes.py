@@ -3,9 +3,9 @@
 `python benchmarks/recipes.py DATA` trains ResNet-18 without the block for each recipe and seed, where DATA is a copy of
 CUHK03 in the new protocol. Choose a recipe on *held-out* identities (`--on held-out`, the default): 600 of the 767
 training identities train, and the other 167 are queries and gallery. The test set (`--on test`) then confirms it, with
-all 767 for training. Choose at full length: what leads after 10 epochs need not lead after 20. Images of half the size
-(`--height 64 --width 32`) train four times as fast. Finished runs are reused. The table is also written to
-`outputs/benchmarks/recipes_<held-out or test>_<height>.csv`.
+all 767 for training. Choose at full length: what leads after 10 epochs need not lead after 20. Smaller images
+(`--height 64 --width 32`) train faster, but what leads with them need not lead at full size either. Finished runs are
+reused. The table is also written to `outputs/benchmarks/recipes_<held-out or test>_<height>.csv`.
 
 `every image a query` is mAP with each held-out or test image as a query and all as the gallery, which varies less than
 with the few official queries. Both vectors of a BNNeck are scored, before it (`pooled`) and after it (`embedding`),
@@ -19,7 +19,6 @@ import shutil
 from pathlib import Path
 
 import click
-import keras
 import numpy as np
 import pandas as pd
 
@@ -30,6 +29,7 @@ from gaaplib.datasets.folder import TABLE
 from gaaplib.datasets.records import COLUMNS
 from gaaplib.project import outputs_folder
 from gaaplib.training import fit
+from gaaplib.training.averaging import compute_statistics
 
 HELD_OUT = 167
 
@@ -93,19 +93,11 @@ def scored(run):
         f"{name} {distance}": mean_ap(query[name], gallery[name], distance)
         for name, distance in itertools.product(("pooled", "embedding"), CHOICES["distance"])
     }
-    _compute_statistics(model, data)
+    rows = np.random.default_rng(0).permutation(data.part("train").row.to_numpy())
+    shuffled = np.array_split(rows, len(rows) // 128 + 1)
+    compute_statistics(model, [(data.store.images[np.sort(batch)], None) for batch in shuffled])
     query, gallery = vectors()
     return found | {"statistics": mean_ap(query["embedding"], gallery["embedding"], run.config.distance)}
-
-
-def _compute_statistics(model, data, size=128):
-    """Replace the moving statistics of batch normalisation by those of one epoch of shuffled training images."""
-    rows = np.random.default_rng(0).permutation(data.part("train").row.to_numpy())
-    for layer in model._flatten_layers():
-        if isinstance(layer, keras.layers.BatchNormalization):
-            layer.momentum = 0.9
-    for start in range(0, len(rows), size):
-        model(data.store.images[np.sort(rows[start : start + size])], training=True)
 
 
 def row(name, seed, run):
@@ -142,9 +134,11 @@ def main(data, on, recipes, seeds, epochs, height, width, precision):
     rows = []
     for name in recipes.split(","):
         for seed in map(int, seeds.split(",")):
-            changes = {"profile": "standard", "attention": "none", "precision": precision, "epochs": epochs}
-            changes |= {"height": height, "width": width, "seed": seed}
-            run = experiment.run(RunConfig(**source, **changes | RECIPES[name]), verbose=2)
+            changes = {"profile": "standard", "attention": "none", "precision": precision, "seed": seed}
+            changes |= {"height": height, "width": width} | RECIPES[name]
+            if epochs:
+                changes["epochs"] = epochs
+            run = experiment.run(RunConfig(**source, **changes), verbose=2)
             rows.append(row(name, seed, run))
             print(pd.DataFrame(rows).round(3).to_string(index=False), flush=True)
             target = outputs_folder() / "benchmarks" / f"recipes_{on}_{height}.csv"

@@ -9,9 +9,9 @@ from gaaplib.network import devices
 class WeightAverage(keras.callbacks.Callback):
     """The mean of the weights at the ends of the last epochs (Izmailov et al., "Averaging Weights", UAI 2018).
 
-    The training itself does not change. Its weights wander about a minimum; their mean lies closer to it than the last
-    ones do, and ranks people better who were not in the training (docs/paper.md). The moving statistics of batch
-    normalisation belong to the last weights, so they are computed anew.
+    The training itself does not change. Its weights wander about a minimum, and their mean lies nearer to its middle
+    than the last ones do. The moving statistics of batch normalisation belong to the last weights, so they are computed
+    anew.
 
     Args:
         first: the first epoch that counts, from 0.
@@ -43,7 +43,7 @@ class WeightAverage(keras.callbacks.Callback):
         """
         if self.count:
             model.set_weights(self.mean)
-            _compute_statistics(model, batches)
+            compute_statistics(model, batches)
 
     def save(self, path):
         """Write the mean so far to an ``.npz``, if any epoch has counted."""
@@ -58,14 +58,14 @@ class WeightAverage(keras.callbacks.Callback):
                 self.mean = [arrays[f"arr_{index}"] for index in range(len(arrays) - 1)]
 
 
-def _compute_statistics(model, batches):
-    """Replace the moving statistics of batch normalisation by their means over these batches."""
+def compute_statistics(model, batches):
+    """Replace the moving statistics of batch normalisation by their means over batches of ``(inputs, targets)``."""
     normalisations = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
     momenta = [layer.momentum for layer in normalisations]
     for index in range(len(batches) if normalisations else 0):
         for layer in normalisations:
             layer.momentum = index / (index + 1)
         inputs, _ = batches[index]
-        model({name: devices.shared(array) for name, array in inputs.items()}, training=True)
+        model(keras.tree.map_structure(devices.shared, inputs), training=True)
     for layer, momentum in zip(normalisations, momenta, strict=True):
         layer.momentum = momentum
