@@ -197,7 +197,7 @@ class Plan:
         ]
 
     def crossings(self):
-        """Return the runs that train on each data set and test on each, without and with attention.
+        """Return the runs that train on all images of a data set and test on each, without and with attention.
 
         Partial-iLIDS has no training set.
         """
@@ -207,7 +207,7 @@ class Plan:
                 for target in self.datasets:
                     if not trained_on(source):
                         other = {} if source == target else {"train_dataset": source}
-                        same = {"backbone": self.ablated, "attention": attention, "training_images": "split"}
+                        same = {"backbone": self.ablated, "attention": attention, "training_images": "all"}
                         configs.append(self.config(target, **same, **other))
         return configs
 
