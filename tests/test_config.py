@@ -90,7 +90,7 @@ def test_none_means_as_the_profile_says():
 
 def test_batches_of_p_times_k_have_to_divide():
     with pytest.raises(ValueError, match="batch_size=30.*images_per_identity=4"):
-        RunConfig(batch_size=30)
+        RunConfig(sampler="identity_balanced", batch_size=30)
 
 
 def test_the_paper_profile_is_the_papers_protocol():

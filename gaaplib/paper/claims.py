@@ -157,7 +157,7 @@ def counted(claims):
     rows = []
     for claim in claims[claims.measure == "parameters"].itertuples():
         terms = (dict(term.split("=") for term in side.split()) for side in (claim.run, claim.against))
-        own, other = (costs.by_part(costs.model(RunConfig(**fields))).parameters.sum() for fields in terms)
+        own, other = (costs.by_part(costs.model(RunConfig("paper", **fields))).parameters.sum() for fields in terms)
         rows.append((claim.claim, "parameters", True, claim.run, claim.against, *[other - own] * 3, math.nan))
     return pd.DataFrame(rows, columns=EVIDENCE)
 

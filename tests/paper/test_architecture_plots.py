@@ -7,7 +7,7 @@ from gaaplib.paper import architecture_plots, costs
 
 @pytest.fixture(scope="module")
 def model():
-    return costs.model(RunConfig("demo", backbone="resnet18", alpha=0.25))
+    return costs.model(RunConfig("paper", backbone="resnet18", alpha=0.25))
 
 
 def boxes(figure):
@@ -25,7 +25,7 @@ def test_the_network_is_drawn_as_it_is_built(model):
         ["classifier", "Dense", "1,026 parameters"],
     ]
     assert sum(drawn[1::2], []) == ["128 × 64 × 3", "4 × 2 × 512", "4 × 2 × 512", "512", "2"]
-    smaller = costs.model(RunConfig("demo", backbone="resnet18", height=64, width=32, attention="none"))
+    smaller = costs.model(RunConfig("paper", backbone="resnet18", height=64, width=32, attention="none"))
     assert ["2 × 1 × 512"] in boxes(architecture_plots.network(smaller))
 
 

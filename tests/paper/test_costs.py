@@ -43,13 +43,13 @@ def test_a_block_costs_the_products_that_it_makes(name, monkeypatch):
 
 
 def test_parameters_and_products_by_part():
-    parts = costs.by_part(costs.model(RunConfig("demo", backbone="resnet18")))
+    parts = costs.by_part(costs.model(RunConfig("paper", backbone="resnet18")))
     assert list(parts.index) == ["backbone", "attention"]
     # Query and key have C // 8 channels, value and output C // 2, without bias: C * C * (1/8 + 1/8 + 1/2 + 1/2).
     assert parts.parameters["attention"] == 512 * 512 * 5 // 4
     assert parts.multiply_adds["attention"] == 8 * 512 * 512 * 5 // 4 + 8 * 8 * (64 + 256)
     assert parts.multiply_adds["backbone"] == oracle.count("resnet18", 128, 64)
-    none = costs.by_part(costs.model(RunConfig("demo", backbone="resnet18", attention="none")))
+    none = costs.by_part(costs.model(RunConfig("paper", backbone="resnet18", attention="none")))
     assert none.equals(parts.drop("attention"))
 
 
