@@ -86,6 +86,7 @@ RANGES = {
     "averaged_epochs": (0, 1_000),
     "learning_rate": (1e-9, 10.0),
     "beta_1": (0.0, 0.9999),
+    "dropout": (0.0, 0.9),
     "label_smoothing": (0.0, 0.99),
     "margin": (0.0, 100.0),
     "shift_x": (0.0, 0.9),
@@ -156,6 +157,8 @@ class RunConfig:
     pooling: str = "avg"
     pool_over: str = "positions"
     neck: str = "none"
+    # Share of the embedding's values that are dropped before the classifier, in training only.
+    dropout: float = 0.0
     initializer: str = "he"
     # None: what suits the devices of this machine; see gaaplib.network.devices.precision.
     precision: str | None = None

@@ -23,14 +23,15 @@ def images():
 
 
 class Tiny(Method):
-    """A batch normalisation, for its moving statistics, and a classifier."""
+    """A batch normalisation, for its moving statistics, dropout, for its seeds, and a classifier."""
 
     def __init__(self, config, num_classes):
         super().__init__(config, num_classes)
         pixels = keras.Input((config.height, config.width, 3), name="images")
         small = keras.layers.AveragePooling2D(16)(keras.layers.Rescaling(1 / 255)(pixels))
         features = keras.layers.BatchNormalization(momentum=0.5)(keras.layers.Flatten()(small))
-        logits = keras.layers.Dense(num_classes, name="logits")(features)
+        kept = keras.layers.Dropout(config.dropout)(features)
+        logits = keras.layers.Dense(num_classes, name="logits")(kept)
         self.training_model = keras.Model({"images": pixels}, {"logits": logits})
         self.model = keras.Model(pixels, {"logits": logits})
         self.losses = {"logits": (CrossEntropy(0.0), 1.0)}

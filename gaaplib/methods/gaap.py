@@ -37,6 +37,7 @@ class Gaap(Method):
         )
         self._pooling = POOLING[config.pooling](pool_over=config.pool_over, name="pooling")
         self._neck = self._make_neck()
+        self._dropout = keras.layers.Dropout(config.dropout, name="dropout") if config.dropout else None
         self._classifier = keras.layers.Dense(
             num_classes,
             use_bias=config.neck == "none",
@@ -99,7 +100,7 @@ class Gaap(Method):
         return {
             "pooled": keras.ops.cast(pooled, "float32"),
             "embedding": keras.ops.cast(embedding, "float32"),
-            "logits": self._logits(embedding),
+            "logits": self._logits(self._dropout(embedding) if self._dropout else embedding),
         }
 
     def _logits(self, embedding):

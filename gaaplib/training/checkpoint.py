@@ -18,8 +18,8 @@ class Checkpoint(keras.callbacks.Callback):
 
     The file is a zip, so its checksums detect damage. One member is Keras' ``.weights.h5`` with the weights, the moving
     statistics and the optimiser's variables, learning rate and iterations. Another is a JSON file with what
-    :class:`keras.callbacks.BackupAndRestore` does not save: the history, the schedule's counts, and whether the
-    schedule stopped the training. If weights are averaged, their mean so far is the third. Batches need no state,
+    :class:`keras.callbacks.BackupAndRestore` does not save: the history, the schedule's counts, whether the schedule
+    stopped the training, and the state of the layers' seed generators, as dropout has one. If weights are averaged, their mean so far is the third. Batches need no state,
     because they depend only on seed and epoch. Nothing is saved within an epoch, because that would also need the
     running means of its metrics and the batch's number.
 
@@ -57,6 +57,8 @@ class Checkpoint(keras.callbacks.Callback):
             model.load_weights(Path(folder) / WEIGHTS)
             if average:
                 average.load(Path(folder) / MEAN)
+        for variable, value in zip(_seeds(model), state["seeds"], strict=True):
+            variable.assign(value)
         rows.extend(state["history"])
         if schedule:
             vars(schedule).update(state["schedule"])
@@ -90,6 +92,7 @@ class Checkpoint(keras.callbacks.Callback):
             "history": self.rows,
             "schedule": self.schedule.state if self.schedule else {},
             "stopped": self.model.stop_training,
+            "seeds": [keras.ops.convert_to_numpy(variable).tolist() for variable in _seeds(self.model)],
         }
         with tempfile.TemporaryDirectory(dir=self.path.parent) as folder:
             weights = Path(folder) / WEIGHTS
@@ -100,3 +103,9 @@ class Checkpoint(keras.callbacks.Callback):
                 for file in sorted(Path(folder).iterdir()):
                     archive.write(file, file.name)
                 archive.writestr("state.json", json.dumps(state))
+
+
+def _seeds(model):
+    """The states of the seed generators of a model's layers, which are variables but not weights."""
+    weights = {id(variable) for variable in model.weights}
+    return [variable for variable in model.variables if id(variable) not in weights]

@@ -61,6 +61,15 @@ def test_training_with_own_partners_gives_what_inference_gives():
     assert np.allclose(trained["logits"], predict(method)["logits"], atol=1e-5)
 
 
+@pytest.mark.parametrize("neck", ["none", "bnneck"])
+def test_dropout_is_before_the_classifier_and_in_training_only(neck):
+    method = make(attention="none", neck=neck, dropout=0.5)
+    outputs, inputs = predict(method), {"images": IMAGES, **method.batch_inputs(LABELS, None)}
+    one, two = (method.training_model(inputs, training=True)["logits"] for _ in range(2))
+    assert not np.allclose(one, two)
+    assert np.allclose(method._classifier(outputs["embedding"]), outputs["logits"], atol=1e-5)
+
+
 def test_attention_sees_the_partner_in_training():
     method = make(attention="class", key_dim=64)
     for weight in (method._attention.query.kernel, method._attention.key.kernel):

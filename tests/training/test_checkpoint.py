@@ -28,8 +28,13 @@ def interrupted(monkeypatch):
 
 @pytest.mark.parametrize(
     "changes",
-    [{"schedule": "plateau"}, {"schedule": "cosine"}, {"schedule": "constant", "averaged_epochs": 5}],
-    ids=lambda changes: changes["schedule"],
+    [
+        {"schedule": "plateau"},
+        {"schedule": "cosine"},
+        {"schedule": "constant", "averaged_epochs": 5},
+        {"schedule": "constant", "dropout": 0.5},
+    ],
+    ids=" ".join,
 )
 def test_an_interrupted_training_ends_like_a_whole_one(tmp_path, monkeypatch, interrupted, changes):
     monkeypatch.setattr(fit, "PlateauSchedule", Flat)

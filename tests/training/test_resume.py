@@ -19,7 +19,7 @@ from gaaplib.config import RunConfig
 
 EPOCHS = 3
 KILLS = int(os.environ.get("GAAP_SOAK", 0))
-CONFIG = RunConfig("smoke", epochs=EPOCHS, schedule="cosine", warmup_epochs=1, erase=0.5)
+CONFIG = RunConfig("smoke", epochs=EPOCHS, schedule="cosine", warmup_epochs=1, dropout=0.5, erase=0.5)
 # TensorFlow is imported once, in a server that each process is forked from.
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["gaaplib.experiment"])
