@@ -48,6 +48,8 @@ RECIPES = {
     "zoom and crop": {"zoom": 0.1, "crop": 0.1},
     "erase": {"erase": 0.5},
     "label smoothing": {"label_smoothing": 0.1},
+    "dropout 0.5": {"dropout": 0.5},
+    "dropout 0.7": {"dropout": 0.7},
     "GeM": {"pooling": "gem"},
     "stride 2": {"last_stride": 2},
     "no neck": {"neck": "none"},
