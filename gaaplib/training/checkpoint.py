@@ -16,12 +16,12 @@ WEIGHTS, MEAN = "model.weights.h5", "mean.npz"
 class Checkpoint(keras.callbacks.Callback):
     """Saves the state of the training after every epoch, in one file that is replaced atomically.
 
-    The file is a zip, so its checksums detect damage. One member is Keras' ``.weights.h5`` with the weights, the moving
-    statistics and the optimiser's variables, learning rate and iterations. Another is a JSON file with what
+    The file is a zip, so its checksums detect damage. One member is Keras' ``.weights.h5`` with the weights, the
+    moving statistics and the optimiser's variables, learning rate and iterations. Another is a JSON file with what
     :class:`keras.callbacks.BackupAndRestore` does not save: the history, the schedule's counts, whether the schedule
-    stopped the training, and the state of the layers' seed generators, as dropout has one. If weights are averaged, their mean so far is the third. Batches need no state,
-    because they depend only on seed and epoch. Nothing is saved within an epoch, because that would also need the
-    running means of its metrics and the batch's number.
+    stopped the training, and the state of the layers' seed generators, as dropout has one. If weights are averaged,
+    their mean so far is the third. Batches need no state, because they depend only on seed and epoch. Nothing is
+    saved within an epoch, because that would also need the running means of its metrics and the batch's number.
 
     Args:
         path: the file; its folder is created.
