@@ -55,7 +55,7 @@ RECIPES = {
     "no neck": {"neck": "none"},
     "stride 2, no neck": {"last_stride": 2, "neck": "none"},
     "the block": {"attention": "class"},
-    "five_epochs": {"profile": "five_epochs", "training_images": "all", "epochs": 20},
+    "five_epochs": {"profile": "five_epochs", "training_images": "all", "epochs": RunConfig("standard").epochs},
 }
 
 

@@ -152,7 +152,8 @@ def counted(claims):
     """Return evidence that needs no data, as rows of :func:`evidence`: the parameters of ``against`` minus ``run``.
 
     Args:
-        claims: the table ``claims``; claims whose measure is ``parameters`` name one configuration on each side.
+        claims: the table ``claims``; claims whose measure is ``parameters`` name one configuration on each side,
+            as changes of the profile ``paper``.
     """
     rows = []
     for claim in claims[claims.measure == "parameters"].itertuples():
