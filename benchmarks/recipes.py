@@ -9,9 +9,7 @@ reused. The table is also written to `outputs/benchmarks/recipes_<held-out or te
 
 `every image a query` is mAP with each held-out or test image as a query and all as the gallery, which varies less than
 with the few official queries. Both vectors of a BNNeck are scored, before it (`pooled`) and after it (`embedding`),
-with both distances. Without averaged weights, the moving statistics of batch normalisation come from about the last ten
-batches, and P x K batches show few people. So `statistics` is mAP once more, after these statistics were computed anew
-from shuffled batches.
+with both distances.
 """
 
 import itertools
@@ -29,7 +27,6 @@ from gaaplib.datasets.folder import TABLE
 from gaaplib.datasets.records import COLUMNS
 from gaaplib.project import outputs_folder
 from gaaplib.training import fit
-from gaaplib.training.averaging import compute_statistics
 
 HELD_OUT = 167
 
@@ -76,30 +73,22 @@ def held_out_folder(data):
 
 
 def scored(run):
-    """A run's mAP by vector and distance, and after its statistics of batch normalisation were computed anew."""
+    """A run's mAP with each image as a query, and by vector and distance."""
     data, model = runs.load_data(run.config), run.model()
     parts = data.part("query"), data.part("gallery")
     protocol = [part[name].to_numpy() for name in ("pid", "camid") for part in parts]
 
-    def vectors():
-        return [fit.embed(model, data.store.images, part.row.to_numpy()) for part in parts]
-
     def mean_ap(query, gallery, distance):
         return metrics.evaluate_embeddings(query, gallery, *protocol, metric=distance).mAP
 
-    query, gallery = vectors()
+    query, gallery = (fit.embed(model, data.store.images, part.row.to_numpy()) for part in parts)
     every = np.concatenate([query["embedding"], gallery["embedding"]])
     pids, camids = np.concatenate(protocol[:2]), np.concatenate(protocol[2:])
     of_all = metrics.evaluate_embeddings(every, every, pids, pids, camids, camids, metric=run.config.distance).mAP
-    found = {"every image a query": of_all} | {
+    return {"every image a query": of_all} | {
         f"{name} {distance}": mean_ap(query[name], gallery[name], distance)
         for name, distance in itertools.product(("pooled", "embedding"), CHOICES["distance"])
     }
-    rows = np.random.default_rng(0).permutation(data.part("train").row.to_numpy())
-    shuffled = np.array_split(rows, len(rows) // 128 + 1)
-    compute_statistics(model, [(data.store.images[np.sort(batch)], None) for batch in shuffled])
-    query, gallery = vectors()
-    return found | {"statistics": mean_ap(query["embedding"], gallery["embedding"], run.config.distance)}
 
 
 def row(name, seed, run):

@@ -10,8 +10,8 @@ class WeightAverage(keras.callbacks.Callback):
     """The mean of the weights at the ends of the last epochs (Izmailov et al., "Averaging Weights", UAI 2018).
 
     The training itself does not change. Its weights wander about a minimum, and their mean lies nearer to its middle
-    than the last ones do. The moving statistics of batch normalisation belong to the last weights, so they are computed
-    anew.
+    than the last ones do. The moving statistics of batch normalisation belong to the last weights, and to augmented
+    images. So they are computed anew.
 
     Args:
         first: the first epoch that counts, from 0.
@@ -39,7 +39,7 @@ class WeightAverage(keras.callbacks.Callback):
 
         Args:
             model: the training model.
-            batches: an epoch of ``(inputs, targets)``; the moving statistics become the means over these batches.
+            batches: ``(inputs, targets)``, without augmentation; the moving statistics become the means over these.
         """
         if self.count:
             model.set_weights(self.mean)

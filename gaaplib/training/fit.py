@@ -1,5 +1,6 @@
 """Trains a method on images, and embeds images with the trained model."""
 
+import math
 import time
 
 import keras
@@ -70,8 +71,7 @@ def fit(method, images, train, validation, *, checkpoint=None, verbose=0):
         if trouble(logs):
             break
         if average is not None:
-            batches.start(last)
-            average.apply(method.training_model, batches)
+            average.apply(method.training_model, _plain_batches(method, images, rows, round_.labels))
     return pd.DataFrame(logs, columns=None if logs else ["epoch"])
 
 
@@ -125,6 +125,22 @@ def _training_batches(method, images, rows, labels, epoch):
         augmentation=augmentation_of(config),
         seed=config.seed,
         epoch=epoch,
+    )
+
+
+def _plain_batches(method, images, rows, labels, largest=128):
+    """The training images as they will be embedded, without augmentation, in shuffled batches of equal size."""
+    kept = labels >= 0
+    count = np.count_nonzero(kept)
+    return Batches(
+        images,
+        rows[kept],
+        labels[kept],
+        tuple(method.losses),
+        count // math.ceil(count / largest),
+        batch_inputs=method.batch_inputs,
+        sampler="shuffled",
+        seed=method.config.seed,
     )
 
 

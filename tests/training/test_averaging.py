@@ -74,6 +74,14 @@ def test_the_moving_statistics_are_the_means_over_the_batches():
     assert normalisation.momentum == 0.5
 
 
+def test_the_moving_statistics_are_those_of_the_images_without_augmentation():
+    method, _ = tiny(schedule="constant", averaged_epochs=2, shift_x=0.5, shift_y=0.5, erase=1.0)
+    normalisation = next(layer for layer in method.model.layers if isinstance(layer, keras.layers.BatchNormalization))
+    seen = np.asarray(keras.Model(method.model.input, normalisation.input)(images()[::2]))
+    np.testing.assert_allclose(normalisation.moving_mean, seen.mean(axis=0), rtol=1e-4)
+    np.testing.assert_allclose(normalisation.moving_variance, seen.var(axis=0), rtol=1e-4)
+
+
 def test_a_schedule_that_may_end_at_any_epoch_is_refused():
     with pytest.raises(ValueError, match="averaged_epochs=2 with schedule='plateau'.*choose"):
         RunConfig("smoke", schedule="plateau", averaged_epochs=2)
