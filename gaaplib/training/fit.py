@@ -112,45 +112,47 @@ def augmentation_of(config):
 
 
 def _training_batches(method, images, rows, labels, epoch):
-    config, kept = method.config, labels >= 0
-    return Batches(
+    config = method.config
+    return _batches(
+        method,
         images,
-        rows[kept],
-        labels[kept],
-        tuple(method.losses),
+        rows,
+        labels,
         config.batch_size,
-        batch_inputs=method.batch_inputs,
         sampler=config.sampler,
         images_per_identity=config.images_per_identity,
         augmentation=augmentation_of(config),
-        seed=config.seed,
         epoch=epoch,
     )
 
 
 def _plain_batches(method, images, rows, labels, largest=128):
     """The training images as they will be embedded, without augmentation, in shuffled batches of equal size."""
-    kept = labels >= 0
-    count = np.count_nonzero(kept)
-    return Batches(
-        images,
-        rows[kept],
-        labels[kept],
-        tuple(method.losses),
-        count // math.ceil(count / largest),
-        batch_inputs=method.batch_inputs,
-        sampler="shuffled",
-        seed=method.config.seed,
-    )
+    count = np.count_nonzero(labels >= 0)
+    return _batches(method, images, rows, labels, count // math.ceil(count / largest), sampler="shuffled")
 
 
 def _validation_batches(method, images, validation):
     rows, labels = validation
     if not len(rows):
         return None
-    outputs = tuple(method.losses)
     size = devices.batch_size_for(len(rows), method.config.batch_size)
-    return Batches(images, rows, labels, outputs, size, batch_inputs=method.batch_inputs)
+    return _batches(method, images, rows, labels, size)
+
+
+def _batches(method, images, rows, labels, batch_size, **settings):
+    """Batches for a method's losses; a label below 0 leaves an image out."""
+    kept, seed = labels >= 0, method.config.seed
+    return Batches(
+        images,
+        rows[kept],
+        labels[kept],
+        tuple(method.losses),
+        batch_size,
+        batch_inputs=method.batch_inputs,
+        seed=seed,
+        **settings,
+    )
 
 
 def _compile(method, steps):
