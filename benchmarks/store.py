@@ -20,7 +20,8 @@ from PIL import Image
 
 from gaaplib.datasets.images import open_store
 from gaaplib.project import outputs_folder
-from gaaplib.training.batches import Augmentation, Batches
+from gaaplib.training.augmentation import Augmentation
+from gaaplib.training.batches import Batches
 
 DISTINCT = 2000
 HEIGHT, WIDTH = 128, 64

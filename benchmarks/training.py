@@ -8,10 +8,12 @@ all images), so other load on the machine affects all of them. Images are noise 
 of Eq. 4-5 is "class", and augmentation with its threads or processes is included. The table has images per second
 (median, lowest and highest of the rounds), the ratio of the first contender to each other one within a round, and the
 peak memory of the process. For embeddings it also has their cosine similarity to gaaplib's in float32, with the same
-initial weights. --torch-python is an interpreter with PyTorch and the packages that gaaplib needs to form batches.
+initial weights. --torch-python is an interpreter of this one's version where `pip install torch` was run; the other
+packages that form the batches are taken from this one.
 """
 
 import json
+import site
 import subprocess
 import sys
 import tempfile
@@ -24,7 +26,15 @@ import pandas as pd
 
 from gaaplib.project import outputs_folder
 
-FOLDER = Path(__file__).parent
+FOLDER = Path(__file__).resolve().parent
+# Runs a program with further folders behind those where its interpreter looks for packages.
+RUN = """
+import runpy, sys
+_, program, settings, *folders = sys.argv
+sys.path += folders
+sys.argv = [program, settings]
+runpy.run_path(program, run_name="__main__")
+"""
 STOCK = ["Conv2D", "BatchNormalization", "Adam"]
 OURS, PEER, EXACT = "gaaplib bfloat16", "PyTorch bfloat16", "gaaplib float32"
 FAST_TORCH = {"channels_last": True, "bfloat16": True, "fused": True}
@@ -73,6 +83,8 @@ CONTENDERS = {
 @click.option("--torch-python", type=click.Path(exists=True), help="A Python interpreter with PyTorch.")
 def main(work, backbone, attention, rounds, images, only, torch_python):
     """Print the table, and write all turns and a plot to outputs/benchmarks."""
+    if torch_python:
+        check_torch(torch_python)
     common = {"backbone": backbone, "attention": attention, "images": images, "batch_size": 32}
     common["work"] = "embedding" if work == "embedding" else "training"
     with tempfile.TemporaryDirectory() as folder:
@@ -111,9 +123,22 @@ def started(contenders, only, common, torch_python, folder):
     }
 
 
+def check_torch(python):
+    """Refuse an interpreter without PyTorch, or of a version for which this one's packages are not built."""
+    code = "import sys, torch; print(*sys.version_info[:2], sep='.')"
+    asked = subprocess.run([python, "-c", code], capture_output=True, text=True)
+    if asked.returncode:
+        reason = (asked.stderr.strip().splitlines() or ["no message"])[-1]
+        raise click.UsageError(f"--torch-python {python} cannot import torch ({reason}): run pip install torch there")
+    theirs, ours = asked.stdout.strip(), "{}.{}".format(*sys.version_info)
+    if theirs != ours:
+        raise click.UsageError(f"--torch-python {python} is Python {theirs}: give one of {ours}, as this one is")
+
+
 def start(python, program, settings):
     """Start a contender and wait for its first turn, in which it traces and compiles."""
-    command = [python, str(FOLDER / f"training_{program}.py"), json.dumps(settings)]
+    folders = [str(FOLDER), str(FOLDER.parent), *site.getsitepackages()]
+    command = [python, "-c", RUN, str(FOLDER / f"training_{program}.py"), json.dumps(settings), *folders]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     answered(process)
     return process

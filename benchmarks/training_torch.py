@@ -15,7 +15,8 @@ from contender import CLASSES, drawn, serve
 from torch import nn
 from torch.nn import functional
 
-from gaaplib.training.batches import Augmentation, identity_balanced
+from gaaplib.training.augmentation import Augmentation
+from gaaplib.training.samplers import identity_balanced
 
 BASIC = {"resnet18": (2, 2, 2, 2), "resnet34": (3, 4, 6, 3)}
 BOTTLENECK = {"resnet50": (3, 4, 6, 3), "resnet101": (3, 4, 23, 3)}

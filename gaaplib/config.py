@@ -51,7 +51,7 @@ REGISTRIES = {
     "backbone": ("gaaplib.network.backbones", "BACKBONES"),
     "attention": ("gaaplib.attention", "ATTENTION"),
     "pooling": ("gaaplib.pooling", "POOLING"),
-    "sampler": ("gaaplib.training.batches", "SAMPLERS"),
+    "sampler": ("gaaplib.training.samplers", "SAMPLERS"),
 }
 
 CHOICES = {

@@ -29,7 +29,8 @@ FIRST = {
     "metrics": ("evaluate_classification", "evaluate_distances", "evaluate_embeddings", "expected_by_chance"),
     "network.losses": ("BatchHardTriplet", "CrossEntropy"),
     "pooling": ("AveragePooling", "GeMPooling"),
-    "training.batches": ("Augmentation", "identity_balanced"),
+    "training.augmentation": ("Augmentation",),
+    "training.samplers": ("identity_balanced",),
 }
 """The thirty names that users meet first, by module."""
 

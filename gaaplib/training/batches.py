@@ -1,163 +1,9 @@
-"""Batches of stored images for ``fit``: augmentation, samplers and the data set class :class:`Batches`."""
-
-from dataclasses import dataclass
+"""Batches of stored images for ``fit``, in the form that Keras takes."""
 
 import keras
 import numpy as np
-from PIL import Image
 
-from gaaplib.datasets.images import BORDER
-
-
-@dataclass(frozen=True)
-class Augmentation:
-    """The paper's four augmentations and two common ones, with random parameters for each image.
-
-    Attributes:
-        shift_x, shift_y: largest shift, as a share of width and of height.
-        zoom: largest change of size, as a share; in or out, about the centre.
-        crop: largest share of height and width that is cropped, at a random position; the rest is enlarged again.
-        flip: probability of a horizontal flip (not in the paper).
-        erase: probability that a random rectangle of 2-20 % of the image is blanked (Zhong et al. 2020; not in the
-            paper).
-
-    Raises:
-        ValueError: a share or probability out of range.
-
-    Example:
-        >>> image = np.zeros((2, 4, 3), "uint8")
-        >>> image[:, 0] = 255  # a white left edge
-        >>> flip = Augmentation(shift_x=0, shift_y=0, zoom=0, crop=0, flip=1.0)
-        >>> print(flip(image, np.random.default_rng(0))[:, :, 0])
-        [[  0   0   0 255]
-         [  0   0   0 255]]
-    """
-
-    shift_x: float = 0.1
-    shift_y: float = 0.1
-    zoom: float = 0.1
-    crop: float = 0.1
-    flip: float = 0.0
-    erase: float = 0.0
-
-    def __post_init__(self):
-        for name, value in vars(self).items():
-            top = 1.0 if name in ("flip", "erase") else 0.9
-            if not 0.0 <= value <= top:
-                raise ValueError(f"augmentation {name}={value!r}: expected a share from 0 to {top}")
-
-    def __call__(self, image, rng):
-        """The augmented image, uint8 (height, width, 3).
-
-        Args:
-            image: uint8 (height, width, 3).
-            rng: numpy generator for the random parameters.
-        """
-        height, width = image.shape[:2]
-        # Always the same number of draws, so that no setting changes the random numbers of another.
-        draws = rng.random(11)
-        signed = 2.0 * draws - 1.0
-        scale = (1.0 + self.zoom * signed[0]) * (1.0 - self.crop * draws[1])
-        spare = self.crop * draws[1]
-        centre_x = 0.5 + self.shift_x * signed[2] + spare * (draws[3] - 0.5)
-        centre_y = 0.5 + self.shift_y * signed[4] + spare * (draws[5] - 0.5)
-        left, right = (centre_x - scale / 2) * width, (centre_x + scale / 2) * width
-        top, bottom = (centre_y - scale / 2) * height, (centre_y + scale / 2) * height
-        if draws[6] < self.flip:
-            left, right = right, left
-        moved = Image.fromarray(image).transform(
-            (width, height),
-            Image.Transform.EXTENT,
-            (left, top, right, bottom),
-            Image.Resampling.BILINEAR,
-            fillcolor=BORDER,
-        )
-        # A copy, because Pillow's buffer is read-only.
-        return self._erased(np.array(moved), draws[7:])
-
-    def _erased(self, image, draws):
-        if draws[0] >= self.erase:
-            return image
-        height, width = image.shape[:2]
-        area = 0.02 + 0.18 * draws[1]
-        # The same share of height and width, so the rectangle has the image's aspect ratio.
-        rows, columns = max(1, int(height * area**0.5)), max(1, int(width * area**0.5))
-        top, left = int(draws[2] * (height - rows + 1)), int(draws[3] * (width - columns + 1))
-        image[top : top + rows, left : left + columns] = BORDER
-        return image
-
-
-def shuffled(labels, batch_size, images_per_identity, rng):
-    """Shuffled batches: every image at most once per epoch, without the incomplete last batch.
-
-    A data set smaller than one batch gives one smaller batch.
-
-    Returns:
-        Integers (batches, batch): indices into ``labels``.
-    """
-    order = rng.permutation(len(labels))
-    size = min(batch_size, len(labels))
-    return order[: len(order) // size * size].reshape(-1, size)
-
-
-def identity_balanced(labels, batch_size, images_per_identity, rng):
-    """P x K batches: P identities with K = ``images_per_identity`` images each, P = batch_size / K.
-
-    Identities occur equally often, and the images of an identity occur in turn. An identity with fewer than K images
-    repeats them. An epoch has as many batches as with :func:`shuffled`.
-
-    Args:
-        labels: (n,) identity of each image.
-        batch_size: P * K.
-        images_per_identity: K.
-        rng: numpy generator.
-
-    Returns:
-        Integers (batches, P * K): indices into ``labels``.
-
-    Raises:
-        ValueError: ``batch_size`` is not a multiple of K, or there are fewer than P identities.
-
-    Example:
-        >>> labels = np.array([7, 7, 7, 7, 8, 8, 8, 8, 9, 9, 9, 9])
-        >>> batches = identity_balanced(labels, batch_size=4, images_per_identity=2, rng=np.random.default_rng(0))
-        >>> print(labels[batches])
-        [[9 9 7 7]
-         [8 8 7 7]
-         [9 9 8 8]]
-    """
-    identities_per_batch, rest = divmod(batch_size, images_per_identity)
-    identities = np.unique(labels)
-    if rest or not identities_per_batch:
-        raise ValueError(f"batch_size={batch_size} is not a multiple of images_per_identity={images_per_identity}")
-    if len(identities) < identities_per_batch:
-        raise ValueError(
-            f"batch_size={batch_size} with images_per_identity={images_per_identity} needs {identities_per_batch} "
-            f"identities, but there are only {len(identities)} to train on: decrease batch_size or increase "
-            "images_per_identity"
-        )
-    members = {identity: np.flatnonzero(labels == identity) for identity in identities}
-    queues = {identity: np.empty(0, int) for identity in identities}
-    batches, waiting = [], np.empty(0, identities.dtype)
-    for _ in range(max(1, len(labels) // batch_size)):
-        if len(waiting) < identities_per_batch:
-            # Waiting identities go first. The new round follows in random order, those still waiting at its end.
-            fresh = rng.permutation(identities)
-            late = np.isin(fresh, waiting)
-            waiting = np.concatenate([waiting, fresh[~late], fresh[late]])
-        chosen, waiting = waiting[:identities_per_batch], waiting[identities_per_batch:]
-        batch = []
-        for identity in chosen:
-            while len(queues[identity]) < images_per_identity:
-                again = rng.permutation(members[identity])
-                queues[identity] = np.concatenate([queues[identity], again])
-            batch.append(queues[identity][:images_per_identity])
-            queues[identity] = queues[identity][images_per_identity:]
-        batches.append(np.concatenate(batch))
-    return np.stack(batches)
-
-
-SAMPLERS = {"shuffled": shuffled, "identity_balanced": identity_balanced}
+from gaaplib.training.samplers import SAMPLERS
 
 
 class Batches(keras.utils.PyDataset):
@@ -174,7 +20,7 @@ class Batches(keras.utils.PyDataset):
         batch_size: images per batch.
         sampler: a key of ``SAMPLERS``, or None for all images in the given order (validation).
         images_per_identity: K of P x K batches.
-        augmentation: an :class:`Augmentation`, or None.
+        augmentation: an :class:`gaaplib.training.augmentation.Augmentation`, or None.
         batch_inputs: ``f(labels, rng)`` that returns a dict of further input arrays for a batch.
         seed: seed of the run.
         epoch: number of the first epoch.

@@ -9,8 +9,9 @@ import pandas as pd
 from tqdm import tqdm
 
 from gaaplib.network import devices, layers
+from gaaplib.training.augmentation import Augmentation
 from gaaplib.training.averaging import WeightAverage
-from gaaplib.training.batches import Augmentation, Batches
+from gaaplib.training.batches import Batches
 
 
 def fit(method, images, train, validation, *, checkpoint=None, verbose=0):
