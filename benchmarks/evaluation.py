@@ -178,21 +178,29 @@ def peer(name, tree, folder):
             print(f"{name} left out: it is not installed, and --{name} names no source tree")
             return None
         tree = package.submodule_search_locations[0]
+    try:
+        library = build(tree, folder)
+    except ValueError as error:
+        print(f"{name} left out: {error}")
+        return None
+    # Both peers' modules are called rank_cy, so they are loaded from the file, not by name.
+    spec = importlib.util.spec_from_file_location("rank_cy", library)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.evaluate_cy
+
+
+def build(tree, folder):
+    """Return the path of a peer's Cython evaluator, built in a new folder; raise a ValueError if that fails."""
     source = sorted(Path(tree).rglob("rank_cylib/rank_cy.pyx"))
     if not source:
-        print(f"{name} left out: rank_cylib/rank_cy.pyx is missing in {tree}")
-        return None
+        raise ValueError(f"rank_cylib/rank_cy.pyx is missing in {tree}")
     folder.mkdir()
     shutil.copy(source[0], folder)
     built = subprocess.run([sys.executable, "-c", BUILD], cwd=folder, capture_output=True, text=True)
     if built.returncode:
-        print(f"{name} left out: its evaluator could not be built ({built.stderr.strip().splitlines()[-1]})")
-        return None
-    # Both peers' modules are called rank_cy, so they are loaded from the file, not by name.
-    spec = importlib.util.spec_from_file_location("rank_cy", next(folder.glob("rank_cy*.so")))
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.evaluate_cy
+        raise ValueError(f"its evaluator could not be built ({built.stderr.strip().splitlines()[-1]})")
+    return next(folder.glob("rank_cy*.so"))
 
 
 def in_turn(codes, rounds):

@@ -13,7 +13,6 @@ packages that form the batches are taken from this one.
 """
 
 import json
-import site
 import subprocess
 import sys
 import tempfile
@@ -23,18 +22,10 @@ from pathlib import Path
 import click
 import numpy as np
 import pandas as pd
+from interpreters import check_torch, command
 
 from gaaplib.project import outputs_folder
 
-FOLDER = Path(__file__).resolve().parent
-# Runs a program with further folders behind those where its interpreter looks for packages.
-RUN = """
-import runpy, sys
-_, program, settings, *folders = sys.argv
-sys.path += folders
-sys.argv = [program, settings]
-runpy.run_path(program, run_name="__main__")
-"""
 STOCK = ["Conv2D", "BatchNormalization", "Adam"]
 OURS, PEER, EXACT = "gaaplib bfloat16", "PyTorch bfloat16", "gaaplib float32"
 FAST_TORCH = {"channels_last": True, "bfloat16": True, "fused": True}
@@ -123,23 +114,11 @@ def started(contenders, only, common, torch_python, folder):
     }
 
 
-def check_torch(python):
-    """Refuse an interpreter without PyTorch, or of a version for which this one's packages are not built."""
-    code = "import sys, torch; print(*sys.version_info[:2], sep='.')"
-    asked = subprocess.run([python, "-c", code], capture_output=True, text=True)
-    if asked.returncode:
-        reason = (asked.stderr.strip().splitlines() or ["no message"])[-1]
-        raise click.UsageError(f"--torch-python {python} cannot import torch ({reason}): run pip install torch there")
-    theirs, ours = asked.stdout.strip(), "{}.{}".format(*sys.version_info)
-    if theirs != ours:
-        raise click.UsageError(f"--torch-python {python} is Python {theirs}: give one of {ours}, as this one is")
-
-
 def start(python, program, settings):
     """Start a contender and wait for its first turn, in which it traces and compiles."""
-    folders = [str(FOLDER), str(FOLDER.parent), *site.getsitepackages()]
-    command = [python, "-c", RUN, str(FOLDER / f"training_{program}.py"), json.dumps(settings), *folders]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command(python, f"training_{program}.py", settings), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
     answered(process)
     return process
 
