@@ -11,13 +11,13 @@ import time
 
 import numpy as np
 
-HEIGHT, WIDTH, CLASSES = 128, 64, 751
+CLASSES = 751
 
 
-def drawn(count):
-    """Return images (count, 128, 64, 3) of noise and their labels; the content does not affect the timing."""
+def drawn(count, height, width):
+    """Return images (count, height, width, 3) of noise and their labels; the content does not affect the timing."""
     rng = np.random.default_rng(0)
-    images = rng.integers(0, 256, (count, HEIGHT, WIDTH, 3), dtype=np.uint8)
+    images = rng.integers(0, 256, (count, height, width, 3), dtype=np.uint8)
     return images, np.arange(count) // 4 % CLASSES
 
 

@@ -4,8 +4,9 @@
     python benchmarks/training.py --torch-python DIR/bin/python --backbone resnet50
 
 Each contender is a process that may use all cores. They take turns: a round is one epoch of each (or the embeddings of
-all images), so other load on the machine affects all of them. Images are noise of 128 x 64 in batches of 32, the block
-of Eq. 4-5 is "class", and augmentation with its threads or processes is included. The table has images per second
+all images), so other load on the machine affects all of them. Size and batches, last stride, head, augmentation and
+sampler are those of `--profile`; the images are noise, and augmentation with its threads or processes is included. The
+table has images per second
 (median, lowest and highest of the rounds), the ratio of the first contender to each other one within a round, and the
 peak memory of the process. For embeddings it also has their cosine similarity to gaaplib's in float32, with the same
 initial weights. --torch-python is an interpreter of this one's version where `pip install torch` was run; the other
@@ -24,6 +25,7 @@ import numpy as np
 import pandas as pd
 from interpreters import check_torch, command
 
+from gaaplib.config import PROFILES, RunConfig
 from gaaplib.project import outputs_folder
 
 STOCK = ["Conv2D", "BatchNormalization", "Adam"]
@@ -66,17 +68,19 @@ CONTENDERS = {
 
 @click.command()
 @click.option("--work", type=click.Choice(list(CONTENDERS)), default="training", show_default=True)
+@click.option("--profile", type=click.Choice(list(PROFILES)), default="standard", show_default=True)
 @click.option("--backbone", default="resnet18", show_default=True)
 @click.option("--attention", default="class", show_default=True)
 @click.option("--rounds", type=click.IntRange(2), default=5, show_default=True)
 @click.option("--images", type=click.IntRange(64), default=640, show_default=True, help="Images per epoch.")
 @click.option("--only", multiple=True, help="A contender; can be repeated.  [default: all of the work]")
 @click.option("--torch-python", type=click.Path(exists=True), help="A Python interpreter with PyTorch.")
-def main(work, backbone, attention, rounds, images, only, torch_python):
+def main(work, profile, backbone, attention, rounds, images, only, torch_python):
     """Print the table, and write all turns and a plot to outputs/benchmarks."""
     if torch_python:
         check_torch(torch_python)
-    common = {"backbone": backbone, "attention": attention, "images": images, "batch_size": 32}
+    config = RunConfig(profile, backbone=backbone, attention=attention)
+    common = {"config": config.to_dict(), "images": images}
     common["work"] = "embedding" if work == "embedding" else "training"
     with tempfile.TemporaryDirectory() as folder:
         processes = started(CONTENDERS[work], only, common, torch_python, Path(folder))
@@ -88,11 +92,12 @@ def main(work, backbone, attention, rounds, images, only, torch_python):
             for name, process in processes.items()
         ]
     )
-    turns["rate"] = images // 32 * 32 / turns.seconds
+    batches = 1 if work == "embedding" else config.batch_size
+    turns["rate"] = images // batches * batches / turns.seconds
     table = summary(turns).join(likeness(embeddings)).fillna("")
-    print(f"{work}, {backbone}, attention {attention}, {rounds} rounds of {images} images")
+    print(f"{work}, {profile}, {backbone}, attention {attention}, {rounds} rounds of {images} images")
     print(table.to_string())
-    save(turns, table, f"{work}-{backbone}-{attention}")
+    save(turns, table, f"{work}-{profile}-{backbone}-{attention}")
 
 
 def started(contenders, only, common, torch_python, folder):

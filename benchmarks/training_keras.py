@@ -1,4 +1,4 @@
-"""gaaplib as a contender of `training.py`: `python training_keras.py '{"backbone": "resnet18", ...}'`."""
+"""gaaplib as a contender of `training.py`: `python training_keras.py '{"config": {...}, ...}'`."""
 
 import json
 import os
@@ -20,12 +20,12 @@ def main(settings):
     """Build the model of the settings and serve its training epochs, its batches or its embeddings."""
     for name in settings.get("stock", ()):  # Use Keras' own layer instead of our replacement.
         setattr(layers, name, getattr(keras.optimizers if name == "Adam" else keras.layers, name))
-    keras.config.set_dtype_policy(settings["precision"])
+    config = RunConfig(**settings["config"] | {"precision": settings["precision"]})
+    keras.config.set_dtype_policy(config.precision)
     keras.utils.set_random_seed(0)
     layers.make_deterministic()
-    config = RunConfig("demo", backbone=settings["backbone"], attention=settings["attention"])
     method = METHODS["gaap"](config, CLASSES)
-    images, labels = drawn(settings["images"])
+    images, labels = drawn(settings["images"], config.height, config.width)
     serve(WORK[settings["work"]](method, images, labels, settings), settings.get("keep"))
 
 

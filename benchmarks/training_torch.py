@@ -1,9 +1,10 @@
-"""The PyTorch contender of `training.py`: ResNet or VGG, the block of Eq. 4-5, Eq. 6, and the training step.
+"""The PyTorch contender of `training.py`: ResNet or VGG, the block of Eq. 4-5, Eq. 6, the head, and the training step.
 
-It is an equivalent, equally optimised implementation: projections as matrix products, one softmax over the mean with
-the partner, and the map flattened without a copy if its memory layout allows. Settings are those that PyTorch's guides
-recommend for a CPU (channels last, bfloat16 by autocast, fused Adam, optionally torch.compile), or those of torchreid:
-float32, channels first, default Adam. Two processes form the batches with our augmentation.
+It is an equivalent, equally optimised implementation of the given configuration: projections as matrix products, one
+softmax over the mean with the partner, and the map flattened without a copy if its memory layout allows. Settings are
+those that PyTorch's guides recommend for a CPU (channels last, bfloat16 by autocast, fused Adam, optionally
+torch.compile), or those of torchreid: float32, channels first, default Adam. Two processes form the batches with our
+augmentation.
 """
 
 import json
@@ -16,7 +17,7 @@ from torch import nn
 from torch.nn import functional
 
 from gaaplib.training.augmentation import Augmentation
-from gaaplib.training.samplers import identity_balanced
+from gaaplib.training.samplers import SAMPLERS
 
 BASIC = {"resnet18": (2, 2, 2, 2), "resnet34": (3, 4, 6, 3)}
 BOTTLENECK = {"resnet50": (3, 4, 6, 3), "resnet101": (3, 4, 23, 3)}
@@ -51,7 +52,7 @@ class Block(nn.Module):
         return functional.relu(self.body(x).add_(self.shortcut(x)), inplace=True)
 
 
-def backbone(name):
+def backbone(name, last_stride):
     """Return the network up to its last feature map, and the number of channels of that map."""
     if name in VGG:
         stages, inputs = [], 3
@@ -66,30 +67,36 @@ def backbone(name):
     for stage, count in enumerate({**BASIC, **BOTTLENECK}[name]):
         filters = 64 * 2**stage
         for index in range(count):
-            stages.append(Block(inputs, filters, 2 if stage and not index else 1, bottleneck))
+            stride = (1, 2, 2, last_stride)[stage] if index == 0 else 1
+            stages.append(Block(inputs, filters, stride, bottleneck))
             inputs = 4 * filters if bottleneck else filters
     return nn.Sequential(*stages), inputs
 
 
 class Gaap(nn.Module):
-    """Backbone, attention ("none", or "class" of Eq. 4-5), average pooling (Eq. 6) and classifier."""
+    """Backbone, attention ("none", or "class" of Eq. 4-5), average pooling (Eq. 6), neck, dropout and classifier."""
 
-    def __init__(self, name, classes, attention, alpha=0.5):
+    def __init__(self, config, classes):
         super().__init__()
-        self.backbone, channels = backbone(name)
-        self.attention, self.alpha = attention, alpha
-        if attention != "none":
+        self.backbone, channels = backbone(config["backbone"], config["last_stride"])
+        self.attention, self.alpha = config["attention"], config["alpha"]
+        if self.attention != "none":
             key = channels // 16 * 2
             self.query = nn.Linear(channels, key, bias=False)
             self.key = nn.Linear(channels, key, bias=False)
             self.value = nn.Linear(channels, channels // 2, bias=False)
             self.output = nn.Linear(channels // 2, channels, bias=False)
-        self.classifier = nn.Linear(channels, classes)
+        bnneck = config["neck"] == "bnneck"
+        self.neck = nn.BatchNorm1d(channels) if bnneck else nn.Identity()
+        if bnneck:
+            self.neck.bias.requires_grad_(False)
+        self.dropout = nn.Dropout(config["dropout"])
+        self.classifier = nn.Linear(channels, classes, bias=not bnneck)
         self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(STD).view(1, 3, 1, 1))
 
-    def embed(self, images, partners=None):
-        """Return embeddings (batch, channels) of images (batch, height, width, 3), uint8."""
+    def pooled(self, images, partners=None):
+        """Return pooled vectors (batch, channels) of images (batch, height, width, 3), uint8."""
         # A channels-first view of channels-last memory, copied only if the model needs that.
         x = (images.permute(0, 3, 1, 2).float() - self.mean) / self.std
         if not getattr(self, "channels_last", False):
@@ -104,17 +111,23 @@ class Gaap(nn.Module):
         weights = (self.alpha * own + (1 - self.alpha) * other).softmax(-1).to(features.dtype)
         return (features + self.output(weights @ self.value(features))).mean(dim=1)
 
+    def embed(self, images):
+        """Return embeddings (batch, channels) of images (batch, height, width, 3), uint8."""
+        return self.neck(self.pooled(images))
+
     def forward(self, images, partners=None):
-        return self.classifier(self.embed(images, partners))
+        return self.classifier(self.dropout(self.neck(self.pooled(images, partners))))
 
 
 class Images(torch.utils.data.Dataset):
     """Augmented images with their partners; each item is a whole batch."""
 
-    def __init__(self, images, labels, batch_size):
-        self.images, self.labels, self.batch_size = images, labels, batch_size
-        self.augmentation = Augmentation(0.05, 0.05, 0.1, 0.1, 0.5)
-        self.batches = identity_balanced(labels, batch_size, 4, np.random.default_rng(0))
+    def __init__(self, images, labels, config):
+        self.images, self.labels = images, labels
+        names = ("shift_x", "shift_y", "zoom", "crop", "flip", "erase")
+        self.augmentation = Augmentation(**{name: config[name] for name in names})
+        sizes = config["batch_size"], config["images_per_identity"]
+        self.batches = SAMPLERS[config["sampler"]](labels, *sizes, np.random.default_rng(0))
 
     def __len__(self):
         return len(self.batches)
@@ -122,24 +135,26 @@ class Images(torch.utils.data.Dataset):
     def __getitem__(self, index):
         rng, positions = np.random.default_rng([0, index]), self.batches[index]
         images = np.stack([self.augmentation(image, rng) for image in self.images[positions]])
-        # The four images of an identity are adjacent: each one's partner is the next.
-        partners = np.arange(len(positions)).reshape(-1, 4)
-        partners = np.roll(partners, -1, axis=1).ravel()
-        return torch.from_numpy(images), torch.from_numpy(self.labels[positions]), torch.from_numpy(partners)
+        labels, partners = self.labels[positions], np.arange(len(positions))
+        for label in np.unique(labels):
+            members = np.flatnonzero(labels == label)
+            partners[members] = np.roll(members, -1)
+        return torch.from_numpy(images), torch.from_numpy(labels), torch.from_numpy(partners)
 
 
 def training(settings, model, run, images, labels):
     """Return the function of one turn: one training epoch."""
-    optimizer = torch.optim.Adam(model.parameters(), 1e-3, fused=settings["fused"])
+    config = settings["config"]
+    optimizer = torch.optim.Adam(model.parameters(), config["learning_rate"], fused=settings["fused"])
     loader = torch.utils.data.DataLoader(
-        Images(images, labels, settings["batch_size"]), batch_size=None, num_workers=2, persistent_workers=True
+        Images(images, labels, config), batch_size=None, num_workers=2, persistent_workers=True
     )
 
     def epoch():
         for batch, targets, partners in loader:
             with torch.autocast("cpu", torch.bfloat16, enabled=settings["bfloat16"]):
                 logits = run(batch, partners)
-                loss = functional.cross_entropy(logits.float(), targets, label_smoothing=0.1)
+                loss = functional.cross_entropy(logits.float(), targets, label_smoothing=config["label_smoothing"])
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             optimizer.step()
@@ -162,12 +177,13 @@ def embedding(settings, model, run, images, labels):
 def main(settings):
     """Build the model of the settings and serve its training epochs or its embeddings."""
     torch.manual_seed(0)
-    model = Gaap(settings["backbone"], CLASSES, settings["attention"])
+    config = settings["config"]
+    model = Gaap(config, CLASSES)
     if settings["channels_last"]:
         model = model.to(memory_format=torch.channels_last)
         model.channels_last = True
     run = torch.compile(model) if settings.get("compile") else model
-    images, labels = drawn(settings["images"])
+    images, labels = drawn(settings["images"], config["height"], config["width"])
     work = {"training": training, "embedding": embedding}[settings["work"]]
     serve(work(settings, model, run, images, labels))
 
