@@ -2,7 +2,7 @@
 
 import json
 import sys
-import types
+from unittest import mock
 
 from gaaplib.datasets import cuhk03
 
@@ -24,8 +24,9 @@ def main(settings):
 
 
 def imported(tree):
-    """Return torchreid from its tree; gdown, which it imports for downloads alone, may be missing."""
-    sys.modules.setdefault("gdown", types.ModuleType("gdown"))
+    """Return torchreid from its tree; what it imports for downloads, pictures and logs is left out."""
+    for name in ("gdown", "cv2", "torch.utils.tensorboard"):
+        sys.modules[name] = mock.MagicMock()
     sys.path.insert(0, tree)
     import torchreid
 
