@@ -37,6 +37,14 @@ def test_the_first_view_is_the_middle_query_and_each_widget_changes_it(shown, in
     assert not plt.get_fignums()
 
 
+def test_it_says_so_while_it_works(shown, monkeypatch):
+    seen = []
+    shown.hint.observe(lambda change: seen.append(change.new), "value")
+    monkeypatch.setattr(explorer, "jpeg", lambda figure: seen.append("drawn") or plt.close(figure) or b"")
+    shown.cells.children[0].click()
+    assert seen == [explorer.BUSY, "drawn", explorer.READY]
+
+
 def test_a_click_asks_where_that_position_attends(shown):
     assert [cell.position for cell in shown.cells.children] == [(row, column) for row in range(4) for column in (0, 1)]
     shown.kind.value = "energy"
