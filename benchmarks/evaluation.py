@@ -11,6 +11,8 @@ setuptools and a compiler; nothing else of theirs is imported.
 - embeddings: the same from 2,048-d embeddings, compared with the matrix product alone.
 - gallery: 2,000 queries against galleries of up to 601,581 embeddings of 512 dimensions, each in its own process.
   Memory is the peak above the loaded embeddings; if these are mapped from a file, it includes the pages that were read.
+  The time is proportional to queries times gallery; this law, how far each size is from it, and the time that it gives
+  for 100,000 queries against 10,000,000 images are printed.
 """
 
 import csv
@@ -35,7 +37,9 @@ from gaaplib.metrics import evaluate_distances, evaluate_embeddings
 from gaaplib.project import outputs_folder
 
 QUERIES, GALLERY, IDENTITIES, DISTRACTORS, CAMERAS = 3368, 15913, 750, 2793, 6
-GALLERY_SIZES = (10_000, 50_000, 200_000, 601_581)
+# Numbers of queries and of gallery images; the last is also mapped from a file.
+SIZES = ((2000, 10_000), (2000, 50_000), (4000, 200_000), (2000, 200_000), (2000, 601_581))
+BEYOND = (100_000, 10_000_000)
 BUILD = """
 import numpy
 from Cython.Build import cythonize
@@ -99,23 +103,36 @@ def embeddings(rounds):
 
 
 def gallery():
-    """Return rows of seconds and memory by gallery size; the largest gallery is also mapped from a file."""
+    """Return rows of seconds and memory by size; the largest gallery is also mapped from a file."""
     rows = []
     with tempfile.TemporaryDirectory() as folder:
-        for size, file in [(size, None) for size in GALLERY_SIZES] + [(GALLERY_SIZES[-1], f"{folder}/gallery.npy")]:
+        for (queries, size), file in [(pair, None) for pair in SIZES] + [(SIZES[-1], f"{folder}/gallery.npy")]:
             # A new process for each.
             if file:
                 run_alone(save_gallery, size, file)
-            measured = run_alone(measure_gallery, size, file)
+            measured = run_alone(measure_gallery, queries, size, file)
             name = "gaaplib, mapped" if file else "gaaplib, in memory"
-            rows.append({"part": "gallery", "code": name, "gallery": size, **measured})
+            rows.append({"part": "gallery", "code": name, "queries": queries, "gallery": size, **measured})
+            cpu = measured["cpu_seconds"]
             print(
-                f"{name}, gallery of {size}: {measured['seconds']:.2f} s, {measured['cpu_seconds']:.2f} s of CPU time "
-                f"({measured['cpu_seconds'] / size * 1e6:.1f} us per image), {measured['peak_mib']:.0f} MiB above the "
-                "embeddings",
+                f"{name}, {queries} queries, gallery of {size}: {measured['seconds']:.2f} s, {cpu:.2f} s of CPU time "
+                f"({cpu / (queries * size) * 1e9:.1f} ns per pair), {measured['peak_mib']:.0f} MiB above the embeddings",
                 flush=True,
             )
+    extrapolate([row for row in rows if row["code"] == "gaaplib, in memory"])
     return rows
+
+
+def extrapolate(rows):
+    """Print the seconds per pair of a query and a gallery image, each size's distance from it, and a larger size."""
+    pairs = np.array([row["queries"] * row["gallery"] for row in rows], float)
+    seconds = np.array([row["seconds"] for row in rows])
+    # The median of the ratios, so that no size counts more than another.
+    per_pair = np.median(seconds / pairs)
+    for row, ratio in zip(rows, seconds / (per_pair * pairs), strict=True):
+        print(f"  {row['queries']} x {row['gallery']}: {ratio:.2f} times {1e9 * per_pair:.1f} ns per pair")
+    hours = per_pair * BEYOND[0] * BEYOND[1] / 3600
+    print(f"  {BEYOND[0]} x {BEYOND[1]}: {hours:.1f} hours at this rate")
 
 
 def run_alone(function, *arguments):
@@ -134,21 +151,21 @@ def save_gallery(size, file):
     np.save(file, gallery_embeddings(size))
 
 
-def measure_gallery(size, file):
-    """Return time and peak memory (MiB) above the loaded embeddings, for 2,000 queries of 500 identities.
+def measure_gallery(queries, size, file):
+    """Return time and peak memory (MiB) above the loaded embeddings, for queries of 500 identities.
 
     Each identity has 17 gallery images. The CPU time of all threads is included, as other load disturbs it less than
     wall-clock time.
     """
     rng = np.random.default_rng(0)
-    query = rng.standard_normal((2000, 512), np.float32)
+    query = rng.standard_normal((queries, 512), np.float32)
     images = np.load(file, mmap_mode="r") if file else gallery_embeddings(size)
     pids = np.zeros(size, int)
     pids[: 500 * 17] = np.repeat(np.arange(1, 501), 17)
     labels = (
-        np.repeat(np.arange(1, 501), 4),
+        np.repeat(np.arange(1, 501), queries // 500),
         rng.permutation(pids),
-        rng.integers(6, size=2000),
+        rng.integers(6, size=queries),
         rng.integers(6, size=size),
     )
     # The first product allocates the memory of the BLAS routines.
