@@ -116,7 +116,7 @@ def gallery():
             cpu = measured["cpu_seconds"]
             print(
                 f"{name}, {queries} queries, gallery of {size}: {measured['seconds']:.2f} s, {cpu:.2f} s of CPU time "
-                f"({cpu / (queries * size) * 1e9:.1f} ns per pair), {measured['peak_mib']:.0f} MiB above the embeddings",
+                f"({cpu / (queries * size) * 1e9:.1f} ns per pair), {measured['peak_mib']:.0f} MiB above embeddings",
                 flush=True,
             )
     extrapolate([row for row in rows if row["code"] == "gaaplib, in memory"])
