@@ -416,7 +416,7 @@ def _is_code(value):
     return isinstance(value, types.ModuleType | types.FunctionType | type)
 
 
-# From scratch on few images of many people: docs/recipe.md says how it was chosen.
+# From scratch on few images of many people: docs/recipe.md says what each part is worth, and how it was chosen.
 RECIPE = {
     "last_stride": 1,
     "neck": "bnneck",
