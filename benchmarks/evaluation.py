@@ -9,10 +9,10 @@ setuptools and a compiler; nothing else of theirs is imported.
 - distances: CMC, mAP and mINP from a distance matrix, timed alternately for gaaplib and each peer, and whether they
   agree.
 - embeddings: the same from 2,048-d embeddings, compared with the matrix product alone.
-- gallery: 2,000 queries against galleries of up to 601,581 embeddings of 512 dimensions, each in its own process.
+- gallery: 2,000 or 4,000 queries against galleries of up to 601,581 512-d embeddings, each in its own process.
   Memory is the peak above the loaded embeddings; if these are mapped from a file, it includes the pages that were read.
-  The time is proportional to queries times gallery; this law, how far each size is from it, and the time that it gives
-  for 100,000 queries against 10,000,000 images are printed.
+  For large galleries the time is proportional to queries times gallery. This law, how far each size is from it, and
+  the time that it gives for 100,000 queries against 10,000,000 images are printed.
 """
 
 import csv

@@ -6,11 +6,10 @@
 Each contender is a process that may use all cores. They take turns: a round is one epoch of each (or the embeddings of
 all images), so other load on the machine affects all of them. Size and batches, last stride, head, augmentation and
 sampler are those of `--profile`; the images are noise, and augmentation with its threads or processes is included. The
-table has images per second
-(median, lowest and highest of the rounds), the ratio of the first contender to each other one within a round, and the
-peak memory of the process. For embeddings it also has their cosine similarity to gaaplib's in float32, with the same
-initial weights. --torch-python is an interpreter of this one's version where `pip install torch` was run; the other
-packages that form the batches are taken from this one.
+table has images per second (median, lowest and highest of the rounds), the ratio of the first contender to each other
+one within a round, and the peak memory of the process. For embeddings it also has their cosine similarity to gaaplib's
+in float32, with the same initial weights. --torch-python is an interpreter of this one's version where `pip install
+torch` was run; the other packages that form the batches are taken from this one.
 """
 
 import json

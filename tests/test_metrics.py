@@ -57,6 +57,13 @@ def test_places_are_those_of_a_stable_sort(many_hits, monkeypatch):
     np.testing.assert_array_equal(metrics.places(row, columns), expected)
 
 
+@pytest.mark.parametrize("length", [1, 7, 8, 2039, 2040, 2041, 4081])
+def test_places_of_rows_of_any_length(length):
+    # All entries but the greatest come before it: a byte that counted beyond 255 would start again.
+    assert metrics.places(np.arange(length, dtype=np.float32), np.array([length - 1])).tolist() == [length - 1]
+    assert metrics.places(np.zeros(length, np.float32), np.array([length - 1])).tolist() == [length - 1]
+
+
 @pytest.mark.parametrize("ap", AP)
 @pytest.mark.parametrize("rows", [1, 5, 66])
 def test_uneven_junk_66_by_54_in_any_chunks(ap, rows, monkeypatch):
