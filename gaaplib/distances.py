@@ -85,7 +85,7 @@ class EmbeddingDistances:
 
     def row_blocks(self) -> Iterator[slice]:
         """The rows of each matrix product. They depend only on the shape, because they affect the rounding."""
-        return _spans(self.shape[0], BLOCK_BYTES // (self.dtype.itemsize * max(1, self.shape[1], self._query.shape[1])))
+        return spans(self.shape[0], BLOCK_BYTES // (self.dtype.itemsize * max(1, self.shape[1], self._query.shape[1])))
 
     def blocks(self) -> Iterator[tuple[int, np.ndarray]]:
         """The first row and the distances, (rows, num_gallery), of each block. The next block overwrites them."""
@@ -105,7 +105,7 @@ class EmbeddingDistances:
         for columns in self._parts(self._gallery):
             np.matmul(query, self._converted(self._gallery[columns]).T, out=out[:, columns])
         # A few rows at a time, so that they stay in the processor's cache.
-        for part in _spans(len(out), CACHE_ELEMENTS // max(1, self.shape[1])):
+        for part in spans(len(out), CACHE_ELEMENTS // max(1, self.shape[1])):
             self._metric.finish(out[part], sizes[part], self._gallery_sizes)
 
     def _sizes(self, embeddings, name: str) -> np.ndarray:
@@ -117,7 +117,7 @@ class EmbeddingDistances:
         return sizes
 
     def _parts(self, embeddings) -> Iterator[slice]:
-        return _spans(len(embeddings), CHUNK_ELEMENTS // max(1, embeddings.shape[1]))
+        return spans(len(embeddings), CHUNK_ELEMENTS // max(1, embeddings.shape[1]))
 
     def _converted(self, rows) -> np.ndarray:
         # No copy if there is nothing to convert.
@@ -181,7 +181,7 @@ class _Euclidean:
         np.sqrt(np.maximum(products, 0, out=products), out=products)
 
 
-def _spans(total: int, longest: int) -> Iterator[slice]:
+def spans(total: int, longest: int) -> Iterator[slice]:
     """The fewest consecutive slices of at most ``longest`` that cover ``total``, of even lengths.
 
     A short slice at the end is avoided: BLAS multiplies matrices of few rows with other routines, which round

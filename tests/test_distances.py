@@ -79,7 +79,7 @@ def test_equal_embeddings_in_any_parts(metric, block, chunk, monkeypatch):
 def test_spans_cover_all_in_even_parts():
     for total in range(30):
         for longest in range(1, 12):
-            spans = list(distances._spans(total, longest))
+            spans = list(distances.spans(total, longest))
             assert [n for span in spans for n in range(total)[span]] == list(range(total))
             lengths = {span.stop - span.start for span in spans}
             assert not lengths or max(lengths) <= min(longest, min(lengths) + 1)

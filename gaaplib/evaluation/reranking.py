@@ -14,7 +14,7 @@ As in the authors' code, d is the squared distance divided by the greatest squar
 in V and in the result. The authors' code leaves the order of ties open (equal distances, an image and its copy); here
 it is the order of the images.
 
-V is a sparse matrix. Distances are computed one block of rows at a time and not kept.
+V is a sparse matrix. Distances are symmetric, so only one half of their matrix is computed, one tile at a time.
 
 Sources: Z. Zhong, L. Zheng, D. Cao, S. Li, "Re-ranking Person Re-identification with k-reciprocal Encoding", CVPR 2017,
 and the authors' code, https://github.com/zhunzhong07/person-re-ranking; O. Chum et al., "Total Recall: Automatic Query
@@ -23,14 +23,15 @@ Expansion with a Generative Feature Model for Object Retrieval", ICCV 2007; F. R
 """
 
 from collections.abc import Callable, Iterator
+from itertools import product
 
 import numpy as np
 from scipy.sparse import csr_array
 
-from gaaplib.distances import check_count, check_finite, real_matrix
+from gaaplib.distances import CACHE_ELEMENTS, check_count, check_finite, real_matrix, spans
 
-CHUNK_ELEMENTS = 2**24
-"""Entries of the (images, images) matrix worked on at once, at about 6 bytes each in float32."""
+CHUNK_ELEMENTS = 2**22
+"""Entries of the (images, images) matrix worked on at once."""
 
 METRICS = ("euclidean", "cosine")
 
@@ -50,7 +51,8 @@ def rerank(query, gallery, *, k1: int = 20, k2: int = 6, lambda_value: float = 0
         metric: ``"euclidean"``; ``"cosine"``, which is Euclidean between embeddings scaled to length 1, so that d is
             proportional to the cosine distance; or a function of two arrays ``a`` and ``b``, each with some rows of
             ``query`` and ``gallery``, that returns their distances, (len(a), len(b)), which are then squared. With a
-            function, the embeddings may have any number of axes.
+            function, the embeddings may have any number of axes. It should be symmetric: of two images, ``a`` is the
+            one that comes first.
 
     Raises:
         ValueError: dimensions that differ, an empty side, a value that is NaN or infinite, an embedding of zeros for
@@ -67,10 +69,12 @@ def rerank(query, gallery, *, k1: int = 20, k2: int = 6, lambda_value: float = 0
         >>> rerank(query, gallery, k1=2, k2=1).argsort().tolist()
         [[2, 0, 1, 3, 4]]
     """
-    distances = np.empty((len(query), len(gallery)), np.float32)
-    for rows, part in rerank_rows(query, gallery, k1=k1, k2=k2, lambda_value=lambda_value, metric=metric):
-        distances[rows] = part
-    return distances
+    _check_parameters(k1, k2, lambda_value)
+    images, squares = _prepare_squares(query, gallery, metric)
+    distances = np.empty((len(query), len(gallery)), images.dtype)
+    for _ in _rows(squares, len(images), len(query), k1, k2, lambda_value, distances):
+        pass
+    return distances.astype(np.float32, copy=False)
 
 
 def rerank_rows(
@@ -133,35 +137,97 @@ def expand_queries(query, gallery, *, k: int = 10, alpha: float = 0.0) -> np.nda
 # -- k-reciprocal encoding ---------------------------------------------------------------------------------------------
 
 
-def _rows(squares, num_images, num_queries, k1, k2, lambda_value) -> Iterator[tuple[slice, np.ndarray]]:
-    neighbours, largest = _neighbours(squares, num_images, max(k1 + 1, k2))
+def _rows(squares, num_images, num_queries, k1, k2, lambda_value, kept=None) -> Iterator[tuple[slice, np.ndarray]]:
+    """The blocks of `rerank_rows`; into ``kept``, (num_queries, num_gallery), if there is such a matrix."""
+    neighbours, largest = _neighbours(squares, num_images, max(k1 + 1, k2), kept)
     weights = _weights(_expanded(neighbours, k1), squares, largest)
     weights = _neighbour_matrix(neighbours[:, :k2], np.float32(1 / min(k2, num_images))) @ weights
     # Row j holds the gallery images that have image j in their V, with their weights.
     gallery_weights = weights[num_queries:].T.tocsr()
     gallery = slice(num_queries, num_images)
     for rows in _blocks(num_queries, num_images):
-        distances = squares(rows, gallery) / largest[rows, np.newaxis]
-        distances *= lambda_value
+        distances = squares(rows, gallery) if kept is None else kept[rows]
         for row, image in zip(distances, range(rows.start, rows.stop), strict=True):
+            row *= lambda_value / largest[image]
             row += (1 - lambda_value) * _jaccard(weights, image, gallery_weights)
         yield rows, distances.astype(np.float32, copy=False)
 
 
-def _neighbours(squares, num_images, count) -> tuple[np.ndarray, np.ndarray]:
-    """The images nearest to each one, (num_images, count), itself first, and its greatest squared distance."""
-    count = min(count, num_images)
-    neighbours = np.empty((num_images, count), np.int32)
-    largest = np.empty(num_images)
-    for rows in _blocks(num_images, num_images):
-        block = squares(rows, slice(None))
-        largest[rows] = block.max(axis=1)
-        check_finite(largest[rows], "the greatest squared distance from an image (queries first)", rows.start)
-        # Less than any square, so that an image comes before its copies.
-        block[np.arange(len(block)), np.arange(rows.start, rows.stop)] = -1
-        neighbours[rows] = _nearest(block, count)
+def _neighbours(squares, num_images, count, kept=None) -> tuple[np.ndarray, np.ndarray]:
+    """The images nearest to each one, (num_images, count), itself first, and its greatest squared distance.
+
+    The squared distances of queries to gallery images go into ``kept``, if it is given.
+    """
+    found = _Neighbours(num_images, min(count, num_images))
+    bands = list(spans(num_images, int(CHUNK_ELEMENTS**0.5)))
+    # Bands of rows from the last to the first, and in each the tiles from the diagonal to the right: so all images that
+    # a row sees in a tile come before, or all come after, those that it has seen.
+    for number in reversed(range(len(bands))):
+        for rows, columns in product(bands[number : number + 1], bands[number:]):
+            tile = squares(rows, columns)
+            if kept is not None:
+                _keep(tile, rows, columns, kept)
+            found.see(tile, rows, columns)
     # If all images are equal, every distance is 0, so any divisor is right.
-    return neighbours, np.where(largest > 0, largest, 1)
+    return found.images, np.where(found.largest > 0, found.largest, 1)
+
+
+def _keep(tile, rows, columns, kept) -> None:
+    """Copy the part of a tile that has queries as rows and gallery images as columns."""
+    num_queries = len(kept)
+    ours = tile[: max(0, num_queries - rows.start), max(0, num_queries - columns.start) :]
+    first = max(0, columns.start - num_queries)
+    kept[rows.start : rows.start + len(ours), first : first + ours.shape[1]] = ours
+
+
+class _Neighbours:
+    """The nearest images of each image so far, itself first, and its greatest squared distance."""
+
+    def __init__(self, num_images: int, count: int):
+        self.images = np.empty((num_images, count), np.int32)
+        self.squares = np.full((num_images, count), np.inf)
+        self.largest = np.zeros(num_images)
+
+    def see(self, tile, rows: slice, columns: slice) -> None:
+        """Take a tile of squared distances into account, for its rows and its columns; a diagonal one is changed."""
+        self.largest[rows] = np.maximum(self.largest[rows], tile.max(axis=1))
+        check_finite(self.largest[rows], "the greatest squared distance from an image (queries first)", rows.start)
+        if rows == columns:
+            # Less than any square, so that an image comes before its copies.
+            np.fill_diagonal(tile, -1)
+            near = _nearest(tile, min(self.images.shape[1], tile.shape[1]))
+            self.images[rows, : near.shape[1]] = near + columns.start
+            self.squares[rows, : near.shape[1]] = np.take_along_axis(tile, near, axis=1)
+            return
+        self.largest[columns] = np.maximum(self.largest[columns], tile.max(axis=0))
+        row, column = _positions(tile <= self.squares[rows, -1:].astype(tile.dtype))
+        self._merge(rows, row, columns.start + column, tile[row, column], after=True)
+        row, column = _positions(tile <= self.squares[columns, -1].astype(tile.dtype))
+        order = np.argsort(column, kind="stable")
+        row, column = row[order], column[order]
+        self._merge(columns, column, rows.start + row, tile[row, column], after=False)
+
+    def _merge(self, rows: slice, row, image, square, after: bool) -> None:
+        """Keep the nearest of those there are and of new ones, given by ascending row and image.
+
+        The new images all come ``after`` those there are, or all before them, in the order that decides ties.
+        """
+        new = np.bincount(row, minlength=rows.stop - rows.start)
+        shape = (len(new), new.max())
+        place = np.arange(len(row)) - np.repeat(np.cumsum(new) - new, new)
+        images, squares = np.zeros(shape, np.int32), np.full(shape, np.inf)
+        images[row, place], squares[row, place] = image, square
+        there = slice(None, None, 1 if after else -1)
+        images = np.concatenate([self.images[rows], images][there], axis=1)
+        squares = np.concatenate([self.squares[rows], squares][there], axis=1)
+        order = np.argsort(squares, axis=1, kind="stable")[:, : self.images.shape[1]]
+        self.images[rows] = np.take_along_axis(images, order, axis=1)
+        self.squares[rows] = np.take_along_axis(squares, order, axis=1)
+
+
+def _positions(found) -> tuple[np.ndarray, np.ndarray]:
+    """Row and column of the true entries: ``np.nonzero``, which is slower for two axes."""
+    return np.divmod(np.flatnonzero(found), found.shape[1])
 
 
 def _nearest(distances, count: int) -> np.ndarray:
@@ -176,8 +242,8 @@ def _nearest(distances, count: int) -> np.ndarray:
     groups = num_columns // group_size
     minima = distances[:, : group_size * groups].reshape(len(distances), group_size, groups).min(axis=1)
     bound = np.partition(minima, count - 1, axis=1)[:, count - 1 : count]
-    # nonzero goes by row, then by column. lexsort is stable, so ties keep this order.
-    row, column = np.nonzero(distances <= bound)
+    # The positions go by row, then by column. lexsort is stable, so ties keep this order.
+    row, column = _positions(distances <= bound)
     order = np.lexsort((distances[row, column], row))
     first = np.searchsorted(row, np.arange(len(distances)))
     return column[order[first[:, np.newaxis] + np.arange(count)]]
@@ -230,9 +296,8 @@ def _jaccard(weights, image: int, gallery_weights) -> np.ndarray:
 
 
 def _blocks(num_rows: int, num_columns: int) -> Iterator[slice]:
-    step = max(1, CHUNK_ELEMENTS // num_columns)
-    for start in range(0, num_rows, step):
-        yield slice(start, min(start + step, num_rows))
+    """Spans of rows with at most CHUNK_ELEMENTS entries."""
+    return spans(num_rows, CHUNK_ELEMENTS // num_columns)
 
 
 def _prepare_squares(query, gallery, metric) -> tuple[np.ndarray, Callable]:
@@ -248,11 +313,14 @@ def _prepare_squares(query, gallery, metric) -> tuple[np.ndarray, Callable]:
     check_finite(lengths, f"the squared length of an embedding (queries first) in {images.dtype}")
 
     def squares(rows, columns):
-        block = images[rows] @ images[columns].T
-        block *= -2
-        block += lengths[rows, np.newaxis]
-        block += lengths[columns]
-        return np.maximum(block, 0, out=block)
+        block = (-2 * images[rows]) @ images[columns].T
+        of_rows, of_columns = lengths[rows, np.newaxis], lengths[columns]
+        # A few rows at a time, so that they stay in the processor's cache.
+        for part in spans(len(block), CACHE_ELEMENTS // len(of_columns)):
+            block[part] += of_rows[part]
+            block[part] += of_columns
+            np.maximum(block[part], 0, out=block[part])
+        return block
 
     return images, squares
 
