@@ -324,8 +324,9 @@ def embed(folder, name, output):
 @RUN
 @click.option("--top", type=click.IntRange(1, 50), default=10, show_default=True, help="How many images.")
 @click.option("--maps", "kind", help="Heat maps beneath the images: received, energy, gradcam or gradcam_match.")
+@click.option("--approximate", is_flag=True, help="Rank candidates of FAISS only, and say how many it misses.")
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), default="ranking.png")
-def rank(query, folder, name, top, kind, output):
+def rank(query, folder, name, top, kind, approximate, output):
     """Rank the photographs in FOLDER by similarity to the image QUERY and save a contact sheet (PNG, PDF or SVG).
 
     If QUERY is in FOLDER, it is left out of its own ranking. Without FOLDER, the run's own gallery is ranked. QUERY is
@@ -336,14 +337,14 @@ def rank(query, folder, name, top, kind, output):
     run = _run(name)
     own = folder is None and (query is None or query.isdecimal())
     image = None if own else _image(query, run.config)
-    index = _own_index(run) if folder is None else _index(run, folder)
+    index = _own_index(run, approximate) if folder is None else _index(run, folder, approximate)
     paths = _gallery_paths(index, folder)
     if own:
         asked = _own_query(index, query)
     else:
         same = (number for number, path in enumerate(paths) if folder is not None and path.samefile(query))
         asked = next(same, image)
-    ranking = index.rank(asked, top)
+    ranking = _ranking(index, asked, top)
     click.echo("rank  distance  image")
     for rank, nearest, distance, state in zip(ranking.ranks, *ranking, strict=True):
         click.echo(f"{rank or '-':>4}  {distance:8.3f}  {printable(paths[nearest])}{f'  ({state})' if state else ''}")
@@ -358,6 +359,14 @@ def _sheet(index, asked, kind, top):
         return lookup.ranking_sheet(index, asked, kind, top=top)
     except ValueError as error:
         raise _refusal(error) from error
+
+
+def _ranking(index, asked, top):
+    """The ranking; if it is approximate, how many of the nearest images it finds is printed first."""
+    if index.approximate:
+        found = index.recall(top)
+        click.echo(f"approximate: {found:.1%} of the {top} nearest images are found, measured on up to 200 queries")
+    return index.rank(asked, top)
 
 
 def _gallery_paths(index, folder):
@@ -433,7 +442,7 @@ def _run(name):
         raise _refusal(error) from error
 
 
-def _index(run, folder):
+def _index(run, folder, approximate=False):
     """The photographs of a folder; the folder is checked before Keras is imported."""
     from gaaplib.datasets.folder import photographs
 
@@ -441,17 +450,17 @@ def _index(run, folder):
         photographs(folder)
         from gaaplib.explain import lookup
 
-        return lookup.Index.of_folder(run, folder, progress=sys.stderr.isatty())
-    except (OSError, ValueError) as error:
+        return lookup.Index.of_folder(run, folder, progress=sys.stderr.isatty(), approximate=approximate)
+    except (ImportError, OSError, ValueError) as error:
         raise _refusal(error) from error
 
 
-def _own_index(run):
+def _own_index(run, approximate):
     from gaaplib.explain import lookup
 
     try:
-        return lookup.Index.of_run(run)
-    except (OSError, ValueError) as error:
+        return lookup.Index.of_run(run, approximate=approximate)
+    except (ImportError, OSError, ValueError) as error:
         raise _refusal(error) from error
 
 

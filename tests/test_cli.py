@@ -1,6 +1,7 @@
 import errno
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -387,6 +388,23 @@ def test_rank_prints_the_nearest_and_saves_a_sheet(method, photos, tmp_path, out
     distances = [float(line.split()[1]) for line in lines[1:4]]
     assert distances == sorted(distances)
     assert sheet.read_bytes().startswith(b"\x89PNG")
+
+
+def test_rank_says_how_many_an_approximate_index_finds(model, photos, tmp_path):
+    asked = ("rank", photos / "ben/1.jpg", photos, "--run", model.folder, "-o", tmp_path / "sheet.png", "--top", 3)
+    exact, approximate = call(*asked), call(*asked, "--approximate")
+    assert approximate.exit_code == 0, approximate.output
+    first, *rest = approximate.output.splitlines()
+    assert re.fullmatch(
+        r"approximate: \d+\.\d% of the 3 nearest images are found, measured on up to 200 queries", first
+    )
+    assert rest[0] == exact.output.splitlines()[0] and "ben/1.jpg" not in approximate.output
+
+
+def test_rank_says_what_an_approximate_index_needs(model, photos, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "faiss", None)
+    result = call("rank", photos / "ben/1.jpg", photos, "--run", model.folder, "--approximate")
+    assert result.exit_code == 1 and "pip install 'gaaplib[faiss]'" in result.output
 
 
 def test_rank_prints_nothing_that_a_terminal_obeys(model, photos, tmp_path):

@@ -41,13 +41,15 @@ def jpeg(figure):
     return buffer.getvalue()
 
 
-def explorer(run, *, photos=None, outputs=None):
+def explorer(run, *, photos=None, outputs=None, approximate=False):
     """Widgets to choose a run, query, map and layer, click a position of the query, and see the nearest images.
 
     Args:
         run: the run to show first. The other choices are the runs of :func:`gaaplib.runs.finished` that have a model.
         photos: a folder of photographs to use instead of each run's own images.
         outputs: the folder of all outputs. None: :func:`gaaplib.project.outputs_folder`.
+        approximate: as in :class:`gaaplib.explain.lookup.Index`, for large folders; the text below the sheet then says
+            how many of the nearest images are found.
 
     Returns:
         An ``ipywidgets.VBox``. It first shows the query in the middle of the list.
@@ -55,16 +57,19 @@ def explorer(run, *, photos=None, outputs=None):
     others = [
         other for other in runs.finished(outputs, with_model=True) if other.folder.resolve() != run.folder.resolve()
     ]
-    return _Explorer([run, *others], photos, outputs).box
+    return _Explorer([run, *others], photos, outputs, approximate).box
 
 
 class _Explorer:
     """The widgets and their callbacks."""
 
-    def __init__(self, choices, photos, outputs):
+    def __init__(self, choices, photos, outputs, approximate):
+        settings = {"outputs": outputs, "approximate": approximate}
+
         @lru_cache(maxsize=4)
         def opened(run):
-            return Index.of_folder(run, photos, outputs=outputs) if photos else Index.of_run(run, outputs=outputs)
+            index = Index.of_folder(run, photos, **settings) if photos else Index.of_run(run, **settings)
+            return index, f" ({index.recall():.1%} of the 10 nearest images are found)" if approximate else ""
 
         self._opened, self._answering, self.index = opened, False, None
         kinds = [(f"{kind}: {words}", kind) for kind, words in heatmaps.KINDS.items()]
@@ -118,7 +123,7 @@ class _Explorer:
     def _open(self):
         """Open the chosen run: its queries, the layers of its network and the positions of its map."""
         self.index = None
-        self.index = self._opened(self.run.value)
+        self.index, self._found = self._opened(self.run.value)
         order = self.index.order
         order = order[np.unique(np.linspace(0, len(order) - 1, QUERIES).astype(int))]
         self.query.options = [(_described(self.index, query), int(query)) for query in order]
@@ -148,7 +153,7 @@ class _Explorer:
         numbered = zip(ranking.ranks, names, strict=True)
         listed = ", ".join(f"{rank or '(same camera)'}&nbsp;{name}" for rank, name in numbered)
         asked = html.escape(self.index.queries.names[query])
-        self.words.value = f"<div style='line-height: 1.5'><b>{asked}</b>; nearest images: {listed}</div>"
+        self.words.value = f"<div style='line-height: 1.5'><b>{asked}</b>; nearest images{self._found}: {listed}</div>"
         # Last, so that the layout does not move after the sheet appears.
         self.sheet.value = picture
 

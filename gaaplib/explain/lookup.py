@@ -10,14 +10,17 @@ import numpy as np
 from gaaplib import metrics, runs
 from gaaplib.datasets import folder as photograph_folder
 from gaaplib.datasets.images import open_store
-from gaaplib.datasets.records import DISTRACTOR, known_cameras
+from gaaplib.datasets.records import DISTRACTOR, UNKNOWN_CAMERA, known_cameras
 from gaaplib.distances import EmbeddingDistances, pairwise_distances
-from gaaplib.evaluation import verification
+from gaaplib.evaluation import candidates, verification
 from gaaplib.explain import heatmaps
 from gaaplib.explain import plots as map_plots
 from gaaplib.project import outputs_folder
 from gaaplib.runs.data import check_images, load_data
 from gaaplib.training import fit
+
+CANDIDATES_PER_IMAGE = 10
+"""How many candidates an approximate index ranks for each image that it is asked for."""
 
 
 class Ranking(NamedTuple):
@@ -104,6 +107,9 @@ class Index:
         queries, gallery: :class:`Images`. For a folder, both are all of its photographs.
         order: indices of the queries in the order to list them: highest AP first, queries without a match last.
         ap: (n,) AP of each query, NaN if it has no match; None for a folder.
+        approximate: whether only the candidates of FAISS are ranked (:mod:`gaaplib.evaluation.candidates`), which is
+            fast for galleries of some 100,000 images and more, and misses some images; see :meth:`recall`. The
+            distances of those that are found are exact.
     """
 
     run: runs.Run
@@ -112,27 +118,31 @@ class Index:
     gallery: Images
     order: np.ndarray
     ap: np.ndarray | None = None
+    approximate: bool = False
 
     @classmethod
-    def of_run(cls, run, *, outputs=None):
+    def of_run(cls, run, *, outputs=None, approximate=False):
         """The index of the queries and the gallery that the run was scored on.
 
         Args:
             run: a finished run with a model.
             outputs: the folder of all outputs. None: :func:`gaaplib.project.outputs_folder`.
+            approximate: as the attribute.
 
         Raises:
+            ImportError: ``approximate``, and FAISS is not installed.
             FileNotFoundError, ValueError: the images are missing, or differ from those that the run was scored on.
         """
+        _check_library(approximate)
         data = load_data(run.config, outputs=outputs)
         check_images(run, data)
         model, tables, scores = run.model(), [data.part(role) for role in ("query", "gallery")], run.per_query
         queries, gallery = (_embedded(model, data.store.images, table) for table in tables)
         ap = np.where(scores["valid"], scores["ap"], np.nan)
-        return cls(run, model, queries, gallery, np.argsort(-ap, kind="stable"), ap)
+        return cls(run, model, queries, gallery, np.argsort(-ap, kind="stable"), ap, approximate)
 
     @classmethod
-    def of_folder(cls, run, folder, *, outputs=None, progress=False):
+    def of_folder(cls, run, folder, *, outputs=None, progress=False, approximate=False):
         """The index of a folder of photographs of any sizes; each photograph is a query, and the others its gallery.
 
         Args:
@@ -141,17 +151,20 @@ class Index:
             outputs: the folder of all outputs, where the decoded images are cached. None:
                 :func:`gaaplib.project.outputs_folder`.
             progress: show a progress bar while decoding.
+            approximate: as the attribute.
 
         Raises:
+            ImportError: as :meth:`of_run`.
             FileNotFoundError: the folder has no images.
             ValueError: its table is invalid, or images cannot be decoded.
         """
+        _check_library(approximate)
         records, size = photograph_folder.photographs(folder), (run.config.height, run.config.width)
         cache = Path(outputs or outputs_folder()) / "cache"
         store = open_store(photograph_folder.image_folder(folder), records, *size, cache, progress=progress)
         model = run.model()
         images = _embedded(model, store.images, store.records)
-        return cls(run, model, images, images, np.arange(len(images.rows)))
+        return cls(run, model, images, images, np.arange(len(images.rows)), approximate=approximate)
 
     @property
     def is_folder(self):
@@ -172,11 +185,29 @@ class Index:
             top: number of images, at most.
         """
         row = query if isinstance(query, int | np.integer) else None
-        embedding = self.queries.embeddings[row] if row is not None else self._embed(query[None])[0]
-        distances = self._distances(embedding[None], self.gallery.embeddings)[0]
-        itself = np.arange(len(distances)) == row if self.is_folder and row is not None else None
-        order = nearest(distances, top, itself)
-        return Ranking(order, distances[order], self._states(row, order))
+        embedding = self.queries.embeddings[[row]] if row is not None else self._embed(query[None])
+        gallery, places = self.gallery.embeddings, np.arange(len(self.gallery.rows))
+        if self.approximate:
+            found = self._candidates.near(embedding, CANDIDATES_PER_IMAGE * top)[0]
+            # In gallery order, which decides ties.
+            places = np.sort(found[found >= 0])
+            gallery = gallery[places]
+        distances = self._distances(embedding, gallery)[0]
+        order = nearest(distances, top, places == row if self.is_folder and row is not None else None)
+        return Ranking(places[order], distances[order], self._states(row, places[order]))
+
+    def recall(self, top=10, queries=200):
+        """The share of the nearest images that an approximate index finds, measured on some of the queries.
+
+        Args:
+            top: how many of the nearest images of each query count.
+            queries: number of queries, at most, at equal steps.
+        """
+        number = len(self.queries.rows)
+        chosen = np.unique(np.linspace(0, number - 1, min(queries, number)).astype(int))
+        itself = chosen if self.is_folder else None
+        among = CANDIDATES_PER_IMAGE * top
+        return self._candidates.recall(self.queries.embeddings[chosen], top, among=among, itself=itself)
 
     def same_person(self, image, other, far=0.01):
         """The :class:`Decision` on whether two images show the same person.
@@ -204,6 +235,10 @@ class Index:
         return heatmaps.heatmap(self.model, images, kind, others=others, position=position, layer=layer)
 
     @cached_property
+    def _candidates(self):
+        return candidates.Candidates(self.gallery.embeddings, self.run.config.distance)
+
+    @cached_property
     def _curve(self):
         sides, config = (self.queries, self.gallery), self.run.config
         camids = known_cameras(*(side.camids for side in sides))
@@ -219,8 +254,12 @@ class Index:
     def _states(self, query, order):
         if query is None or self.queries.pids[query] == DISTRACTOR:
             return [None] * len(order)
-        sides = (self.queries.pids[[query]], self.gallery.pids, self.queries.camids[[query]], self.gallery.camids)
-        return states(*sides)[0, order].tolist()
+        camids = self.queries.camids[[query]], self.gallery.camids[order]
+        if known_cameras(self.queries.camids, self.gallery.camids)[0] is None:
+            # Even if those of these few images are known.
+            camids = tuple(np.full_like(some, UNKNOWN_CAMERA) for some in camids)
+        sides = self.queries.pids[[query]], self.gallery.pids[order], *camids
+        return states(*sides)[0].tolist()
 
 
 def nearest(distances, top, left_out=None):
@@ -320,6 +359,12 @@ def ranked_examples(run, data, *, queries=5, top=10):
         shown = [(images[gallery.row.iloc[n]], bool(of_query[n] == "match")) for n in order]
         examples.append((images[table.row.iloc[query]], float(per_query["ap"][query]), shown))
     return examples
+
+
+def _check_library(approximate):
+    """Raise an ImportError before the work if FAISS is needed and not installed."""
+    if approximate:
+        candidates.library()
 
 
 def _embedded(model, store, table):

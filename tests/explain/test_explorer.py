@@ -1,6 +1,7 @@
 """The widgets of the explorer; the run is a smoke run on synthetic images."""
 
 import io
+import re
 
 import matplotlib.pyplot as plt
 import pytest
@@ -12,7 +13,7 @@ from gaaplib.explain import explorer
 
 @pytest.fixture
 def shown(run, cache):
-    return explorer._Explorer([run], None, cache)
+    return explorer._Explorer([run], None, cache, False)
 
 
 def size(picture):
@@ -37,6 +38,11 @@ def test_the_first_view_is_the_middle_query_and_each_widget_changes_it(shown, in
     assert not plt.get_fignums()
 
 
+def test_an_approximate_answer_says_what_it_finds(run, cache):
+    shown = explorer._Explorer([run], None, cache, True)
+    assert re.search(r"nearest images \(\d+\.\d% of the 10 nearest images are found\): ", shown.words.value)
+
+
 def test_it_says_so_while_it_works(shown, monkeypatch):
     seen = []
     shown.hint.observe(lambda change: seen.append(change.new), "value")
@@ -57,7 +63,7 @@ def test_a_click_asks_where_that_position_attends(shown):
 
 def test_names_of_files_are_escaped(run, cache, tmp_path):
     write_photos(tmp_path, ("a<b>$x$&.jpg", "c.jpg", "<script>.jpg"))
-    shown = explorer._Explorer([run], tmp_path, cache)
+    shown = explorer._Explorer([run], tmp_path, cache, False)
     assert "&lt;script&gt;" in shown.words.value and "a&lt;b&gt;$x$&amp;.jpg" in shown.words.value
     assert "<script>" not in shown.words.value
 
@@ -65,7 +71,7 @@ def test_names_of_files_are_escaped(run, cache, tmp_path):
 def test_what_is_wrong_is_shown_in_place_of_an_answer(run, cache, tmp_path):
     write_photos(tmp_path, ("a.jpg",))
     (tmp_path / "<b>.jpg").write_bytes(b"no image")
-    shown = explorer._Explorer([run], tmp_path, cache)
+    shown = explorer._Explorer([run], tmp_path, cache, False)
     assert "1 of 2 images cannot be decoded" in shown.words.value and "&lt;b&gt;.jpg" in shown.words.value
     shown.kind.value = "energy"
     assert not shown.sheet.value

@@ -27,6 +27,27 @@ def test_the_nearest_are_those_with_the_smallest_distances(index):
     assert np.allclose(slow[found.places], found.distances, atol=1e-5)
 
 
+def test_an_approximate_index_ranks_its_candidates_by_exact_distances(run, cache, index, monkeypatch):
+    monkeypatch.setattr(lookup, "CANDIDATES_PER_IMAGE", 2)
+    some = lookup.Index.of_run(run, outputs=cache, approximate=True)
+    whole, found = index.rank(3, top=len(index.gallery.rows)), some.rank(3, top=5)
+    exact = dict(zip(whole.places.tolist(), whole.distances, strict=True))
+    assert np.allclose(found.distances, [exact[place] for place in found.places], atol=1e-6)
+    assert list(found.distances) == sorted(found.distances)
+    states = dict(zip(whole.places.tolist(), whole.states, strict=True))
+    assert found.states == [states[place] for place in found.places]
+    hits = [len(set(some.rank(q, 5).places) & set(index.rank(q, 5).places)) for q in range(len(index.queries.rows))]
+    # What the recall counts: candidates, of which the nearest five are shown.
+    assert some.recall(top=5) == pytest.approx(sum(hits) / (5 * len(hits)))
+
+
+def test_a_photograph_is_left_out_of_its_own_candidates(run, photos, cache, album):
+    some = lookup.Index.of_folder(run, photos, outputs=cache, approximate=True)
+    for photograph in range(len(album.queries.rows)):
+        assert photograph not in some.rank(photograph).places
+    assert 0 < some.recall() <= 1
+
+
 def test_states_are_match_wrong_or_same_camera(index):
     place = 3
     found = index.rank(place, top=len(index.gallery.rows))
