@@ -29,24 +29,25 @@ SETTINGS = {
 
 
 class Lab:
-    """The server, on copies of the notebooks that have no outputs; those that train are set to the smoke profile.
+    """The server, on copies of the notebooks that have no outputs; those that train are set to a profile.
 
     A context: entered it answers, left it is gone with its kernels.
 
     Args:
         folder: an empty one, for the copies and for everything that Jupyter writes.
         outputs: where the notebooks' results go (``GAAP_OUTPUTS``).
+        profile: of the notebooks that train.
     """
 
-    def __init__(self, folder, outputs):
-        self.folder, self.outputs = folder, outputs
+    def __init__(self, folder, outputs, profile="smoke"):
+        self.folder, self.outputs, self.profile = folder, outputs, profile
         self.notebooks = folder / "project" / "notebooks"
         self.log = folder / "server.log"
         self.token = secrets.token_hex(24)
         self.port = _free_port()
 
     def __enter__(self):
-        _copy_project(self.notebooks)
+        _copy_project(self.notebooks, self.profile)
         _write_settings(self.folder / "settings")
         command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ServerApp.ip=127.0.0.1"]
         command += [f"--ServerApp.port={self.port}", "--ServerApp.port_retries=0"]
@@ -113,17 +114,17 @@ def _free_port():
         return free.getsockname()[1]
 
 
-def _copy_project(notebooks):
+def _copy_project(notebooks, profile):
     """A project of links around copies of the notebooks, so that they find its tables and its library."""
     notebooks.mkdir(parents=True)
     for path in sorted(PROJECT.glob("[!.]*")):
         if path.name != "notebooks":
             (notebooks.parent / path.name).symlink_to(path)
     for name in NOTEBOOKS:
-        nbformat.write(_prepared(PROJECT / "notebooks" / f"{name}.ipynb"), notebooks / f"{name}.ipynb")
+        nbformat.write(_prepared(PROJECT / "notebooks" / f"{name}.ipynb", profile), notebooks / f"{name}.ipynb")
 
 
-def _prepared(path):
+def _prepared(path, profile):
     """The notebook without outputs: what is seen later was made later. One that reads finished runs does so here."""
     notebook = load_notebook_node(str(path))
     for cell in notebook.cells:
@@ -131,7 +132,7 @@ def _prepared(path):
             cell.outputs, cell.execution_count = [], None
     known = papermill.inspect_notebook(str(path))
     if "profile" in known and "runs_folder" not in known:
-        notebook = parameterize_notebook(notebook, {"profile": "smoke"})
+        notebook = parameterize_notebook(notebook, {"profile": profile})
     return notebook
 
 
