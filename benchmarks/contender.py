@@ -21,17 +21,18 @@ def drawn(count, height, width):
     return images, np.arange(count) // 4 % CLASSES
 
 
-def serve(work, keep=None):
+def serve(work, keep=None, **known):
     """Do one turn for each line "go" on stdin, and print seconds and peak memory in MiB as JSON; "end" ends it.
 
     Args:
         work: function that does the work of one turn.
+        known: what else the first line says.
         keep: file for the ``"embedding"`` (images, channels) that the first turn returns; None: it is not saved.
     """
     first = work()  # The first turn traces, compiles and fills caches.
     if keep:
         np.save(keep, first["embedding"])
-    print(json.dumps({"ready": True}), flush=True)
+    print(json.dumps({"ready": True, **known}), flush=True)
     for line in sys.stdin:
         if line.strip() != "go":
             return

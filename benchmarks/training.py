@@ -10,9 +10,17 @@ table has images per second (median, lowest and highest of the rounds), the rati
 one within a round, and the peak memory of the process. For embeddings it also has their cosine similarity to gaaplib's
 in float32, with the same initial weights. --torch-python is an interpreter of this one's version where `pip install
 torch` was run; the other packages that form the batches are taken from this one.
+
+On a GPU, where JAX, Keras and PyTorch are in one interpreter:
+
+    python benchmarks/training.py --work gpu --backbone resnet50 --batch-size 64 --images 6400 --torch-python python3
+
+and again with `--height 256 --width 128`. The table then has operations per second as a share of `--peak`, and each
+contender a second time on one batch in memory: the difference is the cost of the input pipeline.
 """
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -55,6 +63,12 @@ CONTENDERS = {
         OURS: ("keras", BF16),
         "PyTorch bfloat16, compiled": ("torch", FAST_TORCH | {"compile": True}),
     },
+    "gpu": {
+        "gaaplib bfloat16, JAX": ("keras", BF16 | {"backend": "jax"}),
+        "gaaplib bfloat16, JAX, a batch in memory": ("keras", BF16 | {"backend": "jax", "work": "bare"}),
+        "PyTorch bfloat16, compiled": ("torch", FAST_TORCH | {"compile": True}),
+        "PyTorch bfloat16, compiled, a batch in memory": ("torch", FAST_TORCH | {"compile": True, "work": "bare"}),
+    },
     "embedding": {
         "OpenVINO bfloat16": ("keras", FP32 | {"work": "openvino", "inference": "bfloat16"}),
         PEER: ("torch", FAST_TORCH),
@@ -73,16 +87,21 @@ CONTENDERS = {
 @click.option("--rounds", type=click.IntRange(2), default=5, show_default=True)
 @click.option("--images", type=click.IntRange(64), default=640, show_default=True, help="Images per epoch.")
 @click.option("--only", multiple=True, help="A contender; can be repeated.  [default: all of the work]")
-@click.option("--torch-python", type=click.Path(exists=True), help="A Python interpreter with PyTorch.")
-def main(work, profile, backbone, attention, rounds, images, only, torch_python):
+@click.option("--torch-python", type=click.Path(), help="A Python interpreter with PyTorch.")
+@click.option("--height", type=int, help="Of the images.  [default: the profile's]")
+@click.option("--width", type=int, help="Of the images.  [default: the profile's]")
+@click.option("--batch-size", type=int, help="[default: the profile's]")
+@click.option("--peak", default=800.0, show_default=True, help="Of a GPU, in TFLOP/s.")
+def main(work, profile, backbone, attention, rounds, images, only, torch_python, peak, **sizes):
     """Print the table, and write all turns and a plot to outputs/benchmarks."""
     if torch_python:
         check_torch(torch_python)
-    config = RunConfig(profile, backbone=backbone, attention=attention)
+    sizes = {name: value for name, value in sizes.items() if value is not None}
+    config = RunConfig(profile, backbone=backbone, attention=attention, **sizes)
     common = {"config": config.to_dict(), "images": images}
     common["work"] = "embedding" if work == "embedding" else "training"
     with tempfile.TemporaryDirectory() as folder:
-        processes = started(CONTENDERS[work], only, common, torch_python, Path(folder))
+        processes, operations = started(CONTENDERS[work], only, common, torch_python, Path(folder))
         embeddings = {path.stem: np.load(path) for path in sorted(Path(folder).iterdir())}
     turns = pd.DataFrame(
         [
@@ -94,13 +113,21 @@ def main(work, profile, backbone, attention, rounds, images, only, torch_python)
     batches = 1 if work == "embedding" else config.batch_size
     turns["rate"] = images // batches * batches / turns.seconds
     table = summary(turns).join(likeness(embeddings)).fillna("")
-    print(f"{work}, {profile}, {backbone}, attention {attention}, {rounds} rounds of {images} images")
+    if work == "gpu" and operations:
+        rates = turns.groupby("contender", sort=False).rate.median()
+        table[f"of {peak:g} TFLOP/s"] = [f"{rate * operations / (1e12 * peak):.1%}" for rate in rates]
+    size = f"{config.height} x {config.width}, batches of {config.batch_size}"
+    print(f"{work}, {profile}, {backbone}, {size}, attention {attention}, {rounds} rounds of {images} images")
     print(table.to_string())
-    save(turns, table, f"{work}-{profile}-{backbone}-{attention}")
+    save(turns, table, f"{work}-{profile}-{backbone}-{attention}-{config.height}x{config.width}")
 
 
 def started(contenders, only, common, torch_python, folder):
-    """Start the contenders that can run here, and return ``{name: process}``; gaaplib's embeddings go to the folder."""
+    """Start the contenders that can run here; their embeddings go to the folder.
+
+    Returns:
+        ``{name: process}``, and gaaplib's operations per image of a training step; None if gaaplib is not among them.
+    """
     unknown = set(only) - set(contenders)
     if unknown:
         raise click.UsageError(f"--only {sorted(unknown)[0]!r} is not known; known: {', '.join(contenders)}")
@@ -109,22 +136,28 @@ def started(contenders, only, common, torch_python, folder):
     def kept(name):
         return {"keep": str(folder / f"{name}.npy")} if common["work"] == "embedding" else {}
 
-    return {
-        name: start(pythons[program], program, common | settings | kept(name))
-        for name, (program, settings) in contenders.items()
-        if name in (only or contenders)
-        and pythons[program]
-        and (settings.get("work") != "openvino" or find_spec("openvino"))
-    }
+    processes, operations = {}, None
+    for name, (program, settings) in contenders.items():
+        possible = pythons[program] and (settings.get("work") != "openvino" or find_spec("openvino"))
+        if possible and name in (only or contenders):
+            processes[name], ready = start(pythons[program], program, common | settings | kept(name))
+            operations = ready.get("operations", operations)
+    return processes, operations
 
 
 def start(python, program, settings):
-    """Start a contender and wait for its first turn, in which it traces and compiles."""
+    """Start a contender; return it and what it says after its first turn, in which it traces and compiles."""
+    # JAX would take most of a GPU's memory at once, and nothing would be left for the others.
+    backend = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
+    backend |= {"KERAS_BACKEND": settings["backend"]} if "backend" in settings else {}
     process = subprocess.Popen(
-        command(python, f"training_{program}.py", settings), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        command(python, f"training_{program}.py", settings),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | backend,
     )
-    answered(process)
-    return process
+    return process, answered(process)
 
 
 def turn(process):

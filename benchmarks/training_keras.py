@@ -13,6 +13,7 @@ from contender import CLASSES, drawn, serve
 from gaaplib.config import RunConfig
 from gaaplib.methods import METHODS
 from gaaplib.network import layers
+from gaaplib.paper import costs
 from gaaplib.training import fit
 
 
@@ -26,7 +27,9 @@ def main(settings):
     layers.make_deterministic()
     method = METHODS["gaap"](config, CLASSES)
     images, labels = drawn(settings["images"], config.height, config.width)
-    serve(WORK[settings["work"]](method, images, labels, settings), settings.get("keep"))
+    # Three products of two operations each: forward, and backward to the inputs and to the kernels.
+    operations = 6 * costs.multiply_adds(method.model)
+    serve(WORK[settings["work"]](method, images, labels, settings), settings.get("keep"), operations=operations)
 
 
 def _training(method, images, labels, settings):

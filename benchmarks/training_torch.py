@@ -4,7 +4,7 @@ It is an equivalent, equally optimised implementation of the given configuration
 softmax over the mean with the partner, and the map flattened without a copy if its memory layout allows. Settings are
 those that PyTorch's guides recommend for a CPU (channels last, bfloat16 by autocast, fused Adam, optionally
 torch.compile), or those of torchreid: float32, channels first, default Adam. Two processes form the batches with our
-augmentation.
+augmentation; on a GPU, which is used if there is one, eight.
 """
 
 import json
@@ -22,6 +22,7 @@ from gaaplib.training.samplers import SAMPLERS
 BASIC = {"resnet18": (2, 2, 2, 2), "resnet34": (3, 4, 6, 3)}
 BOTTLENECK = {"resnet50": (3, 4, 6, 3), "resnet101": (3, 4, 23, 3)}
 VGG = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 
 
@@ -147,17 +148,26 @@ def training(settings, model, run, images, labels):
     config = settings["config"]
     optimizer = torch.optim.Adam(model.parameters(), config["learning_rate"], fused=settings["fused"])
     loader = torch.utils.data.DataLoader(
-        Images(images, labels, config), batch_size=None, num_workers=2, persistent_workers=True
+        Images(images, labels, config),
+        batch_size=None,
+        num_workers=8 if DEVICE == "cuda" else 2,
+        persistent_workers=True,
+        pin_memory=DEVICE == "cuda",
     )
+    if settings["work"] == "bare":
+        loader = [[part.to(DEVICE) for part in next(iter(loader))]] * len(loader)
 
     def epoch():
-        for batch, targets, partners in loader:
-            with torch.autocast("cpu", torch.bfloat16, enabled=settings["bfloat16"]):
+        for parts in loader:
+            batch, targets, partners = (part.to(DEVICE, non_blocking=True) for part in parts)
+            with torch.autocast(DEVICE, torch.bfloat16, enabled=settings["bfloat16"]):
                 logits = run(batch, partners)
                 loss = functional.cross_entropy(logits.float(), targets, label_smoothing=config["label_smoothing"])
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             optimizer.step()
+        if DEVICE == "cuda":
+            torch.cuda.synchronize()
 
     return epoch
 
@@ -167,9 +177,9 @@ def embedding(settings, model, run, images, labels):
     model.eval()
 
     def epoch():
-        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=settings["bfloat16"]):
-            parts = [model.embed(torch.from_numpy(images[i : i + 128])).float() for i in range(0, len(images), 128)]
-            return torch.cat(parts).numpy()
+        with torch.inference_mode(), torch.autocast(DEVICE, torch.bfloat16, enabled=settings["bfloat16"]):
+            batches = (torch.from_numpy(images[i : i + 128]).to(DEVICE) for i in range(0, len(images), 128))
+            return torch.cat([model.embed(batch).float() for batch in batches]).cpu().numpy()
 
     return epoch
 
@@ -182,9 +192,10 @@ def main(settings):
     if settings["channels_last"]:
         model = model.to(memory_format=torch.channels_last)
         model.channels_last = True
+    model = model.to(DEVICE)
     run = torch.compile(model) if settings.get("compile") else model
     images, labels = drawn(settings["images"], config["height"], config["width"])
-    work = {"training": training, "embedding": embedding}[settings["work"]]
+    work = {"training": training, "bare": training, "embedding": embedding}[settings["work"]]
     serve(work(settings, model, run, images, labels))
 
 
