@@ -177,6 +177,8 @@ def _compile(method, steps):
         # XLA on the CPU is several times slower for these networks.
         jit_compile=False if keras.backend.backend() == "tensorflow" else "auto",
     )
+    # Otherwise the first step creates the optimiser's variables, and TensorFlow then traces the whole step again.
+    method.training_model.optimizer.build(method.training_model.trainable_variables)
 
 
 class PlateauSchedule(keras.callbacks.Callback):
