@@ -9,6 +9,8 @@ import itertools
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib import patheffects
+from matplotlib.collections import LineCollection
+from matplotlib.patches import Rectangle
 
 from gaaplib.evaluation import statistics
 from gaaplib.explain.localisation import BASELINES, auc
@@ -26,7 +28,7 @@ PAGE, NARROW, WIDE, GAP = 8.6, 0.55, 1.2, 0.05
 LEFT, RIGHT_MARGIN, ABOVE = 0.25, 0.85, 0.55
 
 
-def overlay(axis, image, heat, *, top, interpolation="bilinear"):
+def overlay(axis, image, heat, *, top, interpolation="bilinear", at=(0, 0)):
     """Draw a map and its cell borders on the grey image.
 
     Args:
@@ -35,6 +37,7 @@ def overlay(axis, image, heat, *, top, interpolation="bilinear"):
         heat: (h, w), not negative.
         top: value of the brightest colour; the darkest is 0.
         interpolation: of matplotlib's ``imshow``; ``"nearest"`` shows the cells as they are.
+        at: x and y of the image's first pixel.
 
     Returns:
         The matplotlib image of the map, for a colour bar.
@@ -42,20 +45,14 @@ def overlay(axis, image, heat, *, top, interpolation="bilinear"):
     height, width = image.shape[:2]
     h, w = heat.shape
     grey = image @ np.array([0.299, 0.587, 0.114]) / 255
-    axis.imshow(GREYS[0] + (GREYS[1] - GREYS[0]) * grey, cmap="gray", vmin=0, vmax=1)
-    drawn = axis.imshow(
-        heat,
-        cmap=MAP_COLOURS,
-        vmin=0,
-        vmax=top,
-        alpha=MAP_ALPHA,
-        interpolation=interpolation,
-        extent=(-0.5, width - 0.5, height - 0.5, -0.5),
-    )
-    for edge in np.arange(1, h) * height / h - 0.5:
-        axis.axhline(edge, color="white", lw=0.5, alpha=0.4)
-    for edge in np.arange(1, w) * width / w - 0.5:
-        axis.axvline(edge, color="white", lw=0.5, alpha=0.4)
+    left, right, bottom, top_edge = extent = _extent(at, image.shape)
+    shades = GREYS[0] + (GREYS[1] - GREYS[0]) * grey
+    axis.imshow(shades, cmap="gray", vmin=0, vmax=1, extent=extent)
+    look = {"cmap": MAP_COLOURS, "vmin": 0, "vmax": top, "alpha": MAP_ALPHA, "interpolation": interpolation}
+    drawn = axis.imshow(heat, extent=extent, **look)
+    across = [[(left, y), (right, y)] for y in np.arange(1, h) * height / h + top_edge]
+    down = [[(x, top_edge), (x, bottom)] for x in np.arange(1, w) * width / w + left]
+    axis.add_collection(LineCollection(across + down, colors="white", linewidths=0.5, alpha=0.4), autolim=False)
     return drawn
 
 
@@ -91,7 +88,8 @@ def map_sheet(images, maps, *, labels=None, title=None, synthetic=False, interpo
             axes[row, 0].set_ylabel(labels[row], fontsize=8)
     for axis, name in zip(axes[0], ["image", *maps], strict=True):
         axis.set_title(name, fontsize=8, pad=4)
-    _scale(figure, axes[:3], drawn, *cells)
+    first, last = axes[0, -1].get_position(), axes[:3][-1, -1].get_position()
+    _scale(figure, (first.x1, last.y0, first.y1), drawn, *cells)
     _name(figure, title, synthetic)
     return figure
 
@@ -116,19 +114,23 @@ def match_sheet(query, gallery, states, distances, *, maps=None, title=None, syn
         raise ValueError(f"state {unknown[0]!r} is not known; known: {', '.join(map(repr, STATES))}")
     if maps is not None and len(maps) != len(images):
         raise ValueError(f"there are {len(maps)} maps: give {len(images)}, the query's and one for each gallery image")
-    figure, axes = _panels(1 if maps is None else 2, len(images), query.shape)
+    figure, axis, places = _mosaic(1 if maps is None else 2, len(images), query.shape)
     labels = ["query", *_labels(states, distances)]
-    for axis, image, label, state in zip(axes[0], images, labels, [None, *states], strict=True):
-        axis.imshow(image)
+    for at, image, label, state in zip(places[0], images, labels, [None, *states], strict=True):
+        axis.imshow(image, extent=_extent(at, image.shape))
+        middle, above = at[0] + (image.shape[1] - 1) / 2, {"xytext": (0, 4), "textcoords": "offset points"}
         # Its words are wider than a rank.
-        axis.set_title(label, fontsize=7 if state == "same camera" else 9, pad=4)
-        frame = STATES[state][0]
-        axis.spines[:].set(color=frame or "0.8", linewidth=2.5 if frame else 0.5)
+        size = 7 if state == "same camera" else 9
+        axis.annotate(label, (middle, at[1] - 0.5), **above, ha="center", va="baseline", fontsize=size)
+        _frame(axis, at, image.shape, STATES[state][0])
     if maps is not None:
         maps = np.asarray(maps)
-        for axis, image, heat in zip(axes[1], images, maps, strict=True):
-            drawn = overlay(axis, image, heat, top=maps.max(), interpolation=interpolation)
-        _scale(figure, axes[1:], drawn, maps[0].size)
+        for at, image, heat in zip(places[1], images, maps, strict=True):
+            drawn = overlay(axis, image, heat, top=maps.max(), interpolation=interpolation, at=at)
+            _frame(axis, at, image.shape)
+        box = axis.get_position()
+        lower = axis.transAxes.inverted().transform(axis.transData.transform((0, places[1][0][1] - 0.5)))[1]
+        _scale(figure, (box.x1, box.y0, box.y0 + lower * box.height), drawn, maps[0].size)
     _name(figure, title, synthetic)
     return figure
 
@@ -199,8 +201,8 @@ def deletion_insertion_curves(curves, groups=None, *, score="match score", synth
     return figure
 
 
-def _panels(rows, columns, shape):
-    """Axes (rows, columns) without ticks for images of this shape. Sizes are in inches, so that no space is wasted."""
+def _sizes(rows, columns, shape):
+    """Width and height of a panel and of the figure, and its margins. In inches, so that no space is wasted."""
     wide = np.clip((PAGE - LEFT - RIGHT_MARGIN) / columns - GAP, NARROW, WIDE)
     tall = wide * shape[0] / shape[1]
     width, height = LEFT + columns * (wide + GAP) + RIGHT_MARGIN, ABOVE + rows * (tall + GAP)
@@ -210,13 +212,46 @@ def _panels(rows, columns, shape):
         "bottom": GAP / height,
         "top": 1 - ABOVE / height,
     }
-    figure, axes = plt.subplots(rows, columns, figsize=(width, height), squeeze=False)
+    return (wide, tall), (width, height), margins
+
+
+def _panels(rows, columns, shape):
+    """Axes (rows, columns) without ticks for images of this shape."""
+    (wide, tall), size, margins = _sizes(rows, columns, shape)
+    figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False)
     figure.subplots_adjust(**margins, wspace=GAP / wide, hspace=GAP / tall)
     for axis in axes.flat:
         axis.set(xticks=[], yticks=[])
         axis.grid(False)
         axis.spines[:].set(color="0.8", linewidth=0.5)
     return figure, axes
+
+
+def _mosaic(rows, columns, shape):
+    """Like the panels, but on one axis, as the axes would take most of a figure's time; and the place of each panel.
+
+    Places are (rows, columns, 2): x and y of the first pixel. A unit is a pixel of the images.
+    """
+    (wide, tall), size, margins = _sizes(rows, columns, shape)
+    figure = plt.figure(figsize=size)
+    left, bottom = margins["left"], margins["bottom"]
+    axis = figure.add_axes((left, bottom, margins["right"] - left, margins["top"] - bottom))
+    axis.set_axis_off()
+    step = np.array([(wide + GAP) / wide * shape[1], (tall + GAP) / tall * shape[0]])
+    x, y = np.array([columns, rows]) * step - GAP / wide * shape[1] - 0.5
+    axis.set(xlim=(-0.5, x), ylim=(y, -0.5))
+    return figure, axis, np.stack(np.meshgrid(np.arange(columns), np.arange(rows)), axis=-1) * step
+
+
+def _extent(at, shape):
+    """Left, right, bottom and top edge of an image of this shape whose first pixel is at (x, y)."""
+    return at[0] - 0.5, at[0] + shape[1] - 0.5, at[1] + shape[0] - 0.5, at[1] - 0.5
+
+
+def _frame(axis, at, shape, colour=None):
+    """Frame an image: with a colour, or with a thin grey line."""
+    look = {"edgecolor": colour or "0.8", "linewidth": 2.5 if colour else 0.5, "clip_on": False, "zorder": 2.5}
+    axis.add_patch(Rectangle((at[0] - 0.5, at[1] - 0.5), shape[1], shape[0], fill=False, **look))
 
 
 def _name(figure, title, synthetic):
@@ -226,21 +261,20 @@ def _name(figure, title, synthetic):
         text.set_y(1 - GAP / figure.get_figheight())
 
 
-def _scale(figure, axes, drawn, *cells):
-    """Add the colour bar to the right of these axes, with the value of a uniform map marked.
+def _scale(figure, box, drawn, *cells):
+    """Add the colour bar, with the value of a uniform map marked.
 
     Args:
         figure: the figure.
-        axes: (rows, columns) of axes beside which the bar is placed.
+        box: what the bar is placed beside: its right, lower and upper edge, as shares of the figure.
         drawn: the matplotlib image that has the colours.
         cells: the different numbers of cells of the maps.
     """
     uniform, label = 1 / cells[0], f"share of the map per cell\n(uniform: 1/{cells[0]})"
     if len(cells) > 1:
         uniform, label = 1, "share of the map per cell,\nas a multiple of the uniform map's"
-    top, bottom = axes[0, -1].get_position(), axes[-1, -1].get_position()
-    inch = 1 / figure.get_figwidth()
-    axis = figure.add_axes((top.x1 + 0.12 * inch, bottom.y0, 0.12 * inch, top.y1 - bottom.y0), facecolor="0.65")
+    (right, lower, upper), inch = box, 1 / figure.get_figwidth()
+    axis = figure.add_axes((right + 0.12 * inch, lower, 0.12 * inch, upper - lower), facecolor="0.65")
     bar = figure.colorbar(drawn, cax=axis)
     bar.set_label(label, fontsize=8)
     bar.outline.set_visible(False)

@@ -139,19 +139,20 @@ def test_a_model_that_would_run_code_is_not_loaded(tmp_path, photos):
 def test_the_sheet_shows_what_the_ranking_says(index):
     found = index.rank(3, top=4)
     figure = lookup.ranking_sheet(index, 3, "gradcam_match", layer="stage3", top=4)
-    titles = [axis.get_title() for axis in figure.axes[1:5]]
-    assert [title.split("\n")[1] for title in titles] == [f"{value:.3f}" for value in found.distances]
+    labels = [text.get_text() for text in figure.axes[0].texts[1:]]
+    assert [label.split("\n")[1] for label in labels] == [f"{value:.3f}" for value in found.distances]
     assert "stage3 of the backbone" in figure.get_suptitle() and "synthetic" in figure.get_suptitle()
     images = np.stack([index.queries.pixels(3), *index.gallery.pixels(found.places)])
     others = images[[1, 0, 0, 0, 0]]
     maps = heatmaps.heatmap(index.model, images, "gradcam_match", others=others, layer="stage3")
-    for axis, heat in zip(figure.axes[5:10], maps, strict=True):
-        assert np.allclose(axis.images[1].get_array(), heat, atol=1e-5)
+    # After the photographs, the grey image and the map of each.
+    for drawn, heat in zip(figure.axes[0].images[6::2], maps, strict=True):
+        assert np.allclose(drawn.get_array(), heat, atol=1e-5)
 
 
 def test_a_sheet_without_maps_has_images_only(album):
     figure = lookup.ranking_sheet(album, 0)
-    assert len(figure.axes) == 5 and figure.get_suptitle() == ""
+    assert len(figure.axes) == 1 and len(figure.axes[0].images) == 5 and figure.get_suptitle() == ""
 
 
 def test_two_images_are_shown_with_what_makes_them_similar(index):

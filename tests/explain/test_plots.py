@@ -67,8 +67,15 @@ def test_a_map_has_the_lines_of_its_cells_and_fills_the_image():
     drawn = map_plots.overlay(axis, IMAGES[0], MAPS["received"][0], top=0.5)
     assert drawn.get_extent() == [-0.5, 31.5, 63.5, -0.5]
     np.testing.assert_array_equal(drawn.get_array(), MAPS["received"][0])
-    lines = [(list(line.get_xdata()), list(line.get_ydata())) for line in axis.lines]
-    assert lines == [([0, 1], [y, y]) for y in (15.5, 31.5, 47.5)] + [([15.5, 15.5], [0, 1])]
+    lines = [line.tolist() for line in axis.collections[0].get_segments()]
+    assert lines == [[[-0.5, y], [31.5, y]] for y in (15.5, 31.5, 47.5)] + [[[15.5, -0.5], [15.5, 63.5]]]
+
+
+def test_a_map_lies_on_its_image_wherever_that_is():
+    axis = plt.figure().subplots()
+    map_plots.overlay(axis, IMAGES[0], MAPS["received"][0], top=0.5, at=(100, 20))
+    assert {tuple(image.get_extent()) for image in axis.images} == {(99.5, 131.5, 83.5, 19.5)}
+    assert axis.collections[0].get_segments()[-1].tolist() == [[115.5, 19.5], [115.5, 83.5]]
 
 
 def test_all_maps_of_a_sheet_have_one_scale_which_marks_the_uniform_value():
@@ -100,18 +107,46 @@ def test_a_sheet_is_no_wider_than_a_page():
 
 def test_what_an_image_is_has_its_frame_sign_and_rank():
     figure = matches(maps=uniform(5, 4, 2))
-    axes = figure.axes[:5]
-    assert [axis.get_title() for axis in axes] == ["query", "1 ✓\n0.000", "same cam.\n0.100", "2 ✗\n0.200", "3\n0.300"]
-    edges = [axis.spines["left"].get_edgecolor()[:3] for axis in axes]
+    axis = figure.axes[0]
+    labels = ["query", "1 ✓\n0.000", "same cam.\n0.100", "2 ✗\n0.200", "3\n0.300"]
+    assert [text.get_text() for text in axis.texts] == labels
+    edges = [frame.get_edgecolor()[:3] for frame in axis.patches[:5]]
     assert edges[1] == tuple(plots.RIGHT)
     assert edges[3] == tuple(plots.WRONG)
     assert edges[2] not in (edges[0], edges[1], edges[3])
     assert edges[4] == edges[0]
 
 
+def test_frames_and_labels_are_where_the_images_are():
+    axis = matches(maps=uniform(5, 4, 2)).axes[0]
+    photographs, maps = axis.images[:5], axis.images[6::2]
+    for image, frame in zip([*photographs, *maps], axis.patches, strict=True):
+        left, right, bottom, top = image.get_extent()
+        assert frame.get_bbox().extents == pytest.approx([left, top, right, bottom])
+    for image, text in zip(photographs, axis.texts, strict=True):
+        left, right, _, top = image.get_extent()
+        assert text.xy == pytest.approx(((left + right) / 2, top))
+    # Nothing overlaps, and all is in sight.
+    edges = [edge for image in photographs for edge in image.get_extent()[:2]]
+    assert edges == sorted(edges) and axis.get_xlim() == pytest.approx((edges[0], edges[-1]))
+    assert maps[0].get_extent()[3] > photographs[0].get_extent()[2]
+    assert axis.get_ylim() == pytest.approx((maps[0].get_extent()[2], photographs[0].get_extent()[3]))
+
+
+def test_the_scale_is_beside_the_maps():
+    figure = matches(maps=uniform(5, 4, 2))
+    axis, bar = figure.axes
+    left, right, bottom, top = axis.images[6].get_extent()
+    corners = figure.transFigure.inverted().transform(axis.transData.transform([[0, bottom], [0, top]]))
+    place = bar.get_position()
+    assert [place.y0, place.y1] == pytest.approx(corners[:, 1])
+    assert place.x0 > axis.get_position().x1
+
+
 def test_matches_without_maps_are_one_row_without_a_scale():
-    assert len(matches().axes) == 5
-    assert len(matches(maps=uniform(5, 4, 2)).axes) == 11
+    (axis,) = matches().axes
+    assert len(axis.images) == 5
+    assert [len(axis.images) for axis in matches(maps=uniform(5, 4, 2)).axes[:1]] == [15]
 
 
 def test_bars_show_means_and_intervals_and_baselines_are_grey():
