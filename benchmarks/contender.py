@@ -26,8 +26,8 @@ def serve(work, keep=None, **known):
 
     Args:
         work: function that does the work of one turn.
-        known: what else the first line says.
         keep: file for the ``"embedding"`` (images, channels) that the first turn returns; None: it is not saved.
+        known: what else the first line says.
     """
     first = work()  # The first turn traces, compiles and fills caches.
     if keep:

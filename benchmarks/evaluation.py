@@ -55,9 +55,7 @@ setup(name="rank_cy", script_args=["-q", "build_ext", "--inplace"], ext_modules=
 
 
 @click.command()
-@click.option(
-    "--part", "chosen", type=click.Choice(("gallery", "distances", "embeddings", "candidates")), multiple=True
-)
+@click.option("--part", "chosen", type=click.Choice(PARTS), multiple=True)
 @click.option("--torchreid", type=click.Path(exists=True, file_okay=False))
 @click.option("--fastreid", type=click.Path(exists=True, file_okay=False))
 @click.option("--rounds", default=5, show_default=True)

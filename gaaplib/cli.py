@@ -363,10 +363,13 @@ def _sheet(index, asked, kind, top):
 
 def _ranking(index, asked, top):
     """The ranking; if it is approximate, how many of the nearest images it finds is printed first."""
-    if index.approximate:
-        found = index.recall(top)
-        click.echo(f"approximate: {found:.1%} of the {top} nearest images are found, measured on up to 200 queries")
-    return index.rank(asked, top)
+    try:
+        if index.approximate:
+            found = index.recall(top)
+            click.echo(f"approximate: {found:.1%} of the {top} nearest images are found, measured on up to 200 queries")
+        return index.rank(asked, top)
+    except ValueError as error:
+        raise _refusal(error) from error
 
 
 def _gallery_paths(index, folder):

@@ -72,6 +72,8 @@ class Candidates:
     def recall(self, query, count: int = 10, *, among: int = 100, itself=None) -> float:
         """The share of the ``count`` truly nearest images that are among the candidates, over all queries.
 
+        It is 1 if there is nothing to find, as for a gallery of the query alone.
+
         Args:
             query: (num_queries, dim), at least one.
             count: how many of the nearest images are looked for; ties are in gallery order, as in evaluations.
@@ -86,7 +88,7 @@ class Candidates:
                 order = np.argsort(row, kind="stable")
                 near = order[order != itself[place]][:count]
                 right, wanted = right + np.isin(near, found[place]).sum(), wanted + len(near)
-        return float(right / wanted)
+        return float(right / wanted) if wanted else 1.0
 
     def _converted(self, rows) -> np.ndarray:
         """The rows as FAISS wants them: float32 and, for the cosine, of length 1."""

@@ -114,7 +114,7 @@ class _Explorer:
             if asked in self.cells.children:
                 self._position, self.kind.value = asked.position, "rollout"
             self._show()
-        except (OSError, ValueError) as error:
+        except (ImportError, OSError, ValueError) as error:
             self.words.value = f"<b>{html.escape(str(error))}</b>"
         finally:
             gc.enable()

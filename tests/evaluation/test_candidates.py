@@ -54,6 +54,10 @@ def test_the_query_itself_does_not_count():
     assert expected < candidates.recall(gallery[places], 10, among=20)
 
 
+def test_nothing_is_missed_if_there_is_nothing_to_find():
+    assert Candidates([[1.0, 0.0]]).recall([[1.0, 0.0]], itself=[0]) == 1
+
+
 def test_candidates_are_the_same_each_time():
     query, gallery = clustered(3)
     assert np.array_equal(Candidates(gallery).near(query, 50), Candidates(gallery).near(query, 50))
