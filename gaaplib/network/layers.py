@@ -11,10 +11,9 @@ import os
 import keras
 from keras import ops
 
-# A convolution larger than 1 x 1 is computed as a matrix product if its map has at most FEW_POSITIONS (8 x 4), and so
-# is the gradient of its inputs up to VERY_FEW_POSITIONS (4 x 2). oneDNN reorders the kernel at each call, which takes
-# longer than it saves on such small maps.
-FEW_POSITIONS, VERY_FEW_POSITIONS = 32, 8
+# A convolution larger than 1 x 1 is computed as a matrix product if its map has at most this many positions (8 x 4).
+# oneDNN reorders the kernel at each call, which takes longer than it saves on such small maps.
+FEW_POSITIONS = 32
 
 
 def on_tensorflow():
@@ -68,7 +67,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
 @keras.saving.register_keras_serializable(package="gaaplib")
 class Conv2D(keras.layers.Conv2D):
-    """2D convolution, (batch, h, w, c) to (batch, h', w', filters); in bfloat16 a matrix product if that is faster.
+    """2D convolution, (batch, h, w, c) to (batch, h', w', filters), as a matrix product if that is faster.
 
     A 1 x 1 convolution is a dense layer at every position that the stride keeps (Lin et al., "Network in Network",
     ICLR 2014). A larger convolution, and the gradient of its kernel, are products with the input patches under the
@@ -78,7 +77,7 @@ class Conv2D(keras.layers.Conv2D):
 
     def convolution_op(self, inputs, kernel):
         plain = self.groups == 1 and self.dilation_rate == (1, 1) and self.data_format == "channels_last"
-        if not (fast() and plain and self.compute_dtype == "bfloat16"):
+        if not (fast() and plain and self.compute_dtype in ("bfloat16", "float32")):
             return super().convolution_op(inputs, kernel)
         if self.kernel_size == (1, 1):
             return self._product(inputs, kernel)
@@ -98,7 +97,7 @@ class Conv2D(keras.layers.Conv2D):
     def _inputs_suit_patches(self, positions):
         """Whether the inputs' gradient is a convolution of the same form, and fast as a matrix product."""
         alike = self.strides == (1, 1) and self.padding == "same" and all(side % 2 for side in self.kernel_size)
-        return alike and positions[0] * positions[1] <= VERY_FEW_POSITIONS
+        return alike and positions[0] * positions[1] <= FEW_POSITIONS
 
     def _mirrored(self, upstream, kernel, positions):
         """The gradient of the inputs: (batch, h, w, filters) convolved with the kernel rotated by 180 degrees."""

@@ -102,6 +102,7 @@ def embed(model, images, rows, *, batch_size=128, progress=False):
     """
     if not len(rows):
         raise ValueError("no images to embed: `rows` is empty")
+    devices.keep_memory()
     starts = tqdm(range(0, len(rows), batch_size), desc="embedding", unit="batch", disable=not progress)
     parts = [model.predict_on_batch(devices.shared(images[rows[s : s + batch_size]])) for s in starts]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
@@ -158,6 +159,7 @@ def _batches(method, images, rows, labels, batch_size, **settings):
 
 def _compile(method, steps):
     """Compile the training model with Adam, the configuration's schedule, and accuracy if there are logits."""
+    devices.keep_memory()
     config = method.config
     rate = config.learning_rate
     if config.schedule == "cosine":

@@ -1,6 +1,8 @@
 """Decisions that depend on the available devices, tested with simulated devices."""
 
+import platform
 import subprocess
+import sys
 import types
 import warnings
 
@@ -104,3 +106,24 @@ def test_precision_follows_the_device(machine, monkeypatch, tmp_path, name, flag
 
 def test_precision_is_one_that_keras_knows():
     assert keras.DTypePolicy(devices.precision()).compute_dtype in ("float32", "bfloat16")
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries have no such setting")
+def test_freed_memory_is_kept_for_the_next_arrays():
+    program = """if True:
+        import resource
+        from gaaplib.network import devices
+
+        def faults():
+            before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+            for _ in range(10):
+                b"x" * 40_000_000
+            return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+        print(faults())
+        devices.keep_memory()
+        print(faults())
+    """
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    before, after = map(int, done.stdout.split())
+    assert after < before / 5, (before, after)
