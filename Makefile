@@ -137,8 +137,7 @@ benchmark: install ## Measure beside peers: TORCHREID, FASTREID (source trees), 
 
 REFERENCE := outputs/reference/runs
 
-reference: plan ## Copy the small files of the finished planned runs to outputs/reference, which is committed
-	rm -rf $(REFERENCE)
+reference: plan ## Add the small files of the finished planned runs to outputs/reference, which is committed
 	for run in $$($(BIN)/python workflow/graph.py names); do \
 		test -f $(OUTPUTS)/runs/$$run/metrics.json || continue; \
 		mkdir -p $(REFERENCE)/$$run; \

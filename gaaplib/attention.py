@@ -21,7 +21,8 @@ class AttentionBlock(keras.layers.Layer):
         use_bias: whether the projections have a bias. Without a bias, the average-pooled output is the pooled input
             plus a projection of the attention-weighted mean, so the column mean of the attention map is the weight of
             a position in the embedding.
-        kernel_initializer: of all projections, including ``W_a``.
+        kernel_initializer: of all projections.
+        output_initializer: of ``W_a``, if it differs: with "zeros" the block starts as the identity.
 
     Raises:
         ValueError: an argument is out of range; the message names it.
@@ -34,6 +35,7 @@ class AttentionBlock(keras.layers.Layer):
         alpha=0.5,
         use_bias=False,
         kernel_initializer="he_normal",
+        output_initializer=None,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -47,15 +49,16 @@ class AttentionBlock(keras.layers.Layer):
         self.alpha = alpha
         self.use_bias = use_bias
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.output_initializer = keras.initializers.get(output_initializer)
 
-    def _projection(self, units, name):
+    def _projection(self, units, name, initializer=None):
         """A 1 x 1 convolution, computed as a matrix product over (batch, positions, channels)."""
-        # Each projection gets a clone: a shared initializer would give projections of equal shape equal weights.
-        initializer = self.kernel_initializer.clone()
+        initializer = initializer or self.kernel_initializer
         return keras.layers.Dense(
             units,
             use_bias=self.use_bias,
-            kernel_initializer=initializer,
+            # Each projection gets a clone: a shared initializer would give projections of equal shape equal weights.
+            kernel_initializer=initializer.clone(),
             dtype=self.dtype_policy,
             name=name,
         )
@@ -68,6 +71,7 @@ class AttentionBlock(keras.layers.Layer):
             "alpha": self.alpha,
             "use_bias": self.use_bias,
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+            "output_initializer": self.output_initializer and keras.initializers.serialize(self.output_initializer),
         }
 
     def compute_output_shape(self, input_shape):
@@ -121,7 +125,7 @@ class CrossFeatureAttention(AttentionBlock):
         self.query = self._projection(key_dim, "query")
         self.key = self._projection(key_dim, "key")
         self.value = self._projection(self.value_dim or max(channels // 2, 1), "value")
-        self.output_projection = self._projection(channels, "output")
+        self.output_projection = self._projection(channels, "output", self.output_initializer)
         positions = (input_shape[0], None, channels)
         for projection in (self.query, self.key, self.value):
             projection.build(positions)
@@ -175,7 +179,7 @@ class UniformAttention(AttentionBlock):
     def build(self, input_shape):
         channels = input_shape[-1]
         self.value = self._projection(self.value_dim or max(channels // 2, 1), "value")
-        self.output_projection = self._projection(channels, "output")
+        self.output_projection = self._projection(channels, "output", self.output_initializer)
         self.value.build((input_shape[0], None, channels))
         self.output_projection.build((input_shape[0], None, self.value.units))
 
@@ -195,9 +199,10 @@ class NonLocalAttention(AttentionBlock):
     """The non-local block of AGW (Ye et al. 2021): ``z = BN(W (theta phi^T / N) g) + x``.
 
     The weights are dot products divided by N, not a softmax. The scale of the batch normalisation starts at zero, so
-    the block starts as the identity. ``key_dim`` and ``value_dim`` default to channels // 2, the reduction by two
-    that the AGW paper states. Its released code computes ``reduc_ratio // reduc_ratio`` and so uses one channel;
-    ``key_dim=1, value_dim=1`` reproduces that. AGW's projections have a bias: set ``use_bias=True`` for it.
+    the block starts as the identity, and ``output_initializer`` is not used. ``key_dim`` and ``value_dim`` default to
+    channels // 2, the reduction by two that the AGW paper states. Its released code computes ``reduc_ratio //
+    reduc_ratio`` and so uses one channel; ``key_dim=1, value_dim=1`` reproduces that. AGW's projections have a bias:
+    set ``use_bias=True`` for it.
     """
 
     def build(self, input_shape):

@@ -8,6 +8,7 @@ import difflib
 import functools
 import hashlib
 import json
+import os
 import shutil
 import types
 import typing
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gaaplib.datasets import check_variant, trained_on
-from gaaplib.project import registered_names
+from gaaplib.project import portable, project_folder, registered_names
 
 SYNTHETIC, IMAGENET = "synthetic", "imagenet"
 
@@ -63,6 +64,7 @@ CHOICES = {
     "ap": ("step", "trapezoid"),
     "last_stride": (1, 2),
     "initializer": ("he", "gaussian0.1", "gaussian0.01"),
+    "attention_start": ("random", "identity"),
     "precision": (None, "float32", "mixed_bfloat16"),
 }
 
@@ -151,6 +153,8 @@ class RunConfig:
     last_stride: int = 2
     attention: str = "class"
     attention_at: str = "last"
+    # "identity": W_a of Eq. 5 starts at zero, so the network starts as the one without the block.
+    attention_start: str = "random"
     key_dim: int | None = None
     value_dim: int | None = None
     alpha: float = 0.5
@@ -305,6 +309,12 @@ class RunConfig:
         """All values, in the order of the fields, ready for JSON."""
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
 
+    def portable(self):
+        """:meth:`to_dict` with paths as other machines can use them; :func:`completed` reads them."""
+        values = self.to_dict()
+        paths = {name: values[name] for name, word in PATHS.items() if values[name] not in (None, "", word)}
+        return values | {name: portable(path) for name, path in paths.items()}
+
     @property
     def is_synthetic(self):
         """Whether any image, for training or for the test, is synthetic."""
@@ -326,15 +336,18 @@ class RunConfig:
         A new field whose default changes nothing therefore renames no run.
         """
         defaults = {field.name: field.default for field in dataclasses.fields(self)}
-        changed = {name: value for name, value in self.to_dict().items() if value != defaults[name]}
+        changed = {name: value for name, value in self.portable().items() if value != defaults[name]}
         digest = hashlib.sha256(json.dumps(changed, sort_keys=True).encode()).hexdigest()
         parts = (self.data_name, self.backbone, self.attention, self.pooling, self.method)
         return f"{'_'.join(parts)}_fold{self.fold}_seed{self.seed}_{digest[:8]}"
 
 
 def completed(values):
-    """The settings that a run wrote, with the defaults of settings that are newer than the run."""
-    return {field.name: field.default for field in dataclasses.fields(RunConfig)} | values
+    """The settings that a run wrote, with the defaults of settings that are newer than the run, and whole paths."""
+    settings = {field.name: field.default for field in dataclasses.fields(RunConfig)} | values
+    paths = {name: settings[name] for name, word in PATHS.items() if settings[name] not in (None, "", word)}
+    # Those within the project are relative to it. A path of the wrong type is refused with the other settings.
+    return settings | {name: str(project_folder() / path) for name, path in paths.items() if isinstance(path, str)}
 
 
 def _crossing(given):
@@ -345,8 +358,11 @@ def _crossing(given):
 
 
 def whole_path(value, word=""):
-    """The absolute path, so that one folder gives one run everywhere; None, "" and ``word`` stay as they are."""
-    return value if value in (None, "", word) else str(Path(value).expanduser().resolve())
+    """The absolute path, so that one folder gives one run everywhere; None, "" and ``word`` stay as they are.
+
+    Links are kept: a link in the project's ``data/`` is the same path on every machine.
+    """
+    return value if value in (None, "", word) else os.path.abspath(Path(value).expanduser())
 
 
 def choices(name):

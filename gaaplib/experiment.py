@@ -103,7 +103,7 @@ def _run(config, outputs, rerun, verbose):
         # The history includes the time before an interruption.
         clock.seconds["training"] = max(clock.seconds["training"], round(history.seconds.iloc[-1], 3))
     method.model.save(result.folder / "model.keras")
-    status, reason, closed, retrieval = "done", fit.trouble(history), None, None
+    status, reason, fitted, closed, retrieval = "done", fit.trouble(history), None, None, None
     if reason:
         status = "diverged"
     else:
@@ -111,6 +111,7 @@ def _run(config, outputs, rerun, verbose):
         outputs_by_role = outputs_of(method, data, roles, verbose)
         status, reason = _judged(outputs_by_role, config, data.part("gallery").pid.nunique())
     if status == "done":
+        fitted = None if source or history.empty else _train_accuracy(method, data, verbose)
         closed, retrieval = _evaluate(method, data, outputs_by_role, result)
     clock.stop("evaluation")
     runs.finish(
@@ -122,6 +123,7 @@ def _run(config, outputs, rerun, verbose):
         retrieval=retrieval,
         data=_origin_of_data(config, data, source, weights),
         partnered=None if history.empty else float(history.partnered_share.mean()),
+        train_accuracy=fitted,
         seconds=clock.seconds,
     )
     return result
@@ -251,6 +253,12 @@ def _evaluate(method, data, outputs, result):
         "chance": _headline(chance, ("mAP", "mINP")),
     }
     return closed, retrieval
+
+
+def _train_accuracy(method, data, verbose):
+    """The share of the training images that the trained network classifies right; None if it has no class scores."""
+    scores = method.class_scores(outputs_of(method, data, ("train",), verbose)["train"])
+    return None if scores is None else float(np.mean(scores.argmax(axis=1) == data.part("train").label))
 
 
 def _closed(method, data, outputs, result):

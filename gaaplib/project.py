@@ -15,10 +15,22 @@ def project_folder():
     A notebook runs in its own folder and a command usually in the project's; both have to use the same one.
     """
     here = Path.cwd()
-    for folder in (here, *here.parents):
-        if (folder / "notebooks").is_dir() and (folder / "gaaplib").is_dir():
-            return folder
-    return here
+    return next(filter(_is_project, (here, *here.parents)), here)
+
+
+def _is_project(folder):
+    return (folder / "notebooks").is_dir() and (folder / "gaaplib").is_dir()
+
+
+def portable(path):
+    """A path as other machines can use it: relative to the project that it lies in; other paths stay as they are.
+
+    Example:
+        >>> portable("/somewhere/else/market1501")
+        '/somewhere/else/market1501'
+    """
+    project = next(filter(_is_project, Path(path).parents), None)
+    return str(path) if project is None else Path(path).relative_to(project).as_posix()
 
 
 def notebooks_folder():

@@ -39,6 +39,7 @@ def finish(run, **changes):
         "retrieval": None,
         "data": {"fingerprint": "f", "undecodable": 0, "as_published": True},
         "partnered": float("nan"),
+        "train_accuracy": None,
         "seconds": {"training": 2.0},
     }
     runs.finish(run, **{**arguments, **changes})

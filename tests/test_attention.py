@@ -38,6 +38,20 @@ def test_all_entries_have_the_same_call_and_keep_the_shape(name):
     assert layer.attention_map(MAPS, partners=PARTNERS).shape == (4, 6, 6)
 
 
+@pytest.mark.parametrize("name", ATTENTION)
+def test_a_block_can_start_as_the_identity(name):
+    layer = ATTENTION[name](output_initializer="zeros")
+    assert np.array_equal(to_numpy(layer(MAPS, partners=PARTNERS)), MAPS)
+    assert "Zeros" in str(layer.get_config()["output_initializer"])
+
+
+def test_the_nonlocal_block_keeps_its_own_start():
+    # With both W and the scale at zero, no gradient would reach either.
+    layer = NonLocalAttention(output_initializer="zeros")
+    layer(MAPS)
+    assert np.abs(to_numpy(layer.output_projection.kernel)).max() > 0
+
+
 @pytest.mark.parametrize("name", [name for name in ATTENTION if name != "nonlocal"])
 def test_rows_of_the_map_sum_to_one(name):
     layer = ATTENTION[name]()

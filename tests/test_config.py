@@ -289,6 +289,25 @@ def test_a_path_is_one_path_from_everywhere(tmp_path, monkeypatch):
     assert RunConfig(weights="imagenet").weights == "imagenet"
 
 
+def test_a_path_within_the_project_names_the_same_run_on_every_machine(tmp_path, monkeypatch):
+    names = set()
+    for machine in ("one", "two"):
+        project = tmp_path / machine
+        for folder in ("notebooks", "gaaplib", "data"):
+            (project / folder).mkdir(parents=True)
+        (project / "data" / "cuhk03").symlink_to(tmp_path, target_is_directory=True)
+        monkeypatch.chdir(project / "notebooks")
+        config = RunConfig(dataset="cuhk03", data="../data/cuhk03", weights="../../w.weights.h5")
+        assert config.data == str(project / "data" / "cuhk03")
+        assert config.portable()["data"] == "data/cuhk03"
+        assert config.portable()["weights"] == str(tmp_path / "w.weights.h5")
+        assert RunConfig(**completed(config.portable())) == config
+        names.add(config.run_id)
+    monkeypatch.chdir(tmp_path)
+    names.add(RunConfig(dataset="cuhk03", data="one/data/cuhk03", weights="w.weights.h5").run_id)
+    assert len(names) == 1
+
+
 @pytest.mark.parametrize("name", ["key_dim", "value_dim"])
 def test_dimensions_that_no_machine_holds_are_refused(name):
     with pytest.raises(ValueError, match=f"{name}=1000000000: expected 1 to 4096"):

@@ -39,6 +39,7 @@ def test_a_run_leaves_everything_that_the_design_names(finished):
     assert 0 < metrics["retrieval"]["mAP"] <= 1
     assert 0 <= metrics["closed"]["mRA"] <= 1
     assert metrics["partnered_share"] == 1.0
+    assert 0 <= metrics["train_accuracy"] <= 1
     assert set(metrics["counts"]) == {"train", "val", "test", "query", "gallery"}
     assert metrics["counts"]["query"]["images"] == metrics["retrieval"]["num_queries"]
     assert len(finished.per_query["ap"]) == metrics["retrieval"]["num_queries"]
@@ -99,7 +100,7 @@ def test_the_histogram_has_no_closed_protocol_and_no_history(cache):
     assert run.metrics["closed"] is None
     assert run.metrics["retrieval"]["mAP"] > run.metrics["retrieval"]["chance"]["mAP"]
     assert run.history.empty
-    assert run.metrics["partnered_share"] is None
+    assert run.metrics["partnered_share"] is run.metrics["train_accuracy"] is None
 
 
 @pytest.mark.parametrize("method", ["gaap", "histogram"])

@@ -33,6 +33,7 @@ class Gaap(Method):
             value_dim=config.value_dim,
             alpha=config.alpha,
             kernel_initializer=initializer(),
+            output_initializer="zeros" if config.attention_start == "identity" else None,
             name="attention",
         )
         self._pooling = POOLING[config.pooling](pool_over=config.pool_over, name="pooling")

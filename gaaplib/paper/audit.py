@@ -365,6 +365,34 @@ def in_the_cells(claims, tables, table_4):
     }
 
 
+def borne_out_by_the_cells(claims, tables, table_4):
+    """Return whether the paper's own cells bear out those of its claims that are about these cells: ``{claim: bool}``.
+
+    What would bear a claim out is stated in the column ``would_show`` of the table ``claims``.
+
+    Args:
+        claims, tables, table_4: as for :func:`in_the_cells`.
+    """
+    figure = claims.set_index("claim").figure
+    block, none = cells(tables, table="I"), cells(tables, table="II", attention="none")
+    gains = gain(none, block).cells.groupby("backbone").mean()
+    of_vgg = gains.index.str.startswith("vgg")
+    best = leaders(block, "dataset").groupby("backbone").agg(lambda names: (names == "rpifield").mean() > 0.5)
+    deepest = block.xs("resnet50", level="backbone")
+    gaap = methods_by_column(table_4).loc["GAAP"].unstack("metric")
+    alike = equal_cells(gaap, deepest.unstack(["metric", "folds"])).loc["CMC"]
+    average, overall = (
+        rounding_to(figure[claim], means(block)) for claim in ("ResNet-50 averages 91.2 %", "the average is 84.12")
+    )
+    return {
+        "ResNet-50 averages 91.2 %": bool((average.of.str.startswith("resnet50") & (average.cells > 1)).any()),
+        "RPIfield is the best": bool(best.all()),
+        "VGG gains nothing": bool(gains[of_vgg].max() < gains[~of_vgg].min()),
+        "the average is 84.12": bool((overall.cells > 1).any()),
+        "Table IV compares CMC": alike.idxmax()[0] == "CMC",
+    }
+
+
 def _means_in_words(stated, block):
     candidates = means(block)
     found = rounding_to(stated, candidates)

@@ -1,7 +1,8 @@
 """The paper's claims tested one by one, with pairs of runs that differ only in the factor a claim is about.
 
-The claims are rows of ``data/claims.csv``. Results on synthetic images, or on a copy of a data set that does not match
-the published one, are shown next to a claim but never decide it.
+The claims are rows of ``data/claims.csv``. The paper's own data sets decide them, and some are decided by arithmetic on
+the printed cells. Photographs that are not the paper's have a verdict of their own. Results on synthetic images are
+shown, and decide nothing.
 """
 
 import math
@@ -9,7 +10,7 @@ import math
 import pandas as pd
 
 from gaaplib import runs
-from gaaplib.config import RunConfig
+from gaaplib.config import SYNTHETIC, RunConfig
 from gaaplib.evaluation import statistics
 from gaaplib.evaluation.statistics import UNCLEAR
 from gaaplib.paper import costs
@@ -25,6 +26,9 @@ DECISIVE = ("market1501", "raid", "partial_ilids", "rpifield", "parameters")
 
 SUPPORTED, CONTRADICTED = "supported", "contradicted"
 NOT_TESTED = "not tested here"
+
+PHOTOGRAPHS = "photographs, not the paper's"
+"""The column of results on photographs of other data sets; the column of their verdict starts with "verdict on "."""
 
 
 def verdict(low, high, test="sign", figure=None, tolerance=0.0):
@@ -163,24 +167,28 @@ def counted(claims):
     return pd.DataFrame(rows, columns=EVIDENCE)
 
 
-def judged(claims, found, printed):
-    """Return one row per claim: what was measured, the verdict, and the number of queries needed to decide it.
+def judged(claims, found, printed, arithmetic=None):
+    """Return one row per claim: what was measured, the verdicts, and the number of queries needed to decide it.
 
-    Only results on photographs of the paper's data sets, or counts that need no data, decide a claim. Pairs on
-    synthetic images, on other data sets, or on copies that do not match the published counts have their own column.
-    If there are several pairs, all have to agree.
+    The verdict is on the paper's claim: results on photographs of its data sets decide it, counts that need no data, or
+    arithmetic on its own cells. Photographs of other data sets, or of copies that do not match the published counts,
+    have a verdict of their own. Synthetic images have none. If there are several pairs, all have to agree.
 
     Args:
         claims: the table ``claims``.
         found: DataFrame in the form of :func:`evidence`.
         printed: sentences on the paper's own cells, ``{claim: sentence}``, as returned by
             :func:`gaaplib.paper.audit.in_the_cells`.
+        arithmetic: ``{claim: whether the cells bear it out}``, as returned by
+            :func:`gaaplib.paper.audit.borne_out_by_the_cells`.
     """
     rows = []
     for claim in claims.itertuples():
         own = found[found.claim == claim.claim]
         decides = own.as_published.astype(bool) & own.data.str.split("-").str[0].isin(DECISIVE)
-        real, aside = own[decides.to_numpy(bool)], own[~decides.to_numpy(bool)]
+        drawn = own.data.str.contains(SYNTHETIC)
+        real, others, synthetic = (own[mask.to_numpy(bool)] for mask in (decides, ~decides & ~drawn, ~decides & drawn))
+        borne_out = (arithmetic or {}).get(claim.claim)
         rows.append(
             {
                 "claim": claim.claim,
@@ -188,9 +196,11 @@ def judged(claims, found, printed):
                 "the paper's own cells": printed.get(claim.claim, ""),
                 "measured": _in_words(real),
                 "test": TESTS[claim.test],
-                "verdict": _decided(claim, real),
+                "verdict": _decided(claim, real) if borne_out is None else (CONTRADICTED, SUPPORTED)[borne_out],
                 "queries needed": _settling(claim, real),
-                "synthetic or other data": _in_words(aside),
+                PHOTOGRAPHS: _in_words(others),
+                f"verdict on {PHOTOGRAPHS}": _decided(claim, others),
+                "synthetic": _in_words(synthetic),
             }
         )
     return pd.DataFrame(rows).set_index("claim")

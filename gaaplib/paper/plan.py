@@ -25,6 +25,7 @@ ATTENTIONS = ("none", "uniform", "self", "class", "channel", "nonlocal")
 ALPHAS = (0.0, 0.25, 0.5, 0.75, 1.0)
 SAMPLERS = ("shuffled", "identity_balanced")
 PLACES = ("stage2", "stage3", "last")
+STRIDES = (1, 2)
 POOLINGS = ("avg", "max", "gem")
 FOLDS = tuple(range(splits.FOLDS))
 SEEDS = (0, 1, 2)
@@ -151,7 +152,8 @@ class Plan:
         return self.matrix(FOLDS, (self.ablated,))
 
     def _ablation(self, **changes):
-        return self.config(self.datasets[0], backbone=self.ablated, training_images="split", **changes)
+        same = {"backbone": self.ablated, "training_images": "split"}
+        return self.config(self.datasets[0], **same | changes)
 
     def _p_x_k(self):
         """P x K batches of 8 identities with 4 images each, whatever the profile's own batches; fewer in ``smoke``."""
@@ -160,6 +162,27 @@ class Plan:
     def _triplet(self):
         """Metric learning with the triplet loss, which needs P x K batches."""
         return {"method": "triplet", **self._p_x_k()}
+
+    def block(self):
+        """Return the runs with the block and without it that carry the first claim, for each seed: in both protocols."""
+        return [
+            self._ablation(attention=attention, training_images=images, seed=seed)
+            for seed in self.seeds
+            for images in ("split", "all")
+            for attention in ("none", "class")
+        ]
+
+    def why(self):
+        """Return the runs that ask why the block gains or loses, each with one change.
+
+        The block starts as the identity, or without a partner in training. With the block and without it: batches in
+        which each image has a partner, both last strides, and no neck (nor dropout, with which it hardly trains).
+        """
+        of_the_block = ({"attention_start": "identity"}, {"alpha": 1.0})
+        of_both = (self._p_x_k(), *({"last_stride": stride} for stride in STRIDES), {"neck": "none", "dropout": 0.0})
+        return [self._ablation(attention="class", **change) for change in of_the_block] + [
+            self._ablation(attention=attention, **change) for change in of_both for attention in ("none", "class")
+        ]
 
     def readings(self):
         """Return the readings of Eq. 4 and their controls, with shuffled and with P x K batches, for each seed."""
@@ -241,7 +264,10 @@ class Plan:
         return found
 
 
-PARTS = ("matrix", "all_folds", "methods", "crossings", "table_4", "poolings", "readings", "alphas", "places")
+PARTS = (
+    *("block", "matrix", "all_folds", "methods", "crossings", "table_4", "poolings", "readings", "why", "alphas"),
+    "places",
+)
 """The parts of a :class:`Plan`, most important first."""
 
 

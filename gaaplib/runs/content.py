@@ -59,6 +59,7 @@ NEEDED = {
 
 # Older runs may lack these.
 OPTIONAL = {
+    "train_accuracy": _is_number_or_none,
     "data files": _is_text,
     "data trained_on": _is_text,
     "data weights": _is_text,

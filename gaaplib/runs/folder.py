@@ -190,12 +190,12 @@ def begin(config, outputs, *, fresh=False):
         (run.folder / name).unlink(missing_ok=True)
     if fresh:
         _remove_checkpoint(run)
-    write_whole(run.folder / "config.json", json.dumps(config.to_dict(), indent=1) + "\n")
+    write_whole(run.folder / "config.json", json.dumps(config.portable(), indent=1) + "\n")
     write_whole(run.folder / "README.md", READ_ME.format(run=config.run_id, height=config.height, width=config.width))
     return run
 
 
-def finish(run, *, status, reason, counts, closed, retrieval, data, partnered, seconds):
+def finish(run, *, status, reason, counts, closed, retrieval, data, partnered, train_accuracy, seconds):
     """Write ``metrics.json`` atomically, last of all, and remove the checkpoint.
 
     Args:
@@ -205,6 +205,8 @@ def finish(run, *, status, reason, counts, closed, retrieval, data, partnered, s
         closed, retrieval: metrics of the two protocols as fractions, or None.
         data: fingerprint of the images and of what else the scores depend on, and how many could not be decoded.
         partnered: share of training images that had a partner of their identity in the batch.
+        train_accuracy: share of training images that the trained network classifies right, without augmentation and
+            dropout; None if nothing was trained.
         seconds: by stage.
     """
     config = run.config
@@ -216,9 +218,10 @@ def finish(run, *, status, reason, counts, closed, retrieval, data, partnered, s
         "data": {"name": config.data_name, "synthetic": config.is_synthetic, **data},
         "counts": counts,
         "partnered_share": partnered,
+        "train_accuracy": train_accuracy,
         "closed": closed,
         "retrieval": retrieval,
-        "config": config.to_dict(),
+        "config": config.portable(),
         "provenance": {**origin(), "seconds": seconds},
     }
     write_whole(run.folder / "metrics.json", json.dumps(_without_nan(metrics), indent=1) + "\n")

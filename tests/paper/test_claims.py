@@ -68,34 +68,37 @@ def test_a_copy_that_is_not_the_published_one_does_not_decide(tmp_path):
         (run.folder / "metrics.json").write_text(json.dumps(content))
     table = judged(found)
     assert set(table.verdict) == {claims.NOT_TESTED}
-    assert table.loc["attention helps", "synthetic or other data"].startswith("market1501: +0.300 [")
+    assert table.loc["attention helps", claims.PHOTOGRAPHS].startswith("market1501: +0.300 [")
 
 
 def test_synthetic_runs_have_their_column_and_never_decide(tmp_path):
     table = judged(pair(tmp_path, 0.8, 0.5))
     assert set(table.verdict) == {claims.NOT_TESTED}
-    assert table.loc["attention helps", "synthetic or other data"].startswith("synthetic-market1501: +0.300 [")
+    assert set(table[f"verdict on {claims.PHOTOGRAPHS}"]) == {claims.NOT_TESTED}
+    assert table.loc["attention helps", "synthetic"].startswith("synthetic-market1501: +0.300 [")
     assert table.loc["attention helps", "measured"] == "none"
 
 
-def test_other_data_sets_do_not_decide(tmp_path):
+def test_photographs_of_other_data_sets_have_a_verdict_of_their_own(tmp_path):
     table = judged(pair(tmp_path, 0.8, 0.5, dataset="cuhk03", data="somewhere"))
     assert set(table.verdict) == {claims.NOT_TESTED}
-    assert table.loc["attention helps", "synthetic or other data"].startswith("cuhk03: +0.300 [")
+    assert table.loc["attention helps", claims.PHOTOGRAPHS].startswith("cuhk03: +0.300 [")
+    assert table.loc["attention helps", f"verdict on {claims.PHOTOGRAPHS}"] == claims.SUPPORTED
+    assert table.loc["attention helps", "synthetic"] == "none"
 
 
 def test_a_model_trained_on_synthetic_images_does_not_decide(tmp_path):
     found = pair(tmp_path, 0.8, 0.5, data="somewhere", train_dataset="raid", train_data="synthetic")
     table = judged(found)
     assert set(table.verdict) == {claims.NOT_TESTED}
-    assert table.loc["attention helps", "synthetic or other data"].startswith("market1501-from-synthetic-raid: +0.300")
+    assert table.loc["attention helps", "synthetic"].startswith("market1501-from-synthetic-raid: +0.300")
 
 
 def test_runs_on_both_sides_are_told_apart(tmp_path):
     pair(tmp_path, 0.9, 0.3)
     table = judged(pair(tmp_path, 0.3, 0.6, data="somewhere"))
     assert table.loc["attention helps", "verdict"] == claims.CONTRADICTED
-    assert "+0.600" in table.loc["attention helps", "synthetic or other data"]
+    assert "+0.600" in table.loc["attention helps", "synthetic"]
 
 
 def test_pairs_that_disagree_do_not_decide(tmp_path):
@@ -116,6 +119,18 @@ def test_only_runs_that_differ_in_the_claim_are_a_pair(tmp_path):
 def test_without_runs_nothing_is_tested(tmp_path):
     assert runs.finished(tmp_path / "missing") == []
     assert set(judged([]).verdict) == {claims.NOT_TESTED}
+
+
+def test_claims_about_the_cells_are_decided_by_arithmetic():
+    tables, table_4 = audit.read("paper_tables_1_2_3"), audit.read("paper_table_4")
+    borne_out = audit.borne_out_by_the_cells(CLAIMS, tables, table_4)
+    assert borne_out.keys() == set(CLAIMS.claim[CLAIMS.test == "cells"])
+    verdicts = claims.judged(CLAIMS, claims.evidence(CLAIMS, []), {}, borne_out).verdict
+    assert {claim: verdicts[claim] for claim in borne_out} == dict.fromkeys(borne_out, claims.CONTRADICTED)
+    better = tables.copy()
+    is_vgg = better.backbone.str.startswith("vgg") & (better.table == "II") & (better.attention == "none")
+    better.loc[is_vgg, "value"] += 0.1
+    assert audit.borne_out_by_the_cells(CLAIMS, better, table_4)["VGG gains nothing"]
 
 
 def test_seconds_need_several_pairs(tmp_path):

@@ -8,7 +8,7 @@ from made_runs import finish
 
 from gaaplib import runs
 from gaaplib.config import PROFILES, RunConfig
-from gaaplib.paper import plan
+from gaaplib.paper import plan, tables
 from gaaplib.paper.plan import Plan, arguments, reproduced
 from gaaplib.runs.provenance import RESULTS
 
@@ -52,6 +52,24 @@ def test_each_run_can_be_made_from_the_parameters_of_the_notebook(profile, tmp_p
             given = arguments(run)
             assert given.keys() <= known
             assert RunConfig(**given).run_id == run.run_id
+
+
+def test_the_block_is_switched_in_both_protocols_for_each_seed():
+    settings = [
+        (run.training_images, run.seed, run.attention)
+        for run in Plan("standard", datasets=("cuhk03",), seeds=(3, 5), precision="float32").block()
+    ]
+    expected = {(images, seed, name) for images in ("split", "all") for seed in (3, 5) for name in ("none", "class")}
+    assert len(settings) == len(expected) and set(settings) == expected
+
+
+def test_each_run_that_asks_why_has_one_to_compare_with():
+    study = Plan("standard", datasets=("cuhk03",), precision="float32")
+    configs = [*study.why(), *study.block()]
+    for field, value, against in [("attention_start", "identity", "random"), ("alpha", 1.0, 0.5)]:
+        assert len(tables.gains(configs, field, value, against, "closed", "mRA", "nowhere")) == 1
+    pairs = tables.gains(study.why(), "attention", "class", "none", "closed", "mRA", "nowhere")
+    assert len(pairs) == 4
 
 
 def test_a_plan_is_parsed_from_strings():

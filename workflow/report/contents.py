@@ -240,7 +240,8 @@ def judged_claims(found):
     stated = audit.read("claims")
     printed = audit.read("paper_tables_1_2_3"), audit.read("paper_table_4")
     evidence = pd.concat([claims.counted(stated), claims.evidence(stated, found.values())], ignore_index=True)
-    judged = claims.judged(stated, evidence, audit.in_the_cells(stated, *printed))
+    arithmetic = audit.borne_out_by_the_cells(stated, *printed)
+    judged = claims.judged(stated, evidence, audit.in_the_cells(stated, *printed), arithmetic)
     every = []
     for claim in stated.itertuples():
         own = evidence[evidence.claim == claim.claim].drop(columns=["claim", "as_published"]).to_dict("records")

@@ -1,0 +1,60 @@
+import json
+import os
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import pytest
+from made_runs import finish
+
+from gaaplib import runs
+from gaaplib.paper.plan import Plan
+
+PROJECT = Path(__file__).parents[2]
+SETTINGS = {"profile": "smoke", "precision": "float32", "datasets": "cuhk03", "seeds": "3"}
+
+
+def call(*arguments, cwd, **environment):
+    program = [sys.executable, PROJECT / "workflow" / "gpu.py", *map(str, arguments)]
+    done = subprocess.run(program, cwd=cwd, env=os.environ | environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture
+def packed(tmp_path):
+    """A folder with what is missing of the part ``block``, of which one run is finished."""
+    finished = Plan.parse(**SETTINGS).block()[0]
+    finish(runs.begin(finished, tmp_path / "outputs"))
+    folder = tmp_path / "folder"
+    (folder / "notebooks").mkdir(parents=True)
+    (folder / "gaaplib").symlink_to(PROJECT / "gaaplib")
+    words = [f"{name}={value}" for name, value in SETTINGS.items()]
+    printed = call("pack", folder, "parts=block", *words, cwd=PROJECT, GAAP_OUTPUTS=str(tmp_path / "outputs"))
+    assert printed.startswith("3 of 4 runs are still to be made")
+    return folder, finished
+
+
+def test_what_is_finished_is_left_out_and_the_rest_keeps_its_order(packed):
+    folder, finished = packed
+    cells = json.loads((folder / "cells.json").read_text())
+    assert cells == [run.portable() for run in Plan.parse(**SETTINGS).block() if run != finished]
+
+
+def test_no_run_is_started_after_the_minutes_are_over(packed):
+    folder, _ = packed
+    call("run", "0.0001", cwd=folder, PYTHONPATH=str(folder))
+    with tarfile.open(folder / "small.tar") as archive:
+        names = archive.getnames()
+    (made,) = (folder / "outputs" / "runs").iterdir()
+    assert made.name == Plan.parse(**SETTINGS).block()[1].run_id
+    files = ("config.json", "metrics.json", "history.csv", "per_image.npz", "per_query.npz")
+    assert names == [f"{made.name}/{file}" for file in files]
+
+
+def test_the_shell_script_says_how_it_is_called():
+    done = subprocess.run([PROJECT / "workflow" / "gpu.sh"], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "workflow/gpu.sh pack FOLDER [NAME=VALUE ...]" in done.stdout
+    assert "FOLDER/gpu.sh run MINUTES" in done.stdout
