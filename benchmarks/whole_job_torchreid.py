@@ -20,7 +20,7 @@ def main(settings):
     # It cannot save a model without a schedule; this one keeps the rate until the end.
     schedule = torchreid.optim.build_lr_scheduler(optimizer, stepsize=max(1, settings["epochs"]))
     engine = scoring_engine(torchreid)(manager, model, optimizer, scheduler=schedule, use_gpu=False)
-    engine.run(max_epoch=settings["epochs"], save_dir="log", print_freq=100, dist_metric="cosine")
+    engine.run(max_epoch=settings["epochs"], save_dir="torchreid", print_freq=100, dist_metric="cosine")
     rank_1, mean_ap = engine.scores
     print(json.dumps({"mAP": float(mean_ap), "rank-1": float(rank_1)}))
 
