@@ -18,7 +18,7 @@ def wheels():
 
 
 def pack(folder, *words):
-    """Write the configurations that are still to be run to ``cells.json``, most important first, and copy their images."""
+    """Write the runs that are still to be made to ``cells.json``, most important first, and copy their images."""
     from gaaplib.config import SYNTHETIC
     from gaaplib.paper.plan import Plan
     from gaaplib.project import outputs_folder, project_folder

@@ -164,7 +164,7 @@ class Plan:
         return {"method": "triplet", **self._p_x_k()}
 
     def block(self):
-        """Return the runs with the block and without it that carry the first claim, for each seed: in both protocols."""
+        """Return the runs with the block and without it, in both protocols and for each seed: the first claim."""
         return [
             self._ablation(attention=attention, training_images=images, seed=seed)
             for seed in self.seeds
