@@ -137,7 +137,7 @@ def test_runs_that_were_copied_are_not_made_again(graph, outputs):
         (["plan", "profil=demo"], "unknown setting 'profil'; known: profile, data,"),
         (["plan", "backbones=resnet19"], "backbone='resnet19' is not known"),
         (["plan", "folds=one"], "folds='one': expected whole numbers with commas"),
-        (["plan", "--parts", "matrx"], "part 'matrx' is not known; known: matrix, all_folds"),
+        (["plan", "--parts", "matrx"], "part 'matrx' is not known; known: block, matrix, all_folds"),
         (["plan", "data=nowhere", "datasets=raid"], "raid is left out: missing folder "),
         (["plan", "--on", "moon"], "no profile 'moon'; known: local, slurm"),
     ],
