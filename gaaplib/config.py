@@ -312,8 +312,7 @@ class RunConfig:
     def portable(self):
         """:meth:`to_dict` with paths as other machines can use them; :func:`completed` reads them."""
         values = self.to_dict()
-        paths = {name: values[name] for name, word in PATHS.items() if values[name] not in (None, "", word)}
-        return values | {name: portable(path) for name, path in paths.items()}
+        return values | {name: portable(path) for name, path in _given_paths(values).items()}
 
     @property
     def is_synthetic(self):
@@ -345,9 +344,14 @@ class RunConfig:
 def completed(values):
     """The settings that a run wrote, with the defaults of settings that are newer than the run, and whole paths."""
     settings = {field.name: field.default for field in dataclasses.fields(RunConfig)} | values
-    paths = {name: settings[name] for name, word in PATHS.items() if settings[name] not in (None, "", word)}
-    # Those within the project are relative to it. A path of the wrong type is refused with the other settings.
-    return settings | {name: str(project_folder() / path) for name, path in paths.items() if isinstance(path, str)}
+    # Those within the project are relative to it.
+    return settings | {name: str(project_folder() / path) for name, path in _given_paths(settings).items()}
+
+
+def _given_paths(values):
+    """The settings that are paths: neither None nor a word. A path of the wrong type is refused with other settings."""
+    given = {name: values[name] for name, word in PATHS.items() if values[name] not in (None, "", word)}
+    return {name: path for name, path in given.items() if isinstance(path, str)}
 
 
 def _crossing(given):

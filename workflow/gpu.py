@@ -19,19 +19,27 @@ def wheels():
 
 def pack(folder, *words):
     """Write the runs that are still to be made to ``cells.json``, most important first, and copy their images."""
-    from gaaplib.config import SYNTHETIC
-    from gaaplib.paper.plan import Plan
-    from gaaplib.project import outputs_folder, project_folder
+    from graph import chosen
 
-    settings = dict(word.split("=", 1) for word in words)
+    from gaaplib.config import SYNTHETIC
+    from gaaplib.paper import plan
+    from gaaplib.project import outputs_folder, portable, project_folder
+    from gaaplib.runs.provenance import is_current
+
+    settings = {name: value for name, _, value in (word.partition("=") for word in words)}
     parts = settings.pop("parts", "").replace(",", " ").split()
-    study, left_out = Plan.parse(**settings).usable()
+    study, left_out = chosen(settings)
     wanted = {name: run for part in study.parts(parts).values() for name, run in part.items()}
-    done = [outputs_folder() / "runs", project_folder() / "outputs" / "reference" / "runs"]
-    missing = {name: run for name, run in wanted.items() if not any((d / name / "metrics.json").exists() for d in done)}
-    for path in sorted({run.data for run in missing.values()} - {SYNTHETIC}):
-        target = Path(folder) / Path(path).relative_to(project_folder())
-        shutil.copytree(path, target, dirs_exist_ok=True)
+    places = outputs_folder(), project_folder() / "outputs" / "reference"
+    finished = {
+        name for place in places for name, made in plan.done(wanted.values(), place).items() if is_current(made.metrics)
+    }
+    missing = {name: run for name, run in wanted.items() if name not in finished}
+    folders = {path for run in missing.values() for path in (run.data, run.train_data)} - {None, SYNTHETIC}
+    for path in sorted(folders):
+        if Path(portable(path)).is_absolute():
+            sys.exit(f"{path} is outside of this project and would have another name there: put a link to it in data/")
+        shutil.copytree(path, Path(folder) / portable(path), dirs_exist_ok=True)
     cells = [run.portable() for run in missing.values()]
     (Path(folder) / "cells.json").write_text(json.dumps(cells, indent=1))
     print(f"{len(cells)} of {len(wanted)} runs are still to be made", *left_out, sep="\n")

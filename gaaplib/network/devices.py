@@ -1,4 +1,4 @@
-"""The devices of a run: distributes batches over several devices, and chooses a precision that suits them.
+"""The devices of a run: distributes batches over them, chooses a precision that suits them, and keeps their memory.
 
 Batches are distributed by :mod:`keras.distribution`, on JAX only. JAX computes a distributed batch as a single batch:
 the partners of Eq. 4, the images of an identity and the statistics of batch normalisation come from the whole batch.

@@ -10,6 +10,7 @@ from made_runs import finish
 
 from gaaplib import runs
 from gaaplib.paper.plan import Plan
+from gaaplib.runs.provenance import RESULTS
 
 PROJECT = Path(__file__).parents[2]
 SETTINGS = {"profile": "smoke", "precision": "float32", "datasets": "cuhk03", "seeds": "3"}
@@ -24,9 +25,13 @@ def call(*arguments, cwd, **environment):
 
 @pytest.fixture
 def packed(tmp_path):
-    """A folder with what is missing of the part ``block``, of which one run is finished."""
-    finished = Plan.parse(**SETTINGS).block()[0]
+    """A folder with what is missing of the part ``block``, of which one run is finished and one is out of date."""
+    finished, old = Plan.parse(**SETTINGS).block()[:2]
     finish(runs.begin(finished, tmp_path / "outputs"))
+    finish(stale := runs.begin(old, tmp_path / "outputs"))
+    metrics = stale.metrics
+    metrics["provenance"]["results"] = RESULTS - 1
+    (stale.folder / "metrics.json").write_text(json.dumps(metrics))
     folder = tmp_path / "folder"
     (folder / "notebooks").mkdir(parents=True)
     (folder / "gaaplib").symlink_to(PROJECT / "gaaplib")
