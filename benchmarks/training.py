@@ -140,24 +140,25 @@ def started(contenders, only, common, torch_python, folder):
     for name, (program, settings) in contenders.items():
         possible = pythons[program] and (settings.get("work") != "openvino" or find_spec("openvino"))
         if possible and name in (only or contenders):
-            processes[name], ready = start(pythons[program], program, common | settings | kept(name))
-            operations = ready.get("operations", operations)
+            processes[name] = start(pythons[program], program, common | settings | kept(name))
+    # Each says that it is ready after its first turn, in which it traces and compiles.
+    for process in processes.values():
+        operations = answered(process).get("operations", operations)
     return processes, operations
 
 
 def start(python, program, settings):
-    """Start a contender; return it and what it says after its first turn, in which it traces and compiles."""
+    """Start a contender."""
     # JAX would take most of a GPU's memory at once, and nothing would be left for the others.
     backend = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
     backend |= {"KERAS_BACKEND": settings["backend"]} if "backend" in settings else {}
-    process = subprocess.Popen(
+    return subprocess.Popen(
         command(python, f"training_{program}.py", settings),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
         env=os.environ | backend,
     )
-    return process, answered(process)
 
 
 def turn(process):

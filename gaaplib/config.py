@@ -44,6 +44,8 @@ SCALES = {
     },
 }
 SCALES["five_epochs"] = SCALES["demo"]
+# So many people that a network has something to learn; the small data sets are whole.
+SCALES["long"] = SCALES["demo"] | {"market1501": 0.3, "raid": 1.0, "rpifield": 0.05, "cuhk03": 0.3}
 
 # Settings whose values are the keys of a dict at the foot of a module.
 REGISTRIES = {
@@ -464,6 +466,8 @@ PROFILES = {
     "demo": RECIPE | {"dropout": 0.0, "epochs": 5, "averaged_epochs": 2},
     # For whatever is compared with other packages: from scratch, on all training images.
     "standard": RECIPE | {"training_images": "all", "epochs": 20, "averaged_epochs": 5},
+    # The same until the training images are known by heart: the reference runs.
+    "long": RECIPE | {"training_images": "all", "epochs": 40, "averaged_epochs": 5},
     # The paper's protocol; what it leaves open is decided in docs/paper.md.
     "paper": {
         "initializer": "gaussian0.1",

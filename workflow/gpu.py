@@ -1,11 +1,15 @@
 """The part of gpu.sh in Python: what is still to be run, and the runs themselves."""
 
 import json
+import os
 import shutil
 import sys
 import tarfile
 import time
+from concurrent import futures
+from contextlib import redirect_stderr, redirect_stdout
 from importlib import metadata
+from multiprocessing import get_context
 from pathlib import Path
 
 SMALL = ("*.json", "history.csv", "per_*.npz")
@@ -24,7 +28,7 @@ def pack(folder, *words):
     from gaaplib.config import SYNTHETIC
     from gaaplib.paper import plan
     from gaaplib.project import outputs_folder, portable, project_folder
-    from gaaplib.runs.provenance import is_current
+    from gaaplib.runs.provenance import is_current, origin
 
     settings = {name: value for name, _, value in (word.partition("=") for word in words)}
     parts = settings.pop("parts", "").replace(",", " ").split()
@@ -40,23 +44,46 @@ def pack(folder, *words):
         if Path(portable(path)).is_absolute():
             sys.exit(f"{path} is outside of this project and would have another name there: put a link to it in data/")
         shutil.copytree(path, Path(folder) / portable(path), dirs_exist_ok=True)
-    cells = [run.portable() for run in missing.values()]
+    cells = {"commit": origin()["commit"], "runs": [run.portable() for run in missing.values()]}
     (Path(folder) / "cells.json").write_text(json.dumps(cells, indent=1))
-    print(f"{len(cells)} of {len(wanted)} runs are still to be made", *left_out, sep="\n")
+    print(f"{len(missing)} of {len(wanted)} runs are still to be made", *left_out, sep="\n")
 
 
-def run(minutes):
-    """Make one run after another until the minutes are over; after each, write the small files to ``small.tar``."""
+def run(minutes, workers="1"):
+    """Make the runs, some at once, until the minutes are over; after each, write the small files to ``small.tar``.
+
+    None is begun that would not end in time if it took as long as the longest one so far.
+    """
+    cells = json.loads(Path("cells.json").read_text())
+    # There is no git repository here, so the runs are told what they are made with.
+    os.environ["GAAP_COMMIT"] = cells["commit"] or ""
+    end, longest, left, begun = time.monotonic() + 60 * float(minutes), 0.0, list(cells["runs"]), {}
+    with futures.ProcessPoolExecutor(int(workers), mp_context=get_context("spawn")) as pool:
+        while begun or left:
+            while left and len(begun) < int(workers) and time.monotonic() + longest < end:
+                begun[pool.submit(made, left.pop(0))] = time.monotonic()
+            if not begun:
+                break
+            for finished in futures.wait(begun, return_when=futures.FIRST_COMPLETED).done:
+                longest = max(longest, time.monotonic() - begun.pop(finished))
+                print(finished.result(), f"{end - time.monotonic():.0f} s left", flush=True)
+                collect()
+
+
+def made(values):
+    """Make one run, which writes its progress to ``logs``, and return what came out; an error is an answer, too."""
     from gaaplib import experiment
     from gaaplib.config import RunConfig, completed
 
-    end = time.monotonic() + 60 * float(minutes)
-    for values in json.loads(Path("cells.json").read_text()):
-        if time.monotonic() > end:
-            break
-        made = experiment.run(RunConfig(**completed(values)), outputs="outputs", verbose=2)
-        print(made.folder.name, made.metrics["status"], made.metrics["provenance"]["seconds"], flush=True)
-        collect()
+    config = RunConfig(**completed(values))
+    Path("logs").mkdir(exist_ok=True)
+    with open(f"logs/{config.run_id}.txt", "w", buffering=1) as log, redirect_stdout(log), redirect_stderr(log):
+        try:
+            found = experiment.run(config, outputs="outputs", verbose=2).metrics
+        except Exception as error:  # The other runs go on.
+            return f"{config.run_id}: {type(error).__name__}: {error}"
+    scores = {"training accuracy": found["train_accuracy"], "mAP": (found["retrieval"] or {}).get("mAP")}
+    return f"{config.run_id}: {found['status']}, {scores}, {found['provenance']['seconds']}"
 
 
 def collect():

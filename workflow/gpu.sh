@@ -2,7 +2,7 @@
 # Runs the plan's next cells under JAX on a machine with a GPU and without a network.
 #
 #   workflow/gpu.sh pack FOLDER [NAME=VALUE ...]   here: puts all that is needed there into one folder
-#   FOLDER/gpu.sh run MINUTES                      there: runs the cells until the minutes are over
+#   FOLDER/gpu.sh run MINUTES [WORKERS]            there: runs the cells until the minutes are over, WORKERS at once
 #
 # NAME=VALUE are settings as for `make tables`, and parts=block,why. Runs that are finished here, or in outputs/reference, are left
 # out. The machine needs Python 3.11 or newer with JAX, NumPy, pandas, SciPy, h5py, Pillow and tqdm; Keras travels as wheels, for
@@ -28,8 +28,14 @@ run)
 	cd "$here"
 	python3 -m pip install --quiet --no-index --no-deps --upgrade --target site wheels/*.whl
 	export KERAS_BACKEND=jax PYTHONPATH="$here:$here/site"
+	# Otherwise the first worker would take most of the GPU's memory.
+	export XLA_PYTHON_CLIENT_PREALLOCATE=false
+	# Same seed, same bits: no choice of kernels by timing, and only those that add in a fixed order.
+	export XLA_FLAGS="--xla_gpu_autotune_level=0 --xla_gpu_exclude_nondeterministic_ops=true ${XLA_FLAGS:-}"
+	# Runs that differ in seed alone are compiled once.
+	export JAX_COMPILATION_CACHE_DIR="$here/compiled"
 	# It ends by itself; this is for a run that does not come back.
-	timeout --signal=INT --kill-after=20 "$2m" python3 gpu.py run "$2" || [ $? -eq 124 ]
+	timeout --signal=INT --kill-after=20 "$2m" python3 gpu.py run "$2" "${3:-1}" || [ $? -eq 124 ]
 	;;
 *)
 	sed -n '2,/^set/{/^#/s/^# \{0,1\}//p}' "$0"

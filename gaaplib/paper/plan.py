@@ -176,10 +176,13 @@ class Plan:
         """Return the runs that ask why the block gains or loses, each with one change.
 
         The block starts as the identity, or without a partner in training. With the block and without it: batches in
-        which each image has a partner, both last strides, and no neck (nor dropout, with which it hardly trains).
+        which each image has a partner, both last strides, images of twice the size, and no neck (nor dropout, with
+        which it hardly trains).
         """
         of_the_block = ({"attention_start": "identity"}, {"alpha": 1.0})
-        of_both = (self._p_x_k(), *({"last_stride": stride} for stride in STRIDES), {"neck": "none", "dropout": 0.0})
+        strides = ({"last_stride": stride} for stride in STRIDES)
+        larger = {"height": 256, "width": 128, "last_stride": 1}
+        of_both = (self._p_x_k(), *strides, larger, {"neck": "none", "dropout": 0.0})
         return [self._ablation(attention="class", **change) for change in of_the_block] + [
             self._ablation(attention=attention, **change) for change in of_both for attention in ("none", "class")
         ]

@@ -1,6 +1,7 @@
 """The origin of a result, and whether it is out of date."""
 
 import datetime
+import os
 import platform
 import subprocess
 import sys
@@ -24,7 +25,8 @@ def origin():
 
     packages = ("gaaplib", "keras", "tensorflow", "jax", "torch", "numpy", "pandas", "pillow")
     return {
-        "commit": _git("rev-parse", "HEAD"),
+        # Without a checkout, GAAP_COMMIT may say what was copied: `workflow/gpu.sh` sets it.
+        "commit": _git("rev-parse", "HEAD") or os.environ.get("GAAP_COMMIT"),
         "results": RESULTS,
         "dirty": bool(_git("status", "--porcelain", "--", "gaaplib", "notebooks")),
         "backend": keras.backend.backend(),

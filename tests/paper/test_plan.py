@@ -69,7 +69,7 @@ def test_each_run_that_asks_why_has_one_to_compare_with():
     for field, value, against in [("attention_start", "identity", "random"), ("alpha", 1.0, 0.5)]:
         assert len(tables.gains(configs, field, value, against, "closed", "mRA", "nowhere")) == 1
     pairs = tables.gains(study.why(), "attention", "class", "none", "closed", "mRA", "nowhere")
-    assert len(pairs) == 4
+    assert len(pairs) == 5
 
 
 def test_a_plan_is_parsed_from_strings():
