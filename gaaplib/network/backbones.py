@@ -1,5 +1,8 @@
 """Backbones without their classifier: VGG-16/19 and ResNet-18/34/50/101/152, in `BACKBONES`.
 
+"vgg16_bn" and "vgg19_bn" have a batch normalisation after each convolution, as torchvision's models of these names.
+The paper's own do not, and hardly learn from scratch.
+
 Every entry is a function `build(height=128, width=64, ...)` that returns a `keras.Model`. The model
 maps RGB images (batch, height, width, 3), floats in 0..255, to a dict of feature maps
 (batch, height', width', channels). It normalises its input itself.
@@ -145,20 +148,23 @@ def _resnet(block, repeats, last_stride, variant, kernel_initializer):
     ]
 
 
-def _vgg_stage(x, filters, convolutions, pool, name, kernel_initializer):
-    for i in range(convolutions):
+def _vgg_stage(x, filters, convolutions, pool, name, kernel_initializer, batch_norm):
+    for i in range(1, convolutions + 1):
         x = layers.Conv2D(
             filters,
             3,
             padding="same",
-            activation="relu",
+            activation=None if batch_norm else "relu",
             kernel_initializer=_initializer(kernel_initializer),
-            name=f"{name}_conv{i + 1}",
+            name=f"{name}_conv{i}",
         )(x)
+        if batch_norm:
+            x = layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=f"{name}_bn{i}")(x)
+            x = keras.layers.Activation("relu", name=f"{name}_relu{i}")(x)
     return keras.layers.MaxPooling2D(2, name=f"{name}_pool")(x) if pool else x
 
 
-def _vgg(convolutions, last_stride, variant, kernel_initializer):
+def _vgg(convolutions, last_stride, variant, kernel_initializer, batch_norm=False):
     """The stages of a VGG (Simonyan and Zisserman, Table 1, D and E), the same for both variants."""
     filters = (64, 128, 256, 512, 512)
     pools = (True, True, True, True, last_stride == 2)
@@ -170,6 +176,7 @@ def _vgg(convolutions, last_stride, variant, kernel_initializer):
             pool=pool,
             name=f"block{i}",
             kernel_initializer=kernel_initializer,
+            batch_norm=batch_norm,
         )
         for i, (width, count, pool) in enumerate(zip(filters, convolutions, pools, strict=True), start=1)
     ]
@@ -298,6 +305,8 @@ def copy_application_weights(model, source):
 BACKBONES = {
     "vgg16": partial(_build, "vgg16", partial(_vgg, (2, 2, 3, 3, 3))),
     "vgg19": partial(_build, "vgg19", partial(_vgg, (2, 2, 4, 4, 4))),
+    "vgg16_bn": partial(_build, "vgg16_bn", partial(_vgg, (2, 2, 3, 3, 3), batch_norm=True)),
+    "vgg19_bn": partial(_build, "vgg19_bn", partial(_vgg, (2, 2, 4, 4, 4), batch_norm=True)),
     "resnet18": partial(_build, "resnet18", partial(_resnet, _basic_block, (2, 2, 2, 2))),
     "resnet34": partial(_build, "resnet34", partial(_resnet, _basic_block, (3, 4, 6, 3))),
     "resnet50": partial(_build, "resnet50", partial(_resnet, _bottleneck_block, (3, 4, 6, 3))),

@@ -12,6 +12,8 @@ from gaaplib.network.backbones import BACKBONES, copy_application_weights
 PUBLISHED = {
     "vgg16": 138_357_544,
     "vgg19": 143_667_240,
+    "vgg16_bn": 138_365_992,
+    "vgg19_bn": 143_678_248,
     "resnet18": 11_689_512,
     "resnet34": 21_797_672,
     "resnet50": 25_557_032,
