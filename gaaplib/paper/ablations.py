@@ -13,7 +13,7 @@ from keras.ops import convert_to_numpy
 
 from gaaplib.attention import ATTENTION
 from gaaplib.evaluation import statistics
-from gaaplib.paper import tables, wording
+from gaaplib.paper import plan, tables, wording
 
 READINGS = (("uniform", "none"), ("self", "uniform"), ("class", "self"))
 """The steps from no attention to the paper's: pairs of an attention and the one it is compared with."""
@@ -123,6 +123,19 @@ def in_words(found):
             words += f"; mean over seeds {mean.difference:+.3f} [{mean.low:+.3f}, {mean.high:+.3f}]: {mean.verdict}"
         sentences.append(words)
     return sentences
+
+
+def fitted(configs, outputs=None):
+    """Return a sentence on how well the finished runs know their training images, without dropout and augmentation.
+
+    Args:
+        configs, outputs: as for :func:`gaaplib.paper.tables.scores`.
+    """
+    shares = [run.metrics["train_accuracy"] for run in plan.done(configs, outputs).values()]
+    known = [share for share in shares if share is not None]
+    if not known:
+        return "training accuracy: no finished run yet"
+    return f"training accuracy: {min(known):.3f} to {max(known):.3f} ({len(known)} runs)"
 
 
 def partnered(found):

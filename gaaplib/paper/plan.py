@@ -11,7 +11,7 @@ from gaaplib import experiment, runs
 from gaaplib.config import SYNTHETIC, RunConfig, whole_path
 from gaaplib.datasets import closed_on, splits, trained_on
 from gaaplib.network import devices
-from gaaplib.project import outputs_folder
+from gaaplib.project import outputs_folder, project_folder
 
 BACKBONES = ("vgg16", "vgg19", "resnet18", "resnet34", "resnet50")
 DATA_SETS = ("market1501", "raid", "partial_ilids", "rpifield")
@@ -265,6 +265,17 @@ class Plan:
             found[part] = {run.run_id: run for run in asked if run.run_id not in seen}
             seen |= found[part].keys()
         return found
+
+
+def photographs():
+    """Return the plan of the committed runs on photographs, which are not the paper's: CUHK03, in ``data/cuhk03``."""
+    return Plan(
+        "long",
+        data=str(project_folder() / "data"),
+        datasets=("cuhk03",),
+        backbones=("resnet18", "resnet34", "resnet50"),
+        precision="mixed_bfloat16",
+    )
 
 
 PARTS = (

@@ -49,13 +49,27 @@ def test_what_is_finished_is_left_out_and_the_rest_keeps_its_order(packed):
 
 def test_no_run_is_started_after_the_minutes_are_over(packed):
     folder, _ = packed
-    call("run", "0.0001", cwd=folder, PYTHONPATH=str(folder))
+    call("run", "0", cwd=folder, PYTHONPATH=str(folder))
+    assert not (folder / "outputs").exists() and not (folder / "small.tar").exists()
+
+
+def test_runs_are_made_at_once_and_their_small_files_packed(packed):
+    """Two at once; an error in one is told and does not stop the others."""
+    folder, _ = packed
+    cells = json.loads((folder / "cells.json").read_text())
+    cells["runs"][1]["data"] = "data/nowhere"
+    (folder / "cells.json").write_text(json.dumps(cells | {"commit": "c0ffee"}))
+    said = call("run", "5", "2", cwd=folder, PYTHONPATH=str(folder))
+    assert "data/nowhere" in said and said.count("training accuracy") == 2
+    made = sorted(path.parent for path in (folder / "outputs" / "runs").glob("*/metrics.json"))
+    assert len(made) == 2
     with tarfile.open(folder / "small.tar") as archive:
-        names = archive.getnames()
-    (made,) = [path.parent for path in (folder / "outputs" / "runs").glob("*/metrics.json")]
-    assert made.name == Plan.parse(**SETTINGS).block()[1].run_id
-    files = ("config.json", "metrics.json", "history.csv", "per_image.npz", "per_query.npz")
-    assert set(names) == {f"{made.name}/{file}" for file in files}
+        names = set(archive.getnames())
+    files = ("config.json", "metrics.json", "history.csv", "per_query.npz")
+    assert {f"{one.name}/{file}" for one in made for file in files} <= names
+    assert {Path(name).name for name in names} <= {*files, "per_image.npz"}
+    assert [runs.Run(one).metrics["provenance"]["commit"] for one in made] == ["c0ffee"] * 2
+    assert all((folder / "logs" / f"{one.name}.txt").read_text().startswith("epoch 1/1") for one in made)
 
 
 def test_the_shell_script_says_how_it_is_called():
