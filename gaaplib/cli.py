@@ -117,23 +117,24 @@ def run(notebook, given, help_parameters, output):
 @click.argument("name", required=False)
 @click.option("--root", help="Folder of your copy; by default data/NAME of the project.")
 @click.option("--variant", help="Such as 500k of market1501, or labeled of cuhk03.")
+@click.option("--pattern", help="Of folder: a regular expression for file names, with the groups pid and camid.")
 @click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), help="A contact sheet, as PNG, PDF or SVG.")
 @click.option("--quick", is_flag=True, help="Do not open the images.")
-def data(name, root, variant, plot, quick):
+def data(name, root, variant, pattern, plot, quick):
     """Check your copy of a data set: counts compared with the published ones, and every unreadable file.
 
     Without NAME, list the data sets.
     """
-    from gaaplib.datasets import DATASETS
+    from gaaplib.datasets import DATASETS, about
 
     if name is None:
-        for known, module in DATASETS.items():
-            click.echo(f"{known:14} {module.__doc__.splitlines()[0]}")
+        for known in DATASETS:
+            click.echo(f"{known:16}{about(known)}")
         return
     _check_choice("data set", name, DATASETS)
     if plot:
         _check_picture(plot)
-    report = _inspected(name, root, variant, quick)
+    report = _inspected(name, root, variant, pattern, quick)
     click.echo(printable(report))
     if plot:
         _save_sheet(report, plot)
@@ -142,12 +143,13 @@ def data(name, root, variant, plot, quick):
         raise SystemExit(1)
 
 
-def _inspected(name, root, variant, quick):
-    from gaaplib.datasets import inspection
+def _inspected(name, root, variant, pattern, quick):
+    from gaaplib.datasets import check_pattern, inspection
 
     root = Path(root) if root else project_folder() / "data" / name
     try:
-        return inspection.inspect(name, root, variant, open_images=not quick, progress=sys.stderr.isatty())
+        check_pattern(name, pattern)
+        return inspection.inspect(name, root, variant, pattern, open_images=not quick, progress=sys.stderr.isatty())
     except (OSError, ValueError) as error:
         raise _refusal(error) from error
 
@@ -156,10 +158,12 @@ def _save_sheet(report, target):
     """Up to eight identities, a row each."""
     from gaaplib import plots
     from gaaplib.datasets import inspection
+    from gaaplib.datasets.records import person
 
     chosen, images = inspection.sheet(report, identities=8, images=8)
     labels = [
-        f"{pid}" if camid < 0 else f"{pid}, camera {camid}" for pid, camid in zip(chosen.pid, chosen.camid, strict=True)
+        person(report.records, pid) + ("" if camid < 0 else f", camera {camid}")
+        for pid, camid in zip(chosen.pid, chosen.camid, strict=True)
     ]
     columns = int((chosen.pid == chosen.pid.iloc[0]).sum())
     _save(plots.image_grid(images, labels, columns=columns, title=f"{report.name}: one identity per row"), target)

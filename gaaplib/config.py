@@ -15,7 +15,7 @@ import typing
 from dataclasses import dataclass
 from pathlib import Path
 
-from gaaplib.datasets import check_variant, trained_on
+from gaaplib.datasets import check_pattern, check_variant, trained_on
 from gaaplib.project import portable, project_folder, registered_names
 
 SYNTHETIC, IMAGENET = "synthetic", "imagenet"
@@ -46,6 +46,9 @@ SCALES = {
 SCALES["five_epochs"] = SCALES["demo"]
 # So many people that a network has something to learn; the small data sets are whole.
 SCALES["long"] = SCALES["demo"] | {"market1501": 0.3, "raid": 1.0, "rpifield": 0.05, "cuhk03": 0.3}
+
+# So many batches a network needs to learn anything from one's own photographs.
+MIN_STEPS = 400
 
 # Settings whose values are the keys of a dict at the foot of a module.
 REGISTRIES = {
@@ -88,6 +91,7 @@ RANGES = {
     "epochs": (1, 10_000),
     "warmup_epochs": (0, 1_000),
     "averaged_epochs": (0, 1_000),
+    "min_steps": (0, 1_000_000),
     "learning_rate": (1e-9, 10.0),
     "beta_1": (0.0, 0.9999),
     "dropout": (0.0, 0.9),
@@ -136,6 +140,8 @@ class RunConfig:
     dataset: str = "market1501"
     data: str = SYNTHETIC
     variant: str | None = None
+    # Of `folder` only: a regular expression with the groups pid and camid, for file names that tell them.
+    pattern: str | None = None
     # Another data set to train on, and its folder; then only retrieval is scored.
     train_dataset: str | None = None
     train_data: str | None = None
@@ -181,6 +187,8 @@ class RunConfig:
     label_smoothing: float = 0.1
     # The network's weights are the mean of those at the ends of so many last epochs, or of all; 0: the last weights.
     averaged_epochs: int = 0
+    # More epochs, if it takes more to train on so many batches; of `folder` by default, unless epochs are given.
+    min_steps: int = 0
     margin: float = 0.3
     # Augmentation: the paper's four, then flip and erase.
     shift_x: float = 0.05
@@ -203,7 +211,8 @@ class RunConfig:
                 raise ValueError(f"{name}=None: write 'none' for no {name}, or leave it out for the profile's value")
         defaults = {field.name: field.default for field in dataclasses.fields(self)}
         given = {name: value for name, value in changes.items() if value is not None}
-        values = {**defaults, **PROFILES[profile], **_crossing(given), **given, "profile": profile}
+        follows = _crossing(given) | _few_images(given)
+        values = {**defaults, **PROFILES[profile], **follows, **given, "profile": profile}
         for name, kind in kinds.items():
             value = checked_value(name, values[name], kind)
             object.__setattr__(self, name, whole_path(value, PATHS[name]) if name in PATHS else value)
@@ -246,6 +255,11 @@ class RunConfig:
         if self.train_dataset is not None:
             check_known("train_dataset", self.train_dataset, choices("dataset"))
         check_variant(self.dataset, self.variant)
+        check_pattern(self.dataset, self.pattern)
+        if self.weights == IMAGENET:
+            known = registered_names("gaaplib.network.backbones", "APPLICATIONS")
+            if self.backbone not in known:
+                raise ValueError(f"weights='imagenet': {self.backbone} has none; give one of {', '.join(known)}")
         for name, (low, high) in RANGES.items():
             value = getattr(self, name)
             if value is not None and not low <= value <= high:
@@ -286,13 +300,14 @@ class RunConfig:
 
     def changes(self):
         """A dict of the settings that differ from the profile's, for the same data and backbone."""
-        same = ("dataset", "data", "variant", "train_dataset", "train_data", "backbone", "precision")
+        same = ("dataset", "data", "variant", "pattern", "train_dataset", "train_data", "backbone", "precision")
         usual = type(self)(self.profile, **{name: getattr(self, name) for name in same}).to_dict()
         return {name: value for name, value in self.to_dict().items() if value != usual[name]}
 
     def baseline(self):
         """The configuration of the colour histogram on the same images and protocol, every run's baseline."""
-        data = ("dataset", "data", "variant", "train_dataset", "train_data", "scale", "fold", "seed", "training_images")
+        data = ("dataset", "data", "variant", "pattern", "train_dataset", "train_data", "scale", "fold", "seed")
+        data += ("training_images",)
         same = (*data, "height", "width", "distance", "ap")
         values = {name: getattr(self, name) for name in same}
         return type(self)(self.profile, method="histogram", **values)
@@ -301,7 +316,8 @@ class RunConfig:
         """The configuration whose model this run scores: the same on ``train_dataset``; None if it trains its own."""
         if self.train_dataset is None:
             return None
-        values = self.to_dict() | {"dataset": self.train_dataset, "data": self.train_data, "variant": None}
+        values = self.to_dict() | {"dataset": self.train_dataset, "data": self.train_data}
+        values |= {"variant": None, "pattern": None}
         values |= {"train_dataset": None, "train_data": None}
         if self.scale == SCALES.get(self.profile, {}).get(self.dataset, 1.0):
             values["scale"] = None
@@ -361,6 +377,12 @@ def _crossing(given):
     known = given.get("dataset") in choices("dataset")
     crossed = given.get("train_dataset") or (known and trained_on(given["dataset"]))
     return {"training_images": "all"} if crossed else {}
+
+
+def _few_images(given):
+    """What follows if somebody's own photographs are trained on: they are few, so an epoch has few batches."""
+    trained = given.get("train_dataset") or given.get("dataset")
+    return {"min_steps": MIN_STEPS} if trained == "folder" and "epochs" not in given else {}
 
 
 def whole_path(value, word=""):
@@ -467,7 +489,7 @@ PROFILES = {
     # For whatever is compared with other packages: from scratch, on all training images.
     "standard": RECIPE | {"training_images": "all", "epochs": 20, "averaged_epochs": 5},
     # The same until the training images are known by heart: the reference runs.
-    "long": RECIPE | {"training_images": "all", "epochs": 40, "averaged_epochs": 5},
+    "long": RECIPE | {"training_images": "all", "epochs": 30, "averaged_epochs": 5},
     # The paper's protocol; what it leaves open is decided in docs/paper.md.
     "paper": {
         "initializer": "gaussian0.1",

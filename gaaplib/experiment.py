@@ -19,7 +19,7 @@ from gaaplib.project import locked, outputs_folder
 from gaaplib.runs.current import out_of_date, weights_key
 from gaaplib.runs.data import load_data
 from gaaplib.runs.provenance import RESULTS, origin
-from gaaplib.training import fit
+from gaaplib.training import curve, fit
 from gaaplib.training.checkpoint import Checkpoint
 
 
@@ -112,6 +112,8 @@ def _run(config, outputs, rerun, verbose):
         status, reason = _judged(outputs_by_role, config, data.part("gallery").pid.nunique())
     if status == "done":
         fitted = None if source or history.empty else _train_accuracy(method, data, verbose)
+        if fitted is not None:
+            _warn_of_chance(history, data)
         closed, retrieval = _evaluate(method, data, outputs_by_role, result)
     clock.stop("evaluation")
     runs.finish(
@@ -127,6 +129,13 @@ def _run(config, outputs, rerun, verbose):
         seconds=clock.seconds,
     )
     return result
+
+
+def _warn_of_chance(history, data):
+    """Warn if the network has not learnt to recognise the validation images."""
+    images = len(data.part("val"))
+    if images and curve.is_at_chance(history.val_accuracy.iloc[-1], data.num_classes, images):
+        warnings.warn(curve.in_words(history, data.num_classes, images)[1], stacklevel=4)
 
 
 def _origin_of_data(config, data, source, weights):

@@ -44,7 +44,7 @@ def test_a_value_out_of_range_is_named(name):
 
 def test_every_number_has_a_range_and_every_word_a_choice():
     checked = {*REGISTRIES, *CHOICES, *RANGES, "profile"}
-    free = {"data", "train_data", "weights", "attention_at"}
+    free = {"data", "pattern", "train_data", "weights", "attention_at"}
     of_the_data_sets = {"train_dataset", "variant"}
     assert {field.name for field in dataclasses.fields(RunConfig)} - checked == free | of_the_data_sets
 
@@ -286,7 +286,7 @@ def test_a_path_is_one_path_from_everywhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path / "two")
     assert RunConfig(data="d").run_id != RunConfig(data="../one/d").run_id
     assert RunConfig(data="../one/d", weights="../one/w.weights.h5").run_id == one.run_id
-    assert RunConfig(weights="imagenet").weights == "imagenet"
+    assert RunConfig(weights="imagenet", backbone="resnet50").weights == "imagenet"
 
 
 def test_a_path_within_the_project_names_the_same_run_on_every_machine(tmp_path, monkeypatch):
@@ -317,3 +317,30 @@ def test_dimensions_that_no_machine_holds_are_refused(name):
 def test_a_misspelt_parameter_is_refused_whatever_its_value():
     with pytest.raises(ValueError, match="unknown parameter 'nek'"):
         RunConfig.from_notebook({"profile": "modern", "nek": "profile"})
+
+
+def test_imagenets_weights_are_refused_for_a_backbone_without_them_before_anything_starts():
+    with pytest.raises(ValueError, match="weights='imagenet': resnet18 has none; give one of vgg16, .*resnet50"):
+        RunConfig(weights="imagenet")
+    assert RunConfig(weights="imagenet", backbone="resnet50").weights == "imagenet"
+
+
+def test_a_pattern_is_for_a_folder_and_is_checked():
+    config = RunConfig(dataset="folder", data="photos", pattern=r"(?P<pid>\d+)_")
+    assert config.run_id != RunConfig(dataset="folder", data="photos").run_id
+    assert config.baseline().pattern == config.pattern
+    with pytest.raises(ValueError, match="is for dataset='folder': the file names of raid are known"):
+        RunConfig(dataset="raid", pattern="(?P<pid>.)")
+    with pytest.raises(ValueError, match="must have the group pid"):
+        RunConfig(dataset="folder", data="photos", pattern="x")
+
+
+def test_few_photographs_are_trained_on_in_enough_batches_unless_epochs_are_given():
+    own = {"dataset": "folder", "data": "photos"}
+    assert (
+        RunConfig(**own).min_steps
+        == RunConfig(dataset="raid", data="x", train_dataset="folder", train_data="y").min_steps
+    )
+    assert RunConfig(**own).min_steps > 0 == RunConfig(**own, epochs=5).min_steps == RunConfig().min_steps
+    assert RunConfig(**own, epochs=5, min_steps=9).min_steps == 9
+    assert RunConfig(**RunConfig(**own).to_dict()) == RunConfig(**own)

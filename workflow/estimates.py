@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from gaaplib import runs
 from gaaplib.config import SYNTHETIC, RunConfig
-from gaaplib.datasets import DATASETS, splits, synthetic
+from gaaplib.datasets import read, splits, synthetic
 from gaaplib.methods import METHODS
 from gaaplib.network import devices
 from gaaplib.project import outputs_folder, write_whole
@@ -34,7 +34,7 @@ def seconds(config, times):
     Early stopping makes a run shorter. Generating and decoding images, ranking, and :func:`overhead` are not included.
     """
     step, image, begin = times.get(kind(config), (0.0, 0.0, 0.0))
-    counts = images(config.dataset, config.data, config.variant, config.scale)
+    counts = images(config.dataset, config.data, config.variant, config.pattern, config.scale)
     embedded = counts["query"] + counts["gallery"]
     if config.train_dataset is not None or not METHODS[config.method].learns:
         return embedded * image
@@ -49,11 +49,11 @@ def kind(config):
 
 
 @cache
-def images(dataset, data, variant=None, scale=1.0):
+def images(dataset, data, variant=None, pattern=None, scale=1.0):
     """Return the number of images in each role: counted in the user's copy (fold 0), estimated for a synthetic twin."""
     if data == SYNTHETIC:
         return _images_of_twin(synthetic.spec_for(dataset, scale))
-    found = DATASETS[dataset].read(Path(data).expanduser(), **({"variant": variant} if variant else {}))
+    found = read(dataset, data, variant, pattern)
     roles = splits.protocol_split(found).role.value_counts()
     return {role: int(roles.get(role, 0)) for role in splits.ROLES}
 

@@ -21,7 +21,6 @@ import numpy as np
 import pandas as pd
 
 from gaaplib.datasets.files import check_links, images_in, named_images, one_home, read_matlab
-from gaaplib.datasets.market1501 import FOLDERS
 from gaaplib.datasets.records import make_records, warn_if_counts_differ
 
 TREE = """
@@ -37,6 +36,7 @@ cuhk03-np/                                    cuhk03/
 HOMES = ("cuhk03-np", "cuhk03")
 CONFIG = "cuhk03_new_protocol_config_{}.mat"
 IMAGES = "images_{}"
+FOLDERS = {"train": "bounding_box_train", "query": "query", "gallery": "bounding_box_test"}
 VARIABLES = ("filelist", "labels", "camId", "train_idx", "query_idx", "gallery_idx")
 IDENTITIES = 1_467
 

@@ -59,6 +59,17 @@ def folders_in(folder: Path, root: Path) -> list[str]:
     return sorted(names)
 
 
+def images_below(folder: Path, root: Path) -> Iterator[str]:
+    """Paths, relative to ``folder``, of all images in it, at any depth; links to folders are not followed.
+
+    Arguments and errors are those of :func:`images_in`.
+    """
+    yield from images_in(folder, root)
+    for name in folders_in(folder, root):
+        if not (folder / name).is_symlink():
+            yield from (f"{name}/{path}" for path in images_below(folder / name, root))
+
+
 def named_images(folder: Path, root: Path, pattern: re.Pattern, owner: str, naming: str) -> list[tuple[str, re.Match]]:
     """(path, match) of each image directly in a folder: its POSIX path relative to the root, and the match of its name.
 

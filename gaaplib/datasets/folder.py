@@ -18,6 +18,10 @@ The table is ``records.csv`` in the folder, or a CSV file of any name that is gi
 Paths are relative to the table's folder. ``camid`` and ``split`` are optional, and may be empty in all rows. If all
 pids are whole numbers they are used as they are; otherwise persons are numbered as above. Pid 0 is always the
 distractor, which is in the gallery only. If there is a table, the folder names have no meaning.
+
+With a ``pattern``, file names give persons and cameras instead, in folders of any depth or in none: a regular
+expression with the group ``pid`` and optionally ``camid``, such as ``(?P<pid>[^_]+)_cam(?P<camid>\\d+)``. It is
+searched in the file's name, or in its path relative to the root if it has a slash.
 """
 
 import csv
@@ -35,6 +39,7 @@ from gaaplib.datasets.files import (
     check_links,
     folders_in,
     found_in,
+    images_below,
     images_in,
     is_archive,
     listed_image,
@@ -77,7 +82,11 @@ EXPECTED = None
 """There are no published counts to compare with."""
 
 
-def read(root: str | PathLike, expected: Mapping[str, Mapping[str, int]] | None = EXPECTED) -> pd.DataFrame:
+def read(
+    root: str | PathLike,
+    expected: Mapping[str, Mapping[str, int]] | None = EXPECTED,
+    pattern: str | None = None,
+) -> pd.DataFrame:
     """Records of a folder of photographs; no image is opened.
 
     Gives one UserWarning if the counts differ from the expected ones.
@@ -85,28 +94,34 @@ def read(root: str | PathLike, expected: Mapping[str, Mapping[str, int]] | None 
     Args:
         root: the folder that has one subfolder per person or ``records.csv``, or a CSV file.
         expected: the expected counts, such as ``{"all": {"images": 20, "identities": 4}}``; None skips the comparison.
+        pattern: a regular expression that finds person and camera in file names; None: folders or the table give them.
 
     Returns:
-        Records as described in :mod:`gaaplib.datasets.records`, with paths relative to ``image_folder(root)``.
+        Records as described in :mod:`gaaplib.datasets.records`, with paths relative to ``image_folder(root)`` and the
+        persons' names.
 
     Raises:
         FileNotFoundError: neither persons' folders with images nor a table.
         PermissionError: a folder or the table may not be read.
-        ValueError: an image outside or too deep in the persons' folders; a person without images, in an archive, or
+        ValueError: a pattern that is no regular expression, has no group ``pid`` or does not match an image; an image
+            outside or too deep in the persons' folders; a person without images, in an archive, or
             named as a part of a data set; one person only; wrong columns or values in the table (the message lists the
             lines); or a link that leads out of the root.
     """
     root = Path(root).expanduser()
     home = image_folder(root)
     table = home / TABLE if home == root else root
-    if os.path.isfile(table):
+    if pattern is not None:
+        rows, persons = _read_by_pattern(root, pattern)
+    elif os.path.isfile(table):
         check_links(table, root)
-        rows = _read_table(table, home)
+        rows, persons = _read_table(table, home)
     elif home == root:
-        rows = _read_folders(root)
+        rows, persons = _read_folders(root)
     else:
         raise FileNotFoundError(f"there is no table {root}; found in {home}: {found_in(home)}")
     records = make_records(rows)
+    records.attrs["persons"] = {pid: name for name, pid in persons.items() if name != str(pid)}
     if expected is not None:
         warn_if_counts_differ(records, expected, str(root))
     return records
@@ -128,7 +143,58 @@ def number_persons(names: Iterable[str]) -> dict[str, int]:
     return {name: number for number, name in enumerate(sorted(set(names), key=natural), 1)}
 
 
-def _read_folders(root: Path) -> list[tuple[str, int, int, str]]:
+def understood(pattern: str, path: str) -> tuple[str, str | None] | None:
+    r"""Person and camera, as written, that a pattern finds in an image's path; None if it does not match.
+
+    Raises:
+        ValueError: the pattern is no regular expression, or has no group ``pid``, or groups of other names.
+
+    Example:
+        >>> understood(r"(?P<pid>[^_]+)_cam(?P<camid>\d+)", "party/anna_cam2_017.jpg")
+        ('anna', '2')
+    """
+    wanted = r"such as (?P<pid>[^_]+)_cam(?P<camid>\d+) for anna_cam2_017.jpg"
+    try:
+        compiled = re.compile(pattern)
+    except re.error as error:
+        raise ValueError(f"pattern={pattern!r} is no regular expression ({error}): give one {wanted}") from None
+    groups = set(compiled.groupindex)
+    if "pid" not in groups or groups - {"pid", "camid"}:
+        named = ", ".join(sorted(groups)) or "none"
+        raise ValueError(f"pattern={pattern!r} must have the group pid and optionally camid, not {named}: {wanted}")
+    match = compiled.search(path if "/" in pattern else path.rpartition("/")[2])
+    return match and (match["pid"], match.groupdict().get("camid"))
+
+
+Read = tuple[list[tuple[str, int, int, str]], dict[str, int]]
+"""Rows for :func:`gaaplib.datasets.records.make_records`, and the number of each person."""
+
+
+def _read_by_pattern(root: Path, pattern: str) -> Read:
+    understood(pattern, "")  # A wrong pattern is refused before the folder is searched.
+    paths = sorted(images_below(root, root)) if os.path.isdir(root) else []
+    one_home([root] if paths else [], root, "photographs", TREE)
+    found = [understood(pattern, path) for path in paths]
+    wrong = [path for path, names in zip(paths, found, strict=True) if not names or not names[0]]
+    if wrong:
+        raise ValueError(
+            f"{len(wrong)} of {len(paths)} images in {root} do not match pattern={pattern!r}, first "
+            f"{', '.join(wrong[:3])}: change the pattern, or move other images out of the folder"
+        )
+    pids, camids = (_numbers(names) for names in zip(*found, strict=True))
+    del pids[None]
+    return [(path, pids[pid], camids[camid], "all") for path, (pid, camid) in zip(paths, found, strict=True)], pids
+
+
+def _numbers(names: Iterable[str | None]) -> dict[str | None, int]:
+    """``{name: number}``: whole numbers as they are, others as :func:`number_persons`; None is an unknown camera."""
+    words = {name for name in names if name is not None}
+    numbers = all(re.fullmatch(r"\d{1,9}", word, re.ASCII) for word in words)
+    found = {word: int(word) for word in words} if numbers else number_persons(words)
+    return found | {None: UNKNOWN_CAMERA}
+
+
+def _read_folders(root: Path) -> Read:
     people = folders_in(root, root) if os.path.isdir(root) else []
     images = {person: images_in(root / person, root) for person in people}
     deeper = next((image for person in people for image in _deeper(root / person, root)), None)
@@ -147,7 +213,8 @@ def _read_folders(root: Path) -> list[tuple[str, int, int, str]]:
             f"images of several persons, {_table_advice(root, f'{people[0]}/{images[people[0]][0]}')}"
         )
     pids = number_persons(people)
-    return [(f"{person}/{name}", pids[person], UNKNOWN_CAMERA, "all") for person in people for name in images[person]]
+    rows = [(f"{person}/{name}", pids[person], UNKNOWN_CAMERA, "all") for person in people for name in images[person]]
+    return rows, pids
 
 
 def _table_advice(root: Path, image: str) -> str:
@@ -211,7 +278,7 @@ def _check_parts(root: Path, people: list[str], deeper: Path | None) -> None:
         )
 
 
-def _read_table(table: Path, home: Path) -> list[tuple[str, int, int, str]]:
+def _read_table(table: Path, home: Path) -> Read:
     lines, rows, problems = [], [], []
     for line, values in _table_rows(table):
         try:
@@ -228,7 +295,7 @@ def _read_table(table: Path, home: Path) -> list[tuple[str, int, int, str]]:
     else:
         pids = number_persons(name for name in names if not _is_distractor(name))
         pids |= {name: DISTRACTOR for name in names if _is_distractor(name)}
-    return [(path, pids[pid], camid, split) for path, pid, camid, split in rows]
+    return [(path, pids[pid], camid, split) for path, pid, camid, split in rows], pids
 
 
 def _table_rows(table: Path) -> Iterator[tuple[int, dict[str, str]]]:
@@ -308,15 +375,7 @@ def photographs(folder):
     except (FileNotFoundError, ValueError):
         if not root.is_dir() or (root / TABLE).exists():
             raise
-    paths = list(_paths_below(root, root))
+    paths = list(images_below(root, root))
     if not paths:
         raise FileNotFoundError(f"{root} has no images (found there: {found_in(root)})")
     return make_records((path, DISTRACTOR, UNKNOWN_CAMERA, "all") for path in paths)
-
-
-def _paths_below(folder, root):
-    """Paths, relative to the root, of all images in a folder, at any depth."""
-    yield from ((folder / name).relative_to(root).as_posix() for name in images_in(folder, root))
-    for name in folders_in(folder, root):
-        if not (folder / name).is_symlink():
-            yield from _paths_below(folder / name, root)

@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from gaaplib.datasets import DATASETS, check_variant, published
+from gaaplib.datasets import DATASETS, check_variant, published, read
 from gaaplib.datasets.duplicates import same_bytes
+from gaaplib.datasets.folder import understood
 from gaaplib.datasets.images import MAX_UNDECODABLE, decoded, read_image
 from gaaplib.datasets.records import DISTRACTOR, UNKNOWN_CAMERA, beside_expected, counts, sample
 from gaaplib.datasets.splits import FOLDS, no_match, protocol_split
@@ -32,6 +33,7 @@ class Inspection:
         opened: number of images that were opened: all or 0.
         broken: one sentence for each image that cannot be decoded.
         unscorable: why a run cannot score the images, as a sentence on the first fold that cannot be; None if all can.
+        pattern: the pattern that found persons and cameras in file names; None if there was none.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Inspection:
     opened: int
     broken: tuple[str, ...]
     unscorable: str | None
+    pattern: str | None = None
 
     @property
     def counts(self):
@@ -61,9 +64,22 @@ class Inspection:
         return len(self.broken) <= MAX_UNDECODABLE * len(self.records)
 
     def __str__(self):
-        lines = [f"{self.name} in {self.root}", self.counts.to_string(), *self._on_counts(), *self._on_records()]
+        lines = [f"{self.name} in {self.root}", *self._on_pattern(), self.counts.to_string()]
+        lines += [*self._on_counts(), *self._on_records()]
         lines += [*self.remarks, *self._on_copies(), *self._on_images()]
         return "\n".join([*lines, *([f"Runs refuse it: {self.unscorable}"] if self.unscorable else [])])
+
+    def _on_pattern(self):
+        """What the pattern found in ten names, evenly spaced."""
+        if self.pattern is None:
+            return []
+        paths = self.records["path"]
+        shown = paths.iloc[np.unique(np.linspace(0, len(paths) - 1, 10).astype(int))]
+        found = [(path, *understood(self.pattern, path)) for path in shown]
+        lines = [
+            f"  {path}: person {pid}, camera {'unknown' if camid is None else camid}" for path, pid, camid in found
+        ]
+        return [f"The pattern {self.pattern} finds, for example:", *lines]
 
     def _on_counts(self):
         if self.expected is None:
@@ -99,13 +115,14 @@ class Inspection:
         return [head, *_first([f"  {reason}" for reason in self.broken])]
 
 
-def inspect(name, root, variant=None, *, open_images=True, progress=False):
+def inspect(name, root, variant=None, pattern=None, *, open_images=True, progress=False):
     """Read a data set, compare it with the published one, and open every image.
 
     Args:
         name: a key of ``DATASETS``.
         root: as for the data set's ``read``.
         variant: one of the data set's ``VARIANTS``; None: the parser's default.
+        pattern: of ``folder`` only: see :func:`gaaplib.datasets.folder.read`.
         open_images: decode every image, which takes a few seconds per 10,000.
         progress: show a progress bar.
 
@@ -120,14 +137,14 @@ def inspect(name, root, variant=None, *, open_images=True, progress=False):
     dataset, root = DATASETS[name], Path(root).expanduser()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        records = dataset.read(root, **({"variant": variant} if variant else {}))
+        records = read(name, root, variant, pattern)
     remarks = tuple(str(warning.message) for warning in caught if "the published data set" not in str(warning.message))
     folder = root.parent if root.is_file() else root
     broken = _broken_images(dataset, root, folder, records["path"].tolist(), progress) if open_images else ()
     expected = published(name, root, variant)
     copies = same_bytes(folder, records)
     opened, unscorable = len(records) * open_images, _unscorable(records)
-    return Inspection(name, root, records, expected, remarks, copies, opened, broken, unscorable)
+    return Inspection(name, root, records, expected, remarks, copies, opened, broken, unscorable, pattern)
 
 
 def _unscorable(records):

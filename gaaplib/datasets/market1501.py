@@ -22,36 +22,22 @@ from pathlib import Path
 import pandas as pd
 
 from gaaplib.datasets.files import named_images, one_home
+from gaaplib.datasets.patterns import JUNK, LAYOUTS
 from gaaplib.datasets.records import DISTRACTOR, make_records, warn_if_counts_differ
 
-TREE = """
-Market-1501-v15.09.15/                            the root, or a folder in it
-    bounding_box_train/0002_c1s1_000451_03.jpg
-    query/0001_c1s1_001051_00.jpg
-    bounding_box_test/0000_c1s1_000151_01.jpg
-"""
+LAYOUT = LAYOUTS["market1501"]
+TREE, EXPECTED = LAYOUT.TREE, LAYOUT.EXPECTED
 DISTRACTORS_TREE = """
 images/0000_c1s1_000151_01.jpg                    directly in Market-1501-v15.09.15 or in the root; or
 distractors_500k/images/0000_c1s1_000151_01.jpg   there, with or without the folder images
 """
 
-FOLDER = "Market-1501-v15.09.15"
-FOLDERS = {"train": "bounding_box_train", "query": "query", "gallery": "bounding_box_test"}
 IMAGES, ARCHIVE = "images", "distractors_500k"
-
-EXPECTED = {
-    "train": {"images": 12_936, "identities": 751, "cameras": 6},
-    "query": {"images": 3_368, "identities": 750, "cameras": 6},
-    "gallery": {"images": 15_913, "identities": 751, "cameras": 6},
-}
-"""Counts of the published data set without junk; those of the gallery include the distractor."""
 
 VARIANTS = ("500k",)
 DISTRACTORS = 500_000
 NO_CAMERA = 0
 
-NAME = re.compile(r"(?P<pid>-1|\d{4})_c(?P<camid>[1-6])s\d+_\d+_\d+\.(?i:jpg|jpeg|png)", re.ASCII)
-NAMING = "<4-digit identity or -1>_c<camera 1-6>s<sequence>_<frame>_<box>.jpg, such as 0002_c1s1_000451_03.jpg"
 DISTRACTOR_NAME = re.compile(
     r"(?:(?P<pid>-1|0000)_c(?P<camid>[1-6])(?:\D.*)?|(?!.*_c\d).+)\.(?i:jpg|jpeg|png)", re.ASCII
 )
@@ -59,7 +45,6 @@ DISTRACTOR_NAMING = (
     "<0000 or -1>_c<camera 1-6><anything>.jpg, such as 0000_c1s1_000151_01.jpg, or a name without _c<digit>, which "
     "gives no camera"
 )
-JUNK = -1
 
 
 def read(
@@ -91,15 +76,15 @@ def read(
     root = Path(root).expanduser()
     counts = published(root, variant)
     expected = counts if expected == EXPECTED else expected
-    home = _find_home(root)
-    rows = [row for split, folder in FOLDERS.items() for row in _read_folder(home / folder, root, split)]
+    home, form = LAYOUT.find(root)
+    rows = LAYOUT.rows(home, form, root)
     if variant is not None:
-        rows += _read_folder(_find_distractors(root, home), root, "gallery", DISTRACTOR_NAME, DISTRACTOR_NAMING)
+        rows += _distractors(_find_distractors(root, home), root)
     records = make_records(rows)
     train_pids = records.loc[records["split"] == "train", "pid"].unique()
     if len(train_pids) < 2:
         raise ValueError(
-            f"{home / FOLDERS['train']} has images of identity {train_pids[0]} only: training needs at "
+            f"{home / form[0].folder} has images of identity {train_pids[0]} only: training needs at "
             "least two identities"
         )
     if expected is not None:
@@ -126,13 +111,6 @@ def published(root: str | PathLike, variant: str | None = None) -> dict[str, dic
     return counts
 
 
-def _find_home(root: Path) -> Path:
-    """The folder that directly contains the three splits' folders."""
-    folders = FOLDERS.values()
-    found = [home for home in (root, root / FOLDER) if all(os.path.isdir(home / folder) for folder in folders)]
-    return one_home(found, root, "Market-1501", TREE, homes=[FOLDER], names=folders)
-
-
 def _find_distractors(root: Path, home: Path) -> Path:
     """The folder of the variant's distractors."""
     bases = sorted({home, root})
@@ -141,17 +119,15 @@ def _find_distractors(root: Path, home: Path) -> Path:
     archives = [folder if os.path.isdir(folder) else folder.parent for folder in inner]
     found = [folder for folder in (*(base / IMAGES for base in bases), *archives) if os.path.isdir(folder)]
     owner = "distractors of Market-1501"
-    return one_home(found, root, owner, DISTRACTORS_TREE, homes=[FOLDER, ARCHIVE], names=[IMAGES])
+    return one_home(found, root, owner, DISTRACTORS_TREE, homes=[*LAYOUT.homes, ARCHIVE], names=[IMAGES])
 
 
-def _read_folder(
-    folder: Path, root: Path, split: str, pattern: re.Pattern = NAME, naming: str = NAMING
-) -> list[tuple[str, int, int, str]]:
+def _distractors(folder: Path, root: Path) -> list[tuple[str, int, int, str]]:
     rows = [
-        (path, int(name["pid"] or DISTRACTOR), int(name["camid"] or NO_CAMERA), split)
-        for path, name in named_images(folder, root, pattern, "Market-1501", naming)
+        (path, int(name["pid"] or DISTRACTOR), int(name["camid"] or NO_CAMERA), "gallery")
+        for path, name in named_images(folder, root, DISTRACTOR_NAME, LAYOUT.name, DISTRACTOR_NAMING)
     ]
     rows = [row for row in rows if row[1] != JUNK]
     if not rows:
-        raise ValueError(f"{folder} has no image besides junk (identity -1): the split {split!r} needs at least one")
+        raise ValueError(f"{folder} has no image besides junk (identity -1): the distractors need at least one")
     return rows

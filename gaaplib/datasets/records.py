@@ -7,7 +7,8 @@ It has exactly these columns, in this order:
 - ``camid``: int64, the camera, or ``UNKNOWN_CAMERA`` (-1) in all rows;
 - ``split``: "train", "query" or "gallery", or "all" in all rows if the data set has no official split.
 
-Rows are sorted by path, and the index counts them from 0.
+Rows are sorted by path, and the index counts them from 0. If persons have names, ``attrs["persons"]`` is
+``{pid: name}``; :func:`person` reads it.
 """
 
 import warnings
@@ -58,6 +59,18 @@ def check_records(records: pd.DataFrame) -> None:
             "the records are not sorted by path with an index from 0: build them by make_records, or call "
             ".sort_values('path', ignore_index=True)"
         )
+
+
+def person(records: pd.DataFrame, pid: int) -> str:
+    """The name of a person, or the number if there is no name.
+
+    Example:
+        >>> records = make_records([("a.jpg", 1, -1, "all")])
+        >>> records.attrs["persons"] = {1: "anna"}
+        >>> person(records, 1), person(records, 2)
+        ('anna', '2')
+    """
+    return records.attrs.get("persons", {}).get(int(pid), str(pid))
 
 
 def counts(records: pd.DataFrame) -> pd.DataFrame:

@@ -5,10 +5,13 @@ pids=..., camids=...)`` writes it; ``camids`` is optional, and so are ``names``,
 that is on both sides is known. ``NAMES`` lists other accepted array names. Alternatively, one ``.mat`` file holds both
 sides, with the array names of https://github.com/layumi/Person_reID_baseline_pytorch. Files are never unpickled.
 
+Identities and cameras may be words, in an array of text, such as people's names.
+
 The identity -1 is junk, as in Market-1501: such gallery images are left out and counted. The identity 0 has no special
 meaning: Market-1501's distractors have it, and no query does.
 """
 
+import hashlib
 import math
 import zipfile
 from dataclasses import dataclass
@@ -48,7 +51,7 @@ class Side:
     Attributes:
         source: the file, for messages.
         embeddings: (n, dim), finite.
-        pids: integers (n,).
+        pids: integers (n,); a word has a number of its own.
         camids: integers (n,), or None if the cameras are unknown.
         names: text (n,), or None if the images have no names.
     """
@@ -221,9 +224,23 @@ def _integers(values, n: int, what: str) -> np.ndarray:
     if values.shape not in ((n,), (1, n), (n, 1)):
         raise ValueError(f"{what} have shape {values.shape}: with {n} embeddings the shape must be {(n,)}")
     values = values.reshape(n)
+    if values.dtype.kind == "U":
+        return _numbers_of(values)
     whole = values.dtype.kind == "f" and np.array_equal(values, np.round(values)) and np.abs(values).max() < 2**53
     if not whole and values.dtype.kind not in "iu":
-        raise ValueError(f"{what} have dtype {values.dtype} and are not whole numbers: they must be integers")
+        raise ValueError(f"{what} have dtype {values.dtype} and are not whole numbers: they must be integers, or text")
     if values.max() > np.iinfo(np.int64).max:
         raise ValueError(f"{what} have the value {values.max()}: it must be below 2**63, as 64-bit integers are")
     return values.astype(np.int64)
+
+
+def _numbers_of(words) -> np.ndarray:
+    """One integer per word: its own value if all are whole numbers, else a hash, which is the same in every file."""
+    kinds, places = np.unique(words, return_inverse=True)
+    try:
+        numbers = [int(word) for word in kinds]
+    except ValueError:
+        digests = [hashlib.blake2b(word.encode("utf-8", "surrogatepass"), digest_size=8).digest() for word in kinds]
+        # 63 bits, so that a hash is never -1, which is junk.
+        numbers = [int.from_bytes(digest, "big") >> 1 for digest in digests]
+    return np.array(numbers, dtype=np.int64)[places]

@@ -186,7 +186,7 @@ def _described(index, query):
         return queries.names[query]
     score = "no match" if np.isnan(index.ap[query]) else f"AP {index.ap[query]:.2f}"
     camera = "" if queries.camids[query] == UNKNOWN_CAMERA else f", camera {queries.camids[query]}"
-    return f"{score}: person {queries.pids[query]}{camera}"
+    return f"{score}: person {queries.persons[query]}{camera}"
 
 
 def _png_of(pixels):

@@ -10,7 +10,7 @@ import numpy as np
 from gaaplib import metrics, runs
 from gaaplib.datasets import folder as photograph_folder
 from gaaplib.datasets.images import open_store
-from gaaplib.datasets.records import DISTRACTOR, UNKNOWN_CAMERA, known_cameras
+from gaaplib.datasets.records import DISTRACTOR, UNKNOWN_CAMERA, known_cameras, person
 from gaaplib.distances import EmbeddingDistances, pairwise_distances
 from gaaplib.evaluation import candidates, verification
 from gaaplib.explain import heatmaps
@@ -82,6 +82,7 @@ class Images:
         pids: (n,) identities; ``DISTRACTOR`` if unknown.
         camids: (n,) cameras; ``UNKNOWN_CAMERA`` if unknown.
         embeddings: float32 (n, dim).
+        persons: n names, or numbers where there are no names.
     """
 
     store: np.ndarray
@@ -90,6 +91,7 @@ class Images:
     pids: np.ndarray
     camids: np.ndarray
     embeddings: np.ndarray
+    persons: list
 
     def pixels(self, places):
         """The pixels of one index or of an array of indices, uint8 (..., height, width, 3)."""
@@ -371,4 +373,5 @@ def _embedded(model, store, table):
     """The :class:`Images` of a table of records."""
     rows = table.row.to_numpy()
     embeddings = fit.embed(model, store, rows)["embedding"]
-    return Images(store, rows, table.path.tolist(), table.pid.to_numpy(), table.camid.to_numpy(), embeddings)
+    names = table.path.tolist(), table.pid.to_numpy(), table.camid.to_numpy()
+    return Images(store, rows, *names, embeddings, [person(table, pid) for pid in table.pid])

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from gaaplib.config import SYNTHETIC
-from gaaplib.datasets import DATASETS, duplicates, published, splits, synthetic
+from gaaplib.datasets import DATASETS, duplicates, published, read, splits, synthetic
 from gaaplib.datasets.images import ImageStore, files_key, open_store
 from gaaplib.datasets.records import beside_expected
 from gaaplib.project import locked, outputs_folder
@@ -65,7 +65,7 @@ def load_data(config, *, outputs=None, progress=False):
         root = _draw(config, cache, progress)
         found = dataset.read(root, expected=None)
     else:
-        root, found = _read(config.dataset, config.data, config.variant)
+        root, found = _read(config.dataset, config.data, config.variant, config.pattern)
     # Images within one file, as RAiD's, are read by the data set's own module.
     read_members = partial(dataset.images, root) if hasattr(dataset, "images") else None
     folder = root.parent if root.is_file() else root
@@ -79,7 +79,7 @@ def load_data(config, *, outputs=None, progress=False):
     return Data(folder, store, _with_labels(table), _is_as_published(config, root, found), copies)
 
 
-def files_now(dataset, data, variant=None):
+def files_now(dataset, data, variant=None, pattern=None):
     """SHA-256 over the names, sizes and times of a copy's files (:func:`gaaplib.datasets.images.files_key`).
 
     None for synthetic images: the code makes them, and ``RESULTS`` is raised if they change.
@@ -92,7 +92,7 @@ def files_now(dataset, data, variant=None):
     with warnings.catch_warnings():
         # Of the data set itself: said when a run is made.
         warnings.simplefilter("ignore")
-        root, found = _read(dataset, data, variant)
+        root, found = _read(dataset, data, variant, pattern)
     folder, members = root.parent if root.is_file() else root, hasattr(DATASETS[dataset], "images")
     return files_key(folder, found.path.tolist(), members=members)
 
@@ -111,7 +111,8 @@ def same_images(run, *, outputs=None, now=files_now):
         FileNotFoundError, ValueError: as :func:`load_data`.
     """
     metrics = run.metrics
-    noted, made_from = metrics["data"], (metrics["config"][name] for name in ("dataset", "data", "variant"))
+    names = ("dataset", "data", "variant", "pattern")
+    noted, made_from = metrics["data"], (metrics["config"].get(name) for name in names)
     if now(*made_from) == noted.get("files"):
         return True
     with warnings.catch_warnings():
@@ -135,10 +136,10 @@ def check_images(run, data):
         raise ValueError(f"{run.folder.name} was scored on other images than {data.root} now holds: repeat the run")
 
 
-def _read(dataset, data, variant):
+def _read(dataset, data, variant, pattern):
     """The root of a copy on disk, and its records."""
     root = Path(data).expanduser()
-    return root, DATASETS[dataset].read(root, **({"variant": variant} if variant else {}))
+    return root, read(dataset, root, variant, pattern)
 
 
 def _draw(config, cache, progress):

@@ -2,6 +2,7 @@
 
 import math
 import time
+import warnings
 
 import keras
 import numpy as np
@@ -39,12 +40,13 @@ def fit(method, images, train, validation, *, checkpoint=None, verbose=0):
     for round_ in method.rounds(labels, lambda: embed(method.model, images, rows)):
         begun = len(logs)
         batches = _training_batches(method, images, rows, round_.labels, begun)
-        averaged, last = method.config.averaged_epochs, begun + round_.epochs
+        epochs = _enough(round_.epochs, method.config.min_steps, len(batches))
+        averaged, last = method.config.averaged_epochs, begun + epochs
         schedule = PlateauSchedule() if method.config.schedule == "plateau" else None
         average = WeightAverage(last - averaged) if averaged else None
         keeper = None
         if not begun:
-            _compile(method, len(batches))
+            _compile(method, len(batches), epochs)
             if not layers.on_tensorflow():
                 # Otherwise `fit` takes a first batch to build the metrics, and the epoch begins with later batches.
                 method.training_model._symbolic_build(data_batch=batches[0])
@@ -157,16 +159,29 @@ def _batches(method, images, rows, labels, batch_size, **settings):
     )
 
 
-def _compile(method, steps):
+def _enough(epochs, min_steps, steps):
+    """So many epochs, or as many as it takes to have ``min_steps`` batches; a warning says if these are more."""
+    needed = math.ceil(min_steps / steps)
+    if needed > epochs:
+        warnings.warn(
+            f"few batches in an epoch ({steps}): trained for {needed} epochs instead of {epochs}, so that there are "
+            f"{min_steps} batches (min_steps; if you give epochs, there are as many as you say)",
+            stacklevel=3,
+        )
+    return max(epochs, needed)
+
+
+def _compile(method, steps, epochs=None):
     """Compile the training model with Adam, the configuration's schedule, and accuracy if there are logits."""
     devices.keep_memory()
     config = method.config
+    epochs = epochs or config.epochs
     rate = config.learning_rate
     if config.schedule == "cosine":
         warmup = config.warmup_epochs * steps
         rate = keras.optimizers.schedules.CosineDecay(
             0.0 if warmup else rate,
-            max(1, config.epochs * steps - warmup),
+            max(1, epochs * steps - warmup),
             warmup_target=rate if warmup else None,
             warmup_steps=warmup,
         )

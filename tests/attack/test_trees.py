@@ -7,6 +7,7 @@ import os
 import shutil
 from pathlib import Path
 
+import made_layouts
 import pytest
 from attack.attacking import TRIES, attack
 from made_images import write_raid
@@ -32,6 +33,7 @@ TREES = {
     "rpifield": ("Cam_1/2/Cam_1f_4.png", *(f"Cam_{camid}/3/Cam_{camid}f_7.png" for camid in range(1, 13))),
     "folder": ("anna/1.jpg", "anna/2.png", "ben/1.jpg", "0001/a.webp"),
     "raid": (),
+    **made_layouts.FILES,
 }
 NAMES = (
     *(
@@ -133,6 +135,8 @@ def test_trees(tmp_path, name):
         for file in TREES[name]:
             (root / file).parent.mkdir(parents=True, exist_ok=True)
             (root / file).touch()
+        if name in made_layouts.FILES:
+            made_layouts.write(name, root)
         damaged_tree(rng, root)
 
     def read():

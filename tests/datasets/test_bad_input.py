@@ -3,14 +3,17 @@
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import h5py
+import made_layouts
 import numpy as np
 import pytest
 from scipy.io import savemat
 
 from gaaplib.datasets import DATASETS
+from gaaplib.datasets.patterns import LAYOUTS
 
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".rar", ".7z", ".gz")
 
@@ -104,6 +107,19 @@ SAMPLES = {
     "folder": Sample("folder", touch("anna/1.jpg", "ben/1.jpg"), "anna/1.jpg", images=("anna",), named=False),
     "folder by its table": Sample("folder", write_table, "house/door/1.jpg", ("records.csv",), named=False),
 }
+for layout, files in made_layouts.FILES.items():
+    parts = dict.fromkeys(part.folder for part in LAYOUTS[layout].forms[0])
+    needed = (*dict.fromkeys(part.split("/")[0] for part in parts), *made_layouts.LISTS.get(layout, ()))
+    # Images that no list names are not read.
+    searched = () if layout in made_layouts.LISTS else tuple(parts)
+    SAMPLES[layout] = Sample(
+        layout,
+        partial(made_layouts.write, layout),
+        files[0],
+        needed,
+        LAYOUTS[layout].homes[0] if LAYOUTS[layout].homes else None,
+        searched,
+    )
 NEEDED = [pytest.param(name, part, id=f"{name}-{part}") for name, one in SAMPLES.items() for part in one.needed]
 SEARCHED = [name for name, one in SAMPLES.items() if one.images]
 

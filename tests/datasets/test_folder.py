@@ -7,7 +7,7 @@ import pytest
 from made_images import write_photos
 
 from gaaplib.datasets.folder import image_folder, number_persons, photographs, read
-from gaaplib.datasets.records import check_records
+from gaaplib.datasets.records import check_records, person
 
 PEOPLE = ["10/a.jpg", "2/b.JPG", "2/a.webp", "Ötzi the 1st/\u00fc 1.png"]
 IMAGES = ["door/1.jpg", "door/2.jpg", "yard/3.png"]
@@ -361,3 +361,64 @@ def test_a_link_out_of_the_folder_is_not_followed(tmp_path):
     (folder / "b.jpg").symlink_to(tmp_path / "private" / "secret.jpg")
     with pytest.raises(ValueError, match="symbolic link to .*outside of"):
         photographs(folder)
+
+
+PATTERN = r"(?P<pid>[^_]+)_cam(?P<camid>\d+)"
+
+
+def test_a_pattern_finds_persons_and_cameras_in_names_at_any_depth(tmp_path):
+    touch(tmp_path, "anna_cam1_1.jpg", "ben_cam2_1.jpg", "party/anna_cam2_7.jpg", "party/late/ben_cam1_3.png")
+    records = read(tmp_path, pattern=PATTERN)
+    check_records(records)
+    rows = list(records[["path", "pid", "camid", "split"]].itertuples(index=False, name=None))
+    assert rows == [
+        ("anna_cam1_1.jpg", 1, 1, "all"),
+        ("ben_cam2_1.jpg", 2, 2, "all"),
+        ("party/anna_cam2_7.jpg", 1, 2, "all"),
+        ("party/late/ben_cam1_3.png", 2, 1, "all"),
+    ]
+    assert [person(records, pid) for pid in records.pid] == ["anna", "ben", "anna", "ben"]
+
+
+def test_a_pattern_with_a_slash_is_searched_in_the_path(tmp_path):
+    touch(tmp_path, "door/7/1.jpg", "yard/7/2.jpg", "yard/9/2.jpg")
+    records = read(tmp_path, pattern=r"^(?P<camid>\w+)/(?P<pid>\d+)/")
+    assert records.pid.tolist() == [7, 7, 9]  # whole numbers as they are
+    assert records.camid.tolist() == [1, 2, 2]  # words in the order of their names
+    assert person(records, 7) == "7"
+
+
+def test_without_a_camera_in_the_pattern_cameras_are_unknown(tmp_path):
+    touch(tmp_path, "anna-1.jpg", "ben-1.jpg")
+    assert read(tmp_path, pattern="(?P<pid>[a-z]+)-").camid.tolist() == [-1, -1]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "reason"),
+    [
+        ("(?P<pid>", "is no regular expression .*: give one such as"),
+        (r"(\d+)_", "must have the group pid and optionally camid, not none"),
+        (r"(?P<pid>\d+)_(?P<view>\d)", "must have the group pid and optionally camid, not pid, view"),
+        (r"^(?P<pid>\d+)_", "2 of 2 images in .* do not match pattern=.*, first anna_cam1_1.jpg, ben_cam1_1.jpg"),
+        (r"(?P<pid>\d*)a", "do not match"),
+    ],
+)
+def test_a_wrong_pattern_is_told_with_a_right_one(tmp_path, pattern, reason):
+    touch(tmp_path, "anna_cam1_1.jpg", "ben_cam1_1.jpg")
+    with pytest.raises(ValueError, match=reason):
+        read(tmp_path, pattern=pattern)
+
+
+def test_a_pattern_of_a_folder_without_images_shows_what_is_there(tmp_path):
+    (tmp_path / "notes.txt").touch()
+    for root, seen in ((tmp_path, "notes.txt"), (tmp_path / "missing", "no such file or folder")):
+        with pytest.raises(FileNotFoundError, match=f"found in .*: {seen}"):
+            read(root, pattern=PATTERN)
+
+
+def test_persons_keep_their_names(people, table, tmp_path):
+    records = read(people)
+    assert {person(records, pid) for pid in records.pid} == {path.split("/")[0] for path in records.path}
+    table("path,pid", f"{IMAGES[0]},carla", f"{IMAGES[1]},dan", f"{IMAGES[2]},0")
+    records = read(tmp_path / "photos")
+    assert {person(records, pid) for pid in records.pid} == {"carla", "dan", "0"}

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from gaaplib.datasets import market1501
-from gaaplib.datasets.market1501 import EXPECTED, FOLDER, VARIANTS, published, read
+from gaaplib.datasets.market1501 import EXPECTED, LAYOUT, VARIANTS, published, read
 from gaaplib.datasets.records import check_records, counts
 
 SAMPLE = Path(__file__).parents[3] / "shared/real/pku-sample"
@@ -31,8 +31,8 @@ SMALL = {
 def home(tmp_path):
     """A small complete Market-1501; no file is an image, so that a parser that opens one fails."""
     for file in FILES:
-        touch(tmp_path / FOLDER, file)
-    return tmp_path / FOLDER
+        touch(tmp_path / LAYOUT.homes[0], file)
+    return tmp_path / LAYOUT.homes[0]
 
 
 def touch(home, *files):
@@ -57,7 +57,7 @@ def test_records(home):
 def test_root_may_be_the_folder_or_its_parent_or_of_any_name(home):
     records = read(str(home), expected=None)
     from_parent = read(home.parent, expected=None)
-    assert from_parent["path"].tolist() == [f"{FOLDER}/{path}" for path in records["path"]]
+    assert from_parent["path"].tolist() == [f"{LAYOUT.homes[0]}/{path}" for path in records["path"]]
     # A folder named like an image must not be taken for the image's name.
     renamed = home.rename(home.parent / "0009_c5s1_000001_00.jpg")
     assert read(renamed, expected=None).equals(records)
@@ -208,10 +208,10 @@ DISTRACTORS = ["0000_c2s1_000007_00.jpg", "0000_c6.JPG", "-1_c1s1_000401_03.jpg"
 @pytest.mark.parametrize(
     "folder",
     [
-        f"{FOLDER}/images",
+        f"{LAYOUT.homes[0]}/images",
         "images",
-        f"{FOLDER}/distractors_500k",
-        f"{FOLDER}/distractors_500k/images",
+        f"{LAYOUT.homes[0]}/distractors_500k",
+        f"{LAYOUT.homes[0]}/distractors_500k/images",
         "distractors_500k",
         "distractors_500k/images",
     ],

@@ -66,7 +66,7 @@ def test_a_mat_file_is_both_sides(files, tmp_path):
             changed(pids=GOOD["pids"].astype(object)),
             "pids cannot be read: pickled objects are refused, so save an array of numbers",
         ),
-        (changed(pids=GOOD["pids"].astype(str)), "the identities have dtype <U21 and are not whole numbers"),
+        (changed(pids=GOOD["pids"].astype("S")), "the identities have dtype |S21 and are not whole numbers"),
         (changed(camids=GOOD["camids"] + 0.5), "the cameras have dtype float64 and are not whole numbers"),
         (changed(pids=GOOD["pids"] * np.nan), "the identities have dtype float64 and are not whole numbers"),
         (changed(pids=GOOD["pids"][1:]), "the identities have shape (29,): with 30 embeddings the shape must be (30,)"),
@@ -304,3 +304,19 @@ def test_a_bad_mat_file_gives_a_clear_message(tmp_path, write, message):
     assert result.exit_code == 1
     assert message in result.output
     assert "result.mat" in result.output
+
+
+def test_identities_and_cameras_may_be_words(tmp_path):
+    """A word is the same identity in every file, and words that are whole numbers are these numbers."""
+    embeddings = np.eye(3)
+    named = {"query": ["anna", "ben", "anna"], "gallery": ["ben", "carl", "anna"]}
+    sides = {}
+    for name, pids in named.items():
+        np.savez(tmp_path / f"{name}.npz", embeddings=embeddings, pids=pids, camids=["door", "yard", "door"])
+        sides[name] = read_npz(tmp_path / f"{name}.npz")
+    numbers = dict(zip(named["query"] + named["gallery"], [*sides["query"].pids, *sides["gallery"].pids], strict=True))
+    assert len(set(numbers.values())) == 3 and min(numbers.values()) > 0
+    assert [numbers[pid] for pid in named["query"]] == sides["query"].pids.tolist()
+    assert sides["query"].camids[0] == sides["query"].camids[2] == sides["gallery"].camids[0]
+    np.savez(tmp_path / "numbers.npz", embeddings=embeddings, pids=["-1", "007", "7"])
+    assert read_npz(tmp_path / "numbers.npz").pids.tolist() == [-1, 7, 7]

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
-from tiny_training import LABELS, Tiny, images
+from tiny_training import LABELS, Tiny, images, tiny
 
 from gaaplib.config import RunConfig
 from gaaplib.methods import METHODS
@@ -129,8 +129,8 @@ def test_an_improvement_delays_the_end():
 def test_each_epoch_trains_on_its_own_batches(monkeypatch):
     """On every backend: all of an epoch's, in order, and none of another's."""
 
-    def eagerly(method, steps):
-        compiled(method, steps)
+    def eagerly(method, steps, epochs):
+        compiled(method, steps, epochs)
         method.training_model.run_eagerly = True
         step = method.training_model.train_step
 
@@ -175,3 +175,12 @@ def test_verbose_2_prints_a_line_per_epoch_with_the_seconds_left(capsys):
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[:2] for line in lines] == [["epoch", "1/2"], ["epoch", "2/2"]]
     assert "val_loss" in lines[0] and lines[1].endswith("about 0 s left")
+
+
+def test_epochs_are_added_until_there_are_enough_batches():
+    steps = len(LABELS[::2]) // 8
+    with pytest.warns(UserWarning, match=f"trained for 10 epochs instead of 8, so that there are {10 * steps}"):
+        _, more = tiny(min_steps=10 * steps)
+    assert len(more) == 10
+    _, enough = tiny(min_steps=8 * steps)
+    assert enough.equals(tiny()[1])
