@@ -123,7 +123,7 @@ notebooks: install ## Re-execute all notebooks in place and keep their outputs f
 
 TORCH = $(if $(TORCH_PYTHON),--torch-python "$(TORCH_PYTHON)")
 
-benchmark: install ## Measure beside peers: TORCHREID, FASTREID (source trees), RERANKING (a file), TORCH_PYTHON (an interpreter), CUHK03 (a copy)
+benchmark: install ## Measure beside peers: TORCHREID, FASTREID (source trees), RERANKING (a file), TORCH_PYTHON (an interpreter), CUHK03 (a copy), CHROMIUM (a browser)
 	$(BIN)/python benchmarks/evaluation.py $(if $(TORCHREID),--torchreid "$(TORCHREID)") $(if $(FASTREID),--fastreid "$(FASTREID)")
 	$(BIN)/python benchmarks/reranking.py $(if $(RERANKING),--reference "$(RERANKING)")
 	$(BIN)/python benchmarks/synthetic.py
@@ -133,6 +133,7 @@ benchmark: install ## Measure beside peers: TORCHREID, FASTREID (source trees), 
 		done; \
 		$(BIN)/python benchmarks/roof.py --backbone $$backbone || exit 1; \
 	done
+	$(if $(CHROMIUM),$(MAKE) $(VENV)/.browser && $(BIN)/python benchmarks/explorer.py --browser "$(CHROMIUM)")
 	$(if $(CUHK03),$(BIN)/python benchmarks/whole_job.py "$(CUHK03)" $(if $(and $(TORCHREID),$(TORCH_PYTHON)),--torchreid "$(TORCHREID)" $(TORCH)))
 
 REFERENCE := outputs/reference/runs
