@@ -296,17 +296,25 @@ RUN = click.option(
 
 @main.command()
 @click.argument("folder", type=click.Path(path_type=Path))
-@RUN
+@click.option("--run", "name", shell_complete=_complete_run, help="The run whose model embeds; see gaap results.")
+@click.option("--model", type=click.Path(path_type=Path), help="Or a model from elsewhere: .onnx, or OpenVINO's .xml.")
+@click.option("--height", type=int, help="Of the images, if the model's file leaves it open; so for --width.")
+@click.option("--width", type=int)
+@click.option("--colour", type=click.Choice(["rgb", "bgr"]), default="rgb", show_default=True)
+@click.option("--mean", help="Three shares of 255, by default ImageNet's: 0.485,0.456,0.406; so for --std.")
+@click.option("--std")
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), required=True, help="An .npz file.")
-def embed(folder, name, output):
-    """Embed the photographs in FOLDER with a run's model, and save them as an .npz file.
+def embed(folder, name, model, output, **expected):
+    """Embed the photographs in FOLDER with a run's model or one from elsewhere, and save them as an .npz file.
 
     Its arrays are embeddings and names and, if known, pids and camids. Identities are known from one subfolder per
     person, or from records.csv.
     """
     import numpy as np
 
-    images = _index(_run(name), folder).gallery
+    if bool(name) == bool(model):
+        raise click.UsageError("give --run or --model")
+    images = _index(_run(name), folder).gallery if name else _embedded_by(model, folder, expected)
     arrays = {"embeddings": images.embeddings, "names": np.array(images.names)}
     arrays |= {"pids": images.pids} if images.pids.any() else {}
     arrays |= {"camids": images.camids} if (images.camids >= 0).all() else {}
@@ -320,6 +328,59 @@ def embed(folder, name, output):
     unknown = "identities unknown (one subfolder per person or records.csv would name them)"
     known = "identities known" if "pids" in arrays else unknown
     click.echo(f"{count} images, {size}-d embeddings, {known} -> {output}")
+
+
+def _embedded_by(path, folder, expected):
+    """The photographs of a folder, embedded by a model from elsewhere; what it expects of images is printed."""
+    from gaaplib.network import external
+
+    try:
+        model = external.load(path, **expected)
+        click.echo(f"{path.name} takes {model.input}")
+        from gaaplib.explain import lookup
+
+        size = model.input.height, model.input.width
+        return lookup.embedded_folder(model, folder, *size, progress=sys.stderr.isatty())
+    except (ImportError, OSError, ValueError) as error:
+        raise _refusal(error) from error
+
+
+@main.command()
+@RUN
+@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), required=True, help="An .onnx file.")
+def export(name, output):
+    """Export a run's model as an ONNX file, checked on 64 of the run's images or, without them, of noise."""
+    import numpy as np
+
+    run = _run(name)
+    if run.config.method == "external":
+        raise click.ClickException(f"the run's model is from elsewhere: it is the file {run.model_file}")
+    if output.suffix.lower() != ".onnx":
+        raise click.ClickException(f"{output}: a model is exported as .onnx")
+    try:
+        model = run.model()
+        images, what = _images_to_check(run), "of the run's images"
+        if images is None:
+            shape = (64, run.config.height, run.config.width, 3)
+            images, what = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8), "images of noise"
+        from gaaplib.network import onnx
+
+        output.parent.mkdir(parents=True, exist_ok=True)
+        lowest = onnx.export(model, output, images, run=run.folder.name)
+    except (ImportError, OSError, RuntimeError, ValueError) as error:
+        raise _refusal(error) from error
+    click.echo(f"{output}: cosine with the run's embeddings at least {lowest:.6f}, on {len(images)} {what}")
+
+
+def _images_to_check(run):
+    """Up to 64 images that a run was scored on; None if they are not here."""
+    from gaaplib.runs import load_data
+
+    try:
+        data = load_data(run.config)
+    except (OSError, ValueError):
+        return None
+    return data.store.images[data.part("gallery").row.to_numpy()[:64]]
 
 
 @main.command()

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gaaplib.datasets import check_pattern, check_variant, trained_on
+from gaaplib.network import external
 from gaaplib.project import portable, project_folder, registered_names
 
 SYNTHETIC, IMAGENET = "synthetic", "imagenet"
@@ -68,6 +69,7 @@ CHOICES = {
     "distance": ("cosine", "euclidean"),
     "ap": ("step", "trapezoid"),
     "last_stride": (1, 2),
+    "input_colour": ("rgb", "bgr"),
     "initializer": ("he", "gaussian0.1", "gaussian0.01"),
     "attention_start": ("random", "identity"),
     "precision": (None, "float32", "mixed_bfloat16"),
@@ -171,6 +173,10 @@ class RunConfig:
     neck: str = "none"
     # Share of the embedding's values that are dropped before the classifier, in training only.
     dropout: float = 0.0
+    # Of the method "external": the colours and the normalisation that the model expects; see gaaplib.network.external.
+    input_colour: str = "rgb"
+    input_mean: str | None = None
+    input_std: str | None = None
     initializer: str = "he"
     # None: what suits the devices of this machine; see gaaplib.network.devices.precision.
     precision: str | None = None
@@ -211,7 +217,7 @@ class RunConfig:
                 raise ValueError(f"{name}=None: write 'none' for no {name}, or leave it out for the profile's value")
         defaults = {field.name: field.default for field in dataclasses.fields(self)}
         given = {name: value for name, value in changes.items() if value is not None}
-        follows = _crossing(given) | _few_images(given)
+        follows = _crossing(given) | _few_images(given) | _of_the_file(given)
         values = {**defaults, **PROFILES[profile], **follows, **given, "profile": profile}
         for name, kind in kinds.items():
             value = checked_value(name, values[name], kind)
@@ -256,6 +262,8 @@ class RunConfig:
             check_known("train_dataset", self.train_dataset, choices("dataset"))
         check_variant(self.dataset, self.variant)
         check_pattern(self.dataset, self.pattern)
+        if self.method == "external" and self.weights in (None, IMAGENET):
+            raise ValueError("method='external' needs weights: an .onnx file, or an .xml of OpenVINO")
         if self.weights == IMAGENET:
             known = registered_names("gaaplib.network.backbones", "APPLICATIONS")
             if self.backbone not in known:
@@ -383,6 +391,13 @@ def _few_images(given):
     """What follows if somebody's own photographs are trained on: they are few, so an epoch has few batches."""
     trained = given.get("train_dataset") or given.get("dataset")
     return {"min_steps": MIN_STEPS} if trained == "folder" and "epochs" not in given else {}
+
+
+def _of_the_file(given):
+    """The size of the images that a model from elsewhere takes, if its file tells it."""
+    if given.get("method") != "external" or {"height", "width"} <= given.keys() or not given.get("weights"):
+        return {}
+    return external.size_of(Path(given["weights"]).expanduser())
 
 
 def whole_path(value, word=""):

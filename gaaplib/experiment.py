@@ -102,7 +102,7 @@ def _run(config, outputs, rerun, verbose):
     if not source and len(history):
         # The history includes the time before an interruption.
         clock.seconds["training"] = max(clock.seconds["training"], round(history.seconds.iloc[-1], 3))
-    method.model.save(result.folder / "model.keras")
+    method.save(result.folder)
     status, reason, fitted, closed, retrieval = "done", fit.trouble(history), None, None, None
     if reason:
         status = "diverged"

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from made_images import market_folder, save_colour
+from made_onnx import write_onnx
 
 from gaaplib.cli import main
 from gaaplib.config import RunConfig
@@ -372,6 +373,55 @@ def test_embed_leaves_out_persons_that_are_not_known(model, photos, tmp_path):
     assert "identities unknown" in result.output
     with np.load(target, allow_pickle=False) as arrays:
         assert sorted(arrays) == ["embeddings", "names"]
+
+
+def test_embed_takes_a_model_from_elsewhere(photos, tmp_path):
+    from gaaplib.evaluation import embedding_files
+
+    path, target = write_onnx(tmp_path / "other.onnx", own=[("Div", 255.0)]), tmp_path / "photos.npz"
+    result = call("embed", photos, "--model", path, "-o", target)
+    assert result.exit_code == 0, result.output
+    takes = "other.onnx takes float32 (batch, 3, height, width), 64 x 32, RGB, 0 to 255, normalised by the file itself"
+    assert takes in result.output.splitlines()
+    assert embedding_files.read_npz(target).embeddings.shape == (5, 4)
+    for options, why in (
+        (("--model", path, "--mean", "0.5"), "mean and std would be applied twice"),
+        (("--model", tmp_path / "none.onnx"), "no such file"),
+        ((), "give --run or --model"),
+        (("--model", path, "--run", "x"), "give --run or --model"),
+    ):
+        result = call("embed", photos, *options, "-o", target)
+        assert result.exit_code in (1, 2) and why in result.output
+
+
+def test_export_writes_a_checked_file_that_embed_takes(model, photos, tmp_path):
+    from gaaplib.evaluation import embedding_files
+
+    target = tmp_path / "model.onnx"
+    result = call("export", "--run", model.folder, "-o", target)
+    assert result.exit_code == 0, result.output
+    said = rf"{target}: cosine with the run's embeddings at least (\S+), on \d+ of the run's images"
+    assert float(re.search(said, result.output)[1]) >= 0.9999
+    sides = []
+    for name, source in (("own", ("--run", model.folder)), ("exported", ("--model", target))):
+        assert call("embed", photos, *source, "-o", tmp_path / f"{name}.npz").exit_code == 0
+        sides.append(embedding_files.read_npz(tmp_path / f"{name}.npz").embeddings)
+    np.testing.assert_allclose(*sides, rtol=1e-2, atol=1e-3)
+    result = call("export", "--run", model.folder, "-o", tmp_path / "model.pt")
+    assert result.exit_code == 1 and "a model is exported as .onnx" in result.output
+
+
+def test_the_model_of_an_external_run_is_ranked_with_but_has_no_maps_and_is_not_exported(photos, tmp_path, outputs):
+    from made_runs import write_model
+
+    path = write_onnx(tmp_path / "other.onnx")
+    run = write_model(outputs, method="external", weights=str(path))
+    asked = ("rank", photos / "ben/1.jpg", photos, "--run", run.folder, "-o", tmp_path / "sheet.png")
+    assert call(*asked).exit_code == 0
+    result = call(*asked, "--maps", "received")
+    assert result.exit_code == 1 and "a model from elsewhere has no heat maps" in result.output
+    result = call("export", "--run", run.folder, "-o", tmp_path / "again.onnx")
+    assert result.exit_code == 1 and "the run's model is from elsewhere: it is the file" in result.output
 
 
 @pytest.mark.parametrize("method", ["gaap", "histogram"])

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from made_onnx import write_onnx
 
 from gaaplib import runs
 from gaaplib.attention import ATTENTION
@@ -44,7 +45,7 @@ def test_a_value_out_of_range_is_named(name):
 
 def test_every_number_has_a_range_and_every_word_a_choice():
     checked = {*REGISTRIES, *CHOICES, *RANGES, "profile"}
-    free = {"data", "pattern", "train_data", "weights", "attention_at"}
+    free = {"data", "pattern", "train_data", "weights", "attention_at", "input_mean", "input_std"}
     of_the_data_sets = {"train_dataset", "variant"}
     assert {field.name for field in dataclasses.fields(RunConfig)} - checked == free | of_the_data_sets
 
@@ -344,3 +345,15 @@ def test_few_photographs_are_trained_on_in_enough_batches_unless_epochs_are_give
     assert RunConfig(**own).min_steps > 0 == RunConfig(**own, epochs=5).min_steps == RunConfig().min_steps
     assert RunConfig(**own, epochs=5, min_steps=9).min_steps == 9
     assert RunConfig(**RunConfig(**own).to_dict()) == RunConfig(**own)
+
+
+def test_a_model_from_elsewhere_tells_the_size_of_its_images(tmp_path):
+    path = str(write_onnx(tmp_path / "m.onnx", size=(96, 48)))
+    config = RunConfig(method="external", weights=path)
+    assert (config.height, config.width) == (96, 48)
+    assert RunConfig(method="external", weights=path, height=64, width=32).height == 64  # refused when it is loaded
+    for weights in (None, "imagenet"):
+        with pytest.raises(ValueError, match="method='external' needs weights: an .onnx file"):
+            RunConfig(method="external", weights=weights, height=64, width=32)
+    with pytest.raises(FileNotFoundError, match="no such file"):
+        RunConfig(method="external", weights=str(tmp_path / "none.onnx"))

@@ -128,6 +128,12 @@ class _Explorer:
         order = order[np.unique(np.linspace(0, len(order) - 1, QUERIES).astype(int))]
         self.query.options = [(_described(self.index, query), int(query)) for query in order]
         self.query.value = int(order[len(order) // 2])
+        height, width = self.index.queries.store.shape[1:3]
+        self.over.layout.width = f"{QUERY_HEIGHT * width // height}px"
+        self.kind.disabled = not self.index.has_maps
+        if not self.index.has_maps:
+            self.cells.children = []
+            return
         stages = heatmaps.stages(self.index.model)
         self.layer.options = [OWN_LAYER, *((f"{stage} of the backbone", stage) for stage in stages)]
         rows, columns = heatmaps.grid(self.index.model)
@@ -137,15 +143,13 @@ class _Explorer:
         self.cells.children = [
             _Cell((row, column), (rows, columns), self._answer) for row in range(rows) for column in range(columns)
         ]
-        height, width = self.index.queries.store.shape[1:3]
-        self.over.layout.width = f"{QUERY_HEIGHT * width // height}px"
 
     def _show(self):
         """Show the sheet, the position and the text for the current choices."""
-        kind, query = self.kind.value, self.query.value
+        kind, query = self.kind.value if self.index.has_maps else None, self.query.value
         self.layer.disabled = kind not in heatmaps.AT_ANY_LAYER
         layer = None if self.layer.disabled or self.layer.value == ATTENTION else self.layer.value
-        picture = jpeg(ranking_sheet(self.index, query, kind, layer=layer, position=self._position))
+        picture = jpeg(ranking_sheet(self.index, query, kind, layer=layer, position=getattr(self, "_position", None)))
         for cell in self.cells.children:
             cell.mark(kind == "rollout" and cell.position == self._position)
         ranking = self.index.rank(query)

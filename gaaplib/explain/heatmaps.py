@@ -192,6 +192,8 @@ _networks = WeakKeyDictionary()
 
 def _opened(model, layer=None):
     """The split model. It is cached so that it is traced once, and it is freed together with the model."""
+    if not isinstance(model, keras.Model):
+        raise ValueError("a model from elsewhere has no heat maps: they need the layers of a network of this package")
     opened = _networks.setdefault(model, {})
     if layer not in opened:
         opened[layer] = _Network(model) if layer is None else _Stage(model, layer)

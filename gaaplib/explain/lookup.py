@@ -15,6 +15,7 @@ from gaaplib.distances import EmbeddingDistances, pairwise_distances
 from gaaplib.evaluation import candidates, verification
 from gaaplib.explain import heatmaps
 from gaaplib.explain import plots as map_plots
+from gaaplib.network.external import External
 from gaaplib.project import outputs_folder
 from gaaplib.runs.data import check_images, load_data
 from gaaplib.training import fit
@@ -161,17 +162,19 @@ class Index:
             ValueError: its table is invalid, or images cannot be decoded.
         """
         _check_library(approximate)
-        records, size = photograph_folder.photographs(folder), (run.config.height, run.config.width)
-        cache = Path(outputs or outputs_folder()) / "cache"
-        store = open_store(photograph_folder.image_folder(folder), records, *size, cache, progress=progress)
-        model = run.model()
-        images = _embedded(model, store.images, store.records)
+        model, size = run.model(), (run.config.height, run.config.width)
+        images = embedded_folder(model, folder, *size, outputs=outputs, progress=progress)
         return cls(run, model, images, images, np.arange(len(images.rows)), approximate=approximate)
 
     @property
     def is_folder(self):
         """Whether the gallery is the queries themselves, as for a folder."""
         return self.queries is self.gallery
+
+    @property
+    def has_maps(self):
+        """Whether there are heat maps: a model from elsewhere has none."""
+        return not isinstance(self.model, External)
 
     @property
     def is_synthetic(self):
@@ -361,6 +364,19 @@ def ranked_examples(run, data, *, queries=5, top=10):
         shown = [(images[gallery.row.iloc[n]], bool(of_query[n] == "match")) for n in order]
         examples.append((images[table.row.iloc[query]], float(per_query["ap"][query]), shown))
     return examples
+
+
+def embedded_folder(model, folder, height, width, *, outputs=None, progress=False):
+    """The :class:`Images` of a folder of photographs, which are resized to height and width.
+
+    Args:
+        model: a model from images to a dict with ``"embedding"``: a run's, or one from elsewhere.
+        folder, outputs, progress: as for :meth:`Index.of_folder`, which has the errors.
+    """
+    records, cache = photograph_folder.photographs(folder), Path(outputs or outputs_folder()) / "cache"
+    root = photograph_folder.image_folder(folder)
+    store = open_store(root, records, height, width, cache, progress=progress)
+    return _embedded(model, store.images, store.records)
 
 
 def _check_library(approximate):

@@ -1,7 +1,8 @@
 """The methods: one file each, all subclasses of :class:`gaaplib.methods.method.Method`."""
 
+from gaaplib.methods.external import External
 from gaaplib.methods.gaap import Gaap
 from gaaplib.methods.histogram import Histogram
 from gaaplib.methods.triplet import Triplet
 
-METHODS = {"gaap": Gaap, "triplet": Triplet, "histogram": Histogram}
+METHODS = {"gaap": Gaap, "triplet": Triplet, "histogram": Histogram, "external": External}

@@ -65,6 +65,10 @@ class Method:
         """
         yield Round(labels, self.config.epochs)
 
+    def save(self, folder):
+        """Save the model in a run's folder, where :meth:`gaaplib.runs.Run.model` finds it."""
+        self.model.save(folder / "model.keras")
+
     def class_scores(self, outputs):
         """Class scores for the closed protocol, (images, identities), higher is more likely; None if there are none."""
         return outputs["logits"]

@@ -17,10 +17,12 @@ import numpy as np
 import pandas as pd
 
 from gaaplib.config import RunConfig, completed
+from gaaplib.network import external
 from gaaplib.project import outputs_folder, write_whole
 from gaaplib.runs import content
 from gaaplib.runs.provenance import origin
 
+MODELS = ("model.keras", "model.onnx", "model.xml")
 READ_ME = """\
 # {run}
 
@@ -85,13 +87,13 @@ class Run:
 
     @property
     def model_file(self):
-        """Path of the trained model.
+        """Path of the model: ``model.keras``, or the file of a model from elsewhere.
 
         Raises:
             FileNotFoundError: the run has none, like the committed ones; the message says what to do.
         """
-        path = self.folder / "model.keras"
-        if not path.is_file():
+        path = next((path for path in map(self.folder.joinpath, MODELS) if path.is_file()), None)
+        if path is None:
             raise FileNotFoundError(
                 f"{self.folder} has no model.keras (committed reference runs have none, to be small): move that folder "
                 "out of outputs/runs, then gaap run 02_train trains it again"
@@ -101,7 +103,10 @@ class Run:
     def model(self):
         """The trained model, from images (batch, height, width, 3) to a dict of outputs.
 
+        A model from elsewhere is a :class:`gaaplib.network.external.External`.
+
         Raises:
+            ImportError: what runs a model from elsewhere is not installed.
             FileNotFoundError: the run has none.
             ValueError: the file cannot be read, runs code of its own, or is not a model with an embedding.
         """
@@ -110,6 +115,8 @@ class Run:
         import gaaplib.methods  # noqa: F401 - registers the layers of saved models
 
         path = self.model_file
+        if path.suffix != ".keras":
+            return external.load_saved(self.folder)
         try:
             if not zipfile.is_zipfile(path):
                 raise ValueError("it is not a whole .keras archive")
@@ -130,6 +137,10 @@ class Run:
     def checkpoint(self):
         """The file from which an interrupted training resumes; removed when the run is finished."""
         return self.folder / "checkpoint" / "last_epoch.zip"
+
+    def has_model(self):
+        """Whether the model is in the folder; committed runs have none."""
+        return any((self.folder / name).is_file() for name in MODELS)
 
     def is_done(self):
         """Whether the run is finished."""
@@ -186,7 +197,7 @@ def begin(config, outputs, *, fresh=False):
     run = Run(Path(outputs) / "runs" / config.run_id)
     run.folder.mkdir(parents=True, exist_ok=True)
     # metrics.json first, as it marks the run as finished.
-    for name in ("metrics.json", "history.csv", "per_query.npz", "per_image.npz", "model.keras"):
+    for name in ("metrics.json", "history.csv", "per_query.npz", "per_image.npz", "model.keras", *external.FILES):
         (run.folder / name).unlink(missing_ok=True)
     if fresh:
         _remove_checkpoint(run)
@@ -248,7 +259,7 @@ def finished(outputs=None, *, with_model=False):
 
     Args:
         outputs: folder with ``runs/``; None: :func:`gaaplib.project.outputs_folder`.
-        with_model: only trained runs that are ``"done"`` and have their ``model.keras``.
+        with_model: only runs that are ``"done"`` and have a model, trained here or from elsewhere.
     """
     folder = Path(outputs or outputs_folder()) / "runs"
     found = readable(Run(path.parent) for path in sorted(folder.glob("*/metrics.json")))
@@ -256,8 +267,8 @@ def finished(outputs=None, *, with_model=False):
         return found
     from gaaplib.methods import METHODS  # Only here: it imports Keras.
 
-    there = [run for run in found if (run.folder / "model.keras").is_file() and run.metrics["status"] == "done"]
-    return [run for run in there if METHODS[run.config.method].learns]
+    there = [run for run in found if run.has_model() and run.metrics["status"] == "done"]
+    return [run for run in there if METHODS[run.config.method].learns or run.config.method == "external"]
 
 
 def readable(runs):
@@ -279,7 +290,7 @@ def find(name, outputs=None, *, with_model=False):
 
     Raises:
         ValueError: no run or several runs fit; with ``with_model``, it diverged or collapsed.
-        FileNotFoundError: with ``with_model``, it has no ``model.keras``.
+        FileNotFoundError: with ``with_model``, it has no model.
     """
     run = _named(name, {run.folder.name: run for run in finished(outputs)})
     if with_model:
