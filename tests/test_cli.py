@@ -15,6 +15,7 @@ from made_onnx import write_onnx
 
 from gaaplib.cli import main
 from gaaplib.config import RunConfig
+from gaaplib.datasets import DATASETS
 
 CELL = """
 profile: str = "smoke"  # the profile
@@ -272,7 +273,8 @@ def test_run_prints_nothing_of_the_kernel(notebook, tmp_path, outputs):
 
 def test_data_lists_the_data_sets():
     shown = CliRunner().invoke(main, ["data"]).output
-    assert "raid           RAiD: 43 persons" in shown
+    assert re.search(r"^raid +RAiD: 43 persons", shown, re.MULTILINE)
+    assert all(re.search(rf"^{name} +\S", shown, re.MULTILINE) for name in DATASETS)
 
 
 def test_data_reports_and_saves_a_sheet(tmp_path):

@@ -34,7 +34,7 @@ def seconds(config, times):
     Early stopping makes a run shorter. Generating and decoding images, ranking, and :func:`overhead` are not included.
     """
     step, image, begin = times.get(kind(config), (0.0, 0.0, 0.0))
-    counts = images(config.dataset, config.data, config.variant, config.pattern, config.scale)
+    counts = images(config.dataset, config.data, config.variant, config.scale, config.pattern)
     embedded = counts["query"] + counts["gallery"]
     if config.train_dataset is not None or not METHODS[config.method].learns:
         return embedded * image
@@ -49,7 +49,7 @@ def kind(config):
 
 
 @cache
-def images(dataset, data, variant=None, pattern=None, scale=1.0):
+def images(dataset, data, variant=None, scale=1.0, pattern=None):
     """Return the number of images in each role: counted in the user's copy (fold 0), estimated for a synthetic twin."""
     if data == SYNTHETIC:
         return _images_of_twin(synthetic.spec_for(dataset, scale))
