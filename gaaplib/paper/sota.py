@@ -3,6 +3,7 @@
 import itertools
 import math
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -98,12 +99,15 @@ def _kind(config, as_published):
     # A model for Partial-iLIDS is always trained on Market-1501, so the name leaves that out.
     name_of_data = config.data_name.split("-from-")[0] + other
     changes = [f"{name}={value}" for name, value in config.changes().items() if name not in _NAMED]
+    elsewhere = config.method == "external"
     model = [] if config.method == "histogram" else [config.backbone, config.attention, config.pooling]
+    model = [Path(config.weights).stem] if elsewhere else model
     # The paper's GAAP is the block of Eq. 4 with average pooling; anything else is an ablation of it.
     ablation = config.method == "gaap" and (model[1:] != ["class", "avg"] or changes)
     precision = [] if config.precision == "float32" else [config.precision]
     name = " ".join(["ablation" if ablation else config.method, *model, config.profile, *changes, *precision])
-    setting = (config.height, config.width, config.weights or "from scratch", config.ap)
+    weights = "trained elsewhere" if elsewhere else config.weights or "from scratch"
+    setting = (config.height, config.width, weights, config.ap)
     return name, name_of_data, *setting, config.is_synthetic
 
 

@@ -6,8 +6,11 @@ import re
 import matplotlib.pyplot as plt
 import pytest
 from made_images import write_photos
+from made_onnx import write_onnx
 from PIL import Image
 
+from gaaplib import experiment
+from gaaplib.config import RunConfig
 from gaaplib.explain import explorer
 
 
@@ -75,3 +78,17 @@ def test_what_is_wrong_is_shown_in_place_of_an_answer(run, cache, tmp_path):
     assert "1 of 2 images cannot be decoded" in shown.words.value and "&lt;b&gt;.jpg" in shown.words.value
     shown.kind.value = "energy"
     assert not shown.sheet.value
+
+
+def test_a_model_from_elsewhere_has_sheets_without_maps(run, cache, tmp_path):
+    weights = str(write_onnx(tmp_path / "m.onnx"))
+    other = experiment.run(RunConfig("smoke", method="external", weights=weights), outputs=cache)
+    shown = explorer._Explorer([run, other], None, cache, False)
+    with_maps = size(shown.sheet.value)
+    shown.run.value = other
+    assert shown.kind.disabled and shown.layer.disabled and not shown.cells.children
+    assert size(shown.sheet.value)[1] < with_maps[1]
+    assert "nearest images" in shown.words.value
+    shown.run.value = run
+    assert not shown.kind.disabled and shown.cells.children
+    assert size(shown.sheet.value) == with_maps

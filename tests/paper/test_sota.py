@@ -58,6 +58,15 @@ def test_only_folds_and_seeds_are_averaged(tmp_path):
     }
 
 
+def test_models_from_elsewhere_are_named_by_their_files(tmp_path):
+    same = {"method": "external", "height": 64, "width": 32, "data": "somewhere", "training_images": "all"}
+    for name in ("osnet.onnx", "other.xml"):
+        write_run(tmp_path, [0.25, 0.75], weights=str(tmp_path / name), **same)
+    results = sota.measured(runs.finished(tmp_path)).set_index("method")
+    assert list(results.index) == ["external osnet smoke", "external other smoke"]
+    assert set(results.pretraining) == {"trained elsewhere"}
+
+
 def test_an_interval_of_fractions_ends_at_zero_and_one(tmp_path):
     for seed, share in enumerate((0.1, 0.9)):
         write_run(tmp_path, np.full(60, share), mAP=share, seed=seed, training_images="all")
