@@ -43,7 +43,9 @@ def read(name, root, variant=None, pattern=None):
         others = [f"{other} ({about(other)})" for other in looks_like(root) if other != name]
         if not others:
             raise
-        raise type(error)(f"{error}\nThe folder looks like {' or '.join(others)}: give this name instead") from error
+        # Not type(error), as some kinds of ValueError take more than a message.
+        kind = FileNotFoundError if isinstance(error, FileNotFoundError) else ValueError
+        raise kind(f"{error}\nThe folder looks like {' or '.join(others)}: give this name instead") from error
 
 
 def looks_like(root):

@@ -246,7 +246,7 @@ def _counts(train, query, gallery):
     """Published counts from triples of images, identities and cameras."""
     names = ("images", "identities", "cameras")
     triples = {"train": train, "query": query, "gallery": gallery}
-    return {split: dict(zip(names, numbers, strict=True)) for split, numbers in triples.items() if numbers}
+    return {split: dict(zip(names, numbers, strict=True)) for split, numbers in triples.items()}
 
 
 def _prid_person(name: re.Match, part: Part) -> int | None:

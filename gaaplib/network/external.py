@@ -22,6 +22,7 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 SUFFIXES = (".onnx", ".xml")
 ARITHMETIC = ("Sub", "Add", "Mul", "Div", "Subtract", "Multiply", "Divide")
 PASSING = ("Cast", "Convert", "Transpose", "Identity", "Unsqueeze")
+PROVIDERS = ["CPUExecutionProvider"]
 FILES = ("model.onnx", "model.xml", "model.bin", "input.json")
 """Names of the files in which a run keeps a model from elsewhere."""
 
@@ -254,11 +255,15 @@ class _Onnx:
         except ImportError as error:
             raise ImportError("ONNX files need onnx and onnxruntime: pip install 'gaaplib[onnx]'") from error
         try:
-            self._session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
             self._graph = onnx.load(str(path), load_external_data=False).graph
+            apart = any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in self._graph.initializer)
+            # Not opened otherwise, because a file may name any other as its weights.
+            self._session = None if apart else onnxruntime.InferenceSession(str(path), providers=PROVIDERS)
         except Exception as error:  # Both raise errors of many types.
             reason = str(error).split("\n")[0] or type(error).__name__
             raise ValueError(f"{path} cannot be read as an ONNX file ({reason})") from error
+        if apart:
+            raise ValueError(f"{path} has its weights in other files, which a run would not keep: save it as one file")
         inputs = {entry.name: entry for entry in self._session.get_inputs()}
         self._input = _one_input(path, list(inputs))
         entry = inputs[self._input]

@@ -4,6 +4,7 @@ import json
 import sys
 
 import numpy as np
+import onnx
 import pytest
 from made_onnx import embeddings_of, write_onnx
 
@@ -93,6 +94,16 @@ def test_a_file_that_is_no_model_is_refused(tmp_path, content):
     path = tmp_path / "m.onnx"
     path.write_bytes(content)
     with pytest.raises(ValueError, match=f"{path} cannot be read as an ONNX file"):
+        external.load(path)
+
+
+def test_weights_in_other_files_are_refused(tmp_path):
+    """A run keeps a copy of one file, and could not load it again."""
+    path = write_onnx(tmp_path / "m.onnx")
+    apart = {"save_as_external_data": True, "location": "weights", "size_threshold": 32}
+    onnx.save_model(onnx.load(path), str(path), **apart)
+    assert (tmp_path / "weights").exists()
+    with pytest.raises(ValueError, match="has its weights in other files, .*save it as one file"):
         external.load(path)
 
 
