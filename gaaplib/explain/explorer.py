@@ -71,7 +71,7 @@ class _Explorer:
             index = Index.of_folder(run, photos, **settings) if photos else Index.of_run(run, **settings)
             return index, f" ({index.recall():.1%} of the 10 nearest images are found)" if approximate else ""
 
-        self._opened, self._answering, self.index = opened, False, None
+        self._opened, self._answering, self.index, self._position = opened, False, None, None
         kinds = [(f"{kind}: {words}", kind) for kind, words in heatmaps.KINDS.items()]
         self.run = _chooser("run", [(run.folder.name, run) for run in choices])
         # A dropdown that was created without options shows no selection later.
@@ -149,7 +149,7 @@ class _Explorer:
         kind, query = self.kind.value if self.index.has_maps else None, self.query.value
         self.layer.disabled = kind not in heatmaps.AT_ANY_LAYER
         layer = None if self.layer.disabled or self.layer.value == ATTENTION else self.layer.value
-        picture = jpeg(ranking_sheet(self.index, query, kind, layer=layer, position=getattr(self, "_position", None)))
+        picture = jpeg(ranking_sheet(self.index, query, kind, layer=layer, position=self._position))
         for cell in self.cells.children:
             cell.mark(kind == "rollout" and cell.position == self._position)
         ranking = self.index.rank(query)
