@@ -179,3 +179,42 @@ def _papermill():
     import papermill
 
     return papermill
+
+
+def write_page(notebook, target, title):
+    """Write an executed notebook as one HTML file without its code, to be read without a network.
+
+    Args:
+        notebook: path of the executed notebook.
+        target: path of the file.
+        title: of the page, as the browser shows it.
+    """
+    import nbformat
+    from nbconvert import HTMLExporter
+
+    book = nbformat.read(notebook, as_version=4)
+    book.metadata["title"] = title
+    exporter = HTMLExporter(
+        exclude_input=True, exclude_input_prompt=True, exclude_output_prompt=True, embed_images=True
+    )
+    exporter.raw_template = PAGE
+    body, _ = exporter.from_notebook_node(book)
+    target.write_text(body, encoding="utf-8")
+
+
+PAGE = """
+{%- extends 'lab/index.html.j2' -%}
+{%- block html_head_js -%}{%- endblock -%}
+{%- block html_head_js_mathjax -%}{%- endblock -%}
+{%- block html_head_js_mermaidjs -%}{%- endblock -%}
+{%- block html_head_css -%}
+<style>
+main { max-width: 62rem; margin: 0 auto; padding: 0 1rem; }
+.jp-OutputArea-output { overflow-x: auto; }
+.jp-OutputArea-output pre, .jp-RenderedHTMLCommon pre { white-space: pre-wrap; word-break: normal; }
+.jp-RenderedImage img { max-width: 100%; height: auto; }
+table.dataframe td, table.dataframe th { text-align: left; white-space: normal; }
+</style>
+{%- endblock -%}
+"""
+"""nbconvert's page without what it would load from the web: nothing on our pages is a formula or a diagram."""

@@ -114,6 +114,88 @@ def run(notebook, given, help_parameters, output):
 
 
 @main.command()
+@click.option(
+    "-p",
+    "--parameter",
+    "given",
+    nargs=2,
+    multiple=True,
+    metavar="NAME VALUE",
+    help="A setting that all runs have, as for gaap run 02_train: -p dataset folder -p data DIR.",
+)
+@click.option("--vary", multiple=True, metavar="NAME=VALUE,VALUE", help="A setting that varies: attention=none,class.")
+@click.option("--seeds", help="Seeds with commas, such as 0,1,2: each variant is trained with each.")
+@click.option("--folds", help="Folds with commas; with 0,1,2,3,4 each person is tested once.")
+@click.option("--run", "names", multiple=True, shell_complete=_complete_run, help="A finished run instead; repeat it.")
+@click.option(
+    "--maps", default="energy", show_default=True, help="Heat maps: energy, received, gradcam, gradcam_match."
+)
+@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="The page, an .html file.")
+def compare(given, vary, seeds, folds, names, maps, output):
+    """Train what varies, or take finished runs, and write one page: scores, differences, rankings and heat maps.
+
+    The page is written as HTML without code, and beside it as the executed notebook. Runs that are there are reused.
+    """
+    from gaaplib import variants
+
+    _check_choice("maps", maps, [known for known in _kinds() if known != "rollout"])
+    if names and (given or vary or seeds or folds):
+        raise click.UsageError("give finished runs (--run), or what varies (-p, --vary, --seeds, --folds), not both")
+    try:
+        notebook = batch.find("13_comparison")
+        output = (output or outputs_folder() / "comparisons" / f"{_page_name(names, given, vary)}.html").absolute()
+        if output.suffix != ".html":
+            raise ValueError(f"{output}: the page is an .html file")
+        if names:
+            made = _finished(names)
+        else:
+            training = batch.find("02_train")
+            known = batch.parameters(training)
+            values = batch.parse_parameters(given, known, training.name)
+            wanted = variants.parse(vary, seeds, folds, values, known)
+            variants.check_data(config for _, config in wanted)
+            made = [_made(training, *one) for one in wanted]
+        output.parent.mkdir(parents=True, exist_ok=True)
+        executed = output.with_suffix(".ipynb")
+        batch.execute(notebook, executed, {"names": ",".join(made), "maps": maps})
+        batch.write_page(executed, output, title=f"{len(made)} runs side by side")
+    except (batch.Failed, FileNotFoundError, TypeError, ValueError) as error:
+        raise _refusal(error) from error
+    click.echo(f"page: {output}")
+
+
+def _page_name(names, given, vary):
+    """Such as ``folder_attention``, or the names of two runs."""
+    import re
+
+    words = [*names] or [dict(given).get("dataset", "market1501"), *(text.partition("=")[0] for text in vary)]
+    return "_".join(re.sub(r"\W+", "-", word.rpartition("/")[2]) for word in words)[:100]
+
+
+def _finished(names):
+    """The names of finished runs, of which two at least have to differ."""
+    from gaaplib import runs
+    from gaaplib.runs import comparison
+
+    found = [runs.find(name) for name in names]
+    if len(found) < 2:
+        raise ValueError("one run cannot be compared: give --run twice or more")
+    comparison.of(found)
+    own = outputs_folder().resolve() / "runs"
+    paths = [run.folder.resolve() for run in found]
+    return [path.name if path.parent == own else str(path) for path in paths]
+
+
+def _made(notebook, values, config):
+    """The name of a run, which is trained first if it is missing or out of date."""
+    target = outputs_folder() / "runs" / config.run_id / "notebook.ipynb"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    click.echo(f"{notebook.name} -> {target}")
+    batch.execute(notebook, target, values)
+    return config.run_id
+
+
+@main.command()
 @click.argument("name", required=False)
 @click.option("--root", help="Folder of your copy; by default data/NAME of the project.")
 @click.option("--variant", help="Such as 500k of market1501, or labeled of cuhk03.")

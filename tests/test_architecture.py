@@ -39,7 +39,8 @@ MAY_IMPORT = {
     "explain": STUDY,
     "paper": STUDY,
     "batch": {"config", "project", "quiet"},
-    "cli": {"batch"} | STUDY | {"explain", "paper"},
+    "variants": {"batch", "config", "datasets"},
+    "cli": {"batch", "variants"} | STUDY | {"explain", "paper"},
 }
 
 

@@ -333,14 +333,15 @@ def test_data_prints_nothing_that_a_terminal_obeys(tmp_path):
     assert "\ufffd[31mred" in result.output
 
 
-@pytest.mark.parametrize("people", [2, 4])
-def test_data_says_that_a_run_would_have_nothing_to_score(people, tmp_path):
-    for person in range(people):
-        for number in range(3):
+@pytest.mark.parametrize(("images", "code"), [(3, 0), (1, 1)])
+def test_data_says_whether_a_run_would_have_something_to_score(images, code, tmp_path):
+    for person in range(3):
+        for number in range(images):
             save_colour(tmp_path / f"person {person}" / f"{number}.png", person, number)
     result = CliRunner().invoke(main, ["data", "folder", "--root", str(tmp_path)])
-    assert result.exit_code == 1
-    assert f"Runs refuse it: {people} identities are too few for 5 folds" in result.output
+    assert result.exit_code == code, result.output
+    refused = "Runs refuse it: in fold 0, none of the 1 identities to be tested on has enough images" in result.output
+    assert refused == bool(code)
 
 
 def test_data_says_that_all_images_are_of_one_camera(tmp_path):
@@ -556,3 +557,66 @@ def test_the_runs_that_make_verifies_are_planned_ones():
     names = text.split("RUNS = $(addprefix synthetic-,")[1].split(")")[0].replace("\\", "").split()
     assert len(names) == 3
     assert {f"synthetic-{name}" for name in names} <= set(Plan("five_epochs", precision="float32").everything())
+
+
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory):
+    """A page on a method that needs no training, on photographs of sixty people; and its command's output."""
+    home = tmp_path_factory.mktemp("compared")
+    for person in range(60):
+        for number in range(2):
+            save_colour(home / "photos" / f"person {person}" / f"{number}.png", person, number)
+    page = home / "page.html"
+    given = [
+        "-p",
+        "dataset",
+        "folder",
+        "-p",
+        "data",
+        home / "photos",
+        "-p",
+        "method",
+        "histogram",
+        "-p",
+        "profile",
+        "smoke",
+    ]
+    arguments = ["compare", *given, "--vary", "distance=cosine,euclidean", "-o", page]
+    result = CliRunner().invoke(main, list(map(str, arguments)), env={"GAAP_OUTPUTS": str(home / "outputs")})
+    return result, page
+
+
+def test_compare_makes_the_runs_and_a_page_without_code(compared):
+    result, page = compared
+    assert result.exit_code == 0, result.output
+    assert result.output.endswith(f"page: {page}\n")
+    html = page.read_text()
+    assert "distance=euclidean minus distance=cosine, mAP: " in html and "12 identities" in html
+    assert html.count("data:image/png;base64,") >= 4
+    assert "comparison.of" not in html and "from gaaplib" not in html
+    book = nbformat.read(page.with_suffix(".ipynb"), 4)
+    assert any("comparison.of" in cell.source for cell in book.cells)
+
+
+def test_a_page_needs_no_network(compared):
+    html = compared[1].read_text()
+    assert not re.search(r"<(?:script|link|img)[^>]+(?:src|href)=\"http", html)
+    assert "://cdn" not in html
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--vary", "attention=none"], "nothing varies"),
+        (["--run", "x", "--vary", "attention=none,class"], "not both"),
+        (["--run", "nothing"], "no run 'nothing'"),
+        (["--vary", "attention=none,class", "--maps", "heat"], "maps='heat' is not known"),
+        (["--vary", "attention=none,class", "-o", "page.pdf"], "the page is an .html file"),
+        (["--vary", "attention=none,class", "-p", "dataset", "folder", "-p", "data", "nowhere"], "nowhere"),
+    ],
+)
+def test_compare_refuses_before_anything_is_trained(arguments, message, outputs, monkeypatch):
+    monkeypatch.setattr("gaaplib.batch.execute", lambda *a, **k: pytest.fail("a notebook was executed"))
+    result = CliRunner().invoke(main, ["compare", *arguments])
+    assert result.exit_code and message in result.output, result.output
+    assert "Traceback" not in result.output

@@ -344,6 +344,7 @@ def test_few_photographs_are_trained_on_in_enough_batches_unless_epochs_are_give
     )
     assert RunConfig(**own).min_steps > 0 == RunConfig(**own, epochs=5).min_steps == RunConfig().min_steps
     assert RunConfig(**own, epochs=5, min_steps=9).min_steps == 9
+    assert RunConfig("smoke", **own).min_steps == 0
     assert RunConfig(**RunConfig(**own).to_dict()) == RunConfig(**own)
 
 

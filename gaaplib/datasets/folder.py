@@ -108,7 +108,16 @@ def read(
             named as a part of a data set; one person only; wrong columns or values in the table (the message lists the
             lines); or a link that leads out of the root.
     """
-    root = Path(root).expanduser()
+    records = _records(Path(root).expanduser(), pattern)
+    if records["split"].eq("all").all() and records.loc[records["pid"] != DISTRACTOR, "pid"].nunique() < 2:
+        raise ValueError(f"{root} has images of one person only: one is trained on and another tested, so give two")
+    if expected is not None:
+        warn_if_counts_differ(records, expected, str(root))
+    return records
+
+
+def _records(root: Path, pattern: str | None = None) -> pd.DataFrame:
+    """The records of the folder, the table or the pattern."""
     home = image_folder(root)
     table = home / TABLE if home == root else root
     if pattern is not None:
@@ -122,8 +131,6 @@ def read(
         raise FileNotFoundError(f"there is no table {root}; found in {home}: {found_in(home)}")
     records = make_records(rows)
     records.attrs["persons"] = {pid: name for name, pid in persons.items() if name != str(pid)}
-    if expected is not None:
-        warn_if_counts_differ(records, expected, str(root))
     return records
 
 
@@ -356,7 +363,20 @@ def _contradictions(lines: list[int], rows: list[tuple[str, str, int, str]]) -> 
             problems.append(f"line {line}: camid is {camid}, but {rows[0][2]} in line {lines[0]}: give all or none")
         if (split == "all") != (rows[0][3] == "all"):
             problems.append(f"line {line}: split is {split!r}, but {rows[0][3]!r} in line {lines[0]}: give all or none")
-    return problems
+    return problems + _in_both_parts(lines, rows)
+
+
+def _in_both_parts(lines: list[int], rows: list[tuple[str, str, int, str]]) -> list[str]:
+    """Persons that are trained on and tested on, too, which no score could count."""
+    trained = {}
+    for line, (_, pid, _, split) in zip(lines, rows, strict=True):
+        if split == "train":
+            trained.setdefault(pid, line)
+    return [
+        f"line {line}: pid {pid} is in {split}, but in train in line {trained[pid]}: nobody can be in both"
+        for line, (_, pid, _, split) in zip(lines, rows, strict=True)
+        if split in ("query", "gallery") and pid in trained
+    ]
 
 
 def photographs(folder):
@@ -371,7 +391,7 @@ def photographs(folder):
     """
     root = Path(folder).expanduser()
     try:
-        return read(root)
+        return _records(root)
     except (FileNotFoundError, ValueError):
         if not root.is_dir() or (root / TABLE).exists():
             raise

@@ -148,13 +148,18 @@ def inspect(name, root, variant=None, pattern=None, *, open_images=True, progres
 
 
 def _unscorable(records):
-    """Why a run cannot score these records, with seed 0; with an official split, all folds have one test set."""
-    folds = range(FOLDS) if (records["split"] == "all").all() else (0,)
+    """Why a run cannot score these records, with seed 0, as a sentence; None if it can."""
+    identities = records.loc[records["pid"] != DISTRACTOR, "pid"].nunique()
+    # With fewer identities than folds, each has a fold of its own; with an official split, all folds test the same.
+    folds = range(max(1, min(FOLDS, identities))) if (records["split"] == "all").all() else (0,)
     for fold in folds:
         try:
-            found = no_match(protocol_split(records, fold))
+            table = protocol_split(records, fold)
         except ValueError as error:
             return str(error)
+        found = no_match(table)
+        if table.loc[table["role"].isin(["train", "val", "test"]), "pid"].nunique() == 1:
+            found = "there is one identity to train on, but at least two are needed: add images of other people"
         if found:
             return f"in fold {fold}, {found}" if len(folds) > 1 else found
     return None

@@ -29,7 +29,7 @@ def protocol_split(
     Args:
         records: as described in :mod:`gaaplib.datasets.records`, rows in any order; further columns are kept.
         fold: 0 .. folds - 1.
-        folds: number of folds.
+        folds: number of folds; with fewer identities, there are as many folds as identities.
         seed: not negative.
         training_images: "split" for :func:`training_split`, or "all" to train on all images of the training identities.
 
@@ -38,7 +38,7 @@ def protocol_split(
 
     Raises:
         ValueError: a fold out of range, an unknown ``training_images``, malformed records, an identity that is in both
-            parts of the official split, or fewer identities than folds.
+            parts of the official split, or fewer than two identities.
 
     Example:
         >>> from gaaplib.datasets.records import make_records
@@ -57,6 +57,9 @@ def protocol_split(
     check_records(records[list(COLUMNS)])
     if (records["split"] == "all").all():
         fold_of_pid = identity_folds(records, folds, seed)
+        if fold not in fold_of_pid.to_numpy():
+            few = len(fold_of_pid)
+            raise ValueError(f"fold is {fold}: {few} identities have {few} folds, 0 to {few - 1}")
         unseen = records["pid"].map(fold_of_pid).eq(fold) | (records["pid"] == DISTRACTOR)
         retrieval_role = query_gallery(records[unseen], seed)
     else:
@@ -89,20 +92,21 @@ def training_split(records: pd.DataFrame, fold: int, seed: int) -> pd.Series:
 def identity_folds(records: pd.DataFrame, folds: int = FOLDS, seed: int = 0) -> pd.Series:
     """Assign the shuffled identities to folds in turn; the folds' sizes differ by at most one.
 
+    With fewer identities than folds, each identity has a fold of its own.
+
     Returns:
         The fold of each pid, indexed by pid, without the distractor.
 
     Raises:
-        ValueError: fewer than two folds, or fewer identities than folds.
+        ValueError: fewer than two folds or identities.
     """
     pids = np.unique(records.loc[records["pid"] != DISTRACTOR, "pid"])
     if folds < 2:
         raise ValueError(f"folds is {folds}: it must be at least 2, one to test on and others to train on")
-    if folds > len(pids):
+    if len(pids) < 2:
         raise ValueError(
-            f"{len(pids)} identities are too few for {folds} folds: each fold is tested on identities of its own and "
-            f"trained on the others, so at least {folds} are needed; add identities, or give every image a "
-            "split: train, query or gallery"
+            f"{len(pids)} identities are too few: each fold is tested on identities of its own and trained on the "
+            "others; add identities, or give every image a split: train, query or gallery"
         )
     shuffled = pids[np.argsort(np.random.default_rng(seed).random(len(pids)))]
     return pd.Series(np.arange(len(pids)) % folds, index=shuffled, name="fold").sort_index()

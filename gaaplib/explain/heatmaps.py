@@ -319,7 +319,7 @@ _MAPS = {
 KINDS = {
     "received": "The attention that a position receives from all positions.",
     "rollout": "Where the chosen position attends; half of the map is the residual connection.",
-    "energy": "The mean square of the features after attention.",
+    "energy": "The mean square of the features that are pooled.",
     "gradcam": "Grad-CAM: what supports the chosen identity of the classifier.",
     "gradcam_match": "Grad-CAM of the match: what makes the two images similar.",
 }

@@ -15,7 +15,7 @@ from gaaplib.distances import EmbeddingDistances, pairwise_distances
 from gaaplib.evaluation import candidates, verification
 from gaaplib.explain import heatmaps
 from gaaplib.explain import plots as map_plots
-from gaaplib.network.external import External
+from gaaplib.methods import METHODS
 from gaaplib.project import outputs_folder
 from gaaplib.runs.data import check_images, load_data
 from gaaplib.training import fit
@@ -173,8 +173,8 @@ class Index:
 
     @property
     def has_maps(self):
-        """Whether there are heat maps: a model from elsewhere has none."""
-        return not isinstance(self.model, External)
+        """Whether there are heat maps: the colour histogram and a model from elsewhere have none."""
+        return METHODS[self.run.config.method].has_maps
 
     @property
     def is_synthetic(self):
@@ -295,7 +295,7 @@ def states(query_pids, gallery_pids, query_camids, gallery_camids):
     return table
 
 
-def ranking_sheet(index, query, kind=None, *, layer=None, position=None, top=10):
+def ranking_sheet(index, query, kind=None, *, layer=None, position=None, top=10, name=None):
     """A figure of a query and its nearest gallery images, framed as right or wrong, with heat maps below.
 
     Args:
@@ -305,6 +305,7 @@ def ranking_sheet(index, query, kind=None, *, layer=None, position=None, top=10)
             each gallery image is compared with the query, and the query with the nearest gallery image.
         layer, position: as in :meth:`Index.maps`.
         top: number of gallery images, at most.
+        name: of the model, for the figure's title.
     """
     ranking = index.rank(query, top)
     image = query if isinstance(query, np.ndarray) else index.queries.pixels(query)
@@ -314,6 +315,7 @@ def ranking_sheet(index, query, kind=None, *, layer=None, position=None, top=10)
         others = np.stack([gallery[0] if len(gallery) else image, *[image] * len(gallery)])
         maps = index.maps(images, kind, others=others, position=position, layer=layer)
         title = f"{kind} of {layer} of the backbone" if layer else heatmaps.KINDS[kind].rstrip(".")
+    title = ": ".join(words for words in (name, title) if words) or None
     return map_plots.match_sheet(
         image, gallery, ranking.states, ranking.distances, maps=maps, title=title, synthetic=index.is_synthetic
     )

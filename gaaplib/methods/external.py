@@ -11,6 +11,7 @@ class External(Method):
     """
 
     learns = False
+    has_maps = False
     losses = {}
 
     def __init__(self, config, num_classes):

@@ -38,6 +38,7 @@ class Histogram(Method):
     """The baseline without training. It is scored on retrieval only; it has no closed protocol."""
 
     learns = False
+    has_maps = False
     losses = {}
 
     def __init__(self, config, num_classes):

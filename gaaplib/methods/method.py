@@ -31,6 +31,7 @@ class Method:
     - ``model``: the same layers for inference, from images (batch, height, width, 3) to a dict of outputs. By
       default, scores are computed from ``"embedding"`` (batch, features) and ``"logits"`` (batch, identities). If a
       method overrides :meth:`retrieval_scores`, its model may return other outputs, such as embeddings of body parts.
+    - ``has_maps``: whether there are heat maps of its model (True by default), which need the layers of our networks.
     - ``losses``: ``{output: (loss, weight)}``; each loss is called with the labels and that output.
 
     Args:
@@ -39,6 +40,7 @@ class Method:
     """
 
     learns = True
+    has_maps = True
     training_model: keras.Model
     model: keras.Model
     losses: dict

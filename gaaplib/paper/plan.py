@@ -37,7 +37,8 @@ class Plan:
 
     Attributes:
         profile: profile of each run.
-        data: folder with one folder per data set, named as in ``DATASETS``; or "synthetic" to generate their twins.
+        data: folder with one folder per data set, named as in ``DATASETS``; or "synthetic" to generate their twins. If
+            ``folder`` is the only data set, it is the folder of the photographs itself.
         backbones, datasets: rows and columns of the matrix.
         folds: folds of the matrix; None: all five for the profile ``paper``, else the first. The ablated backbone
             always has all five.
@@ -129,7 +130,9 @@ class Plan:
         return RunConfig(self.profile, dataset=dataset, precision=self.precision, **folders, **changes)
 
     def _folder(self, dataset):
-        return dataset and (SYNTHETIC if self.data == SYNTHETIC else str(Path(self.data) / dataset))
+        if dataset is None or self.data == SYNTHETIC:
+            return dataset and SYNTHETIC
+        return self.data if self.datasets == ("folder",) else str(Path(self.data) / dataset)
 
     def cell(self, dataset, **changes):
         """Return the runs behind one cell of the paper's tables; Partial-iLIDS has its closed protocol from i-LIDS."""

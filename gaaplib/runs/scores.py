@@ -44,8 +44,8 @@ def table(outputs=None, filters=()):
     for run, alias in zip(found, aliases, strict=True):
         metrics = run.metrics
         row = _row(metrics, alias)
-        values = metrics["config"] | row
-        if all(str(values[name]) == value for name, value in wanted):
+        known = metrics["config"] | row
+        if all(str(known[name]) == value for name, value in wanted):
             rows.append(row)
     return pd.DataFrame(rows, columns=COLUMNS)
 
@@ -185,12 +185,15 @@ def interval(run, protocol, title):
         protocol: ``"retrieval"`` or ``"closed"``.
         title: a key of ``MEASURES`` or ``CLOSED_MEASURES``.
     """
-    values, groups = _values(run, protocol, title)
-    return statistics.bootstrap_mean(values, groups)
+    return statistics.bootstrap_mean(*values(run, protocol, title))
 
 
-def _values(run, protocol, title):
-    """What a score is the mean of, and the identity of each value."""
+def values(run, protocol, title):
+    """What a score is the mean of, (n,), and the identity of each value; None if each value is of its own identity.
+
+    Args:
+        run, protocol, title: as for :func:`interval`.
+    """
     if protocol == "closed":
         return CLOSED_MEASURES[title][1](run.per_image)
     queries = run.per_query
@@ -228,13 +231,18 @@ def difference(run, other, title="mAP", protocol="retrieval"):
     Raises:
         ValueError: the runs do not have the same queries, or images.
     """
+    check_same(run, other, protocol)
+    (one, groups), (two, _) = values(run, protocol, title), values(other, protocol, title)
+    return statistics.paired_difference(one, two, groups)
+
+
+def check_same(run, other, protocol):
+    """Raise a ValueError if two runs were not scored on the same queries, or images of the closed protocol."""
     same = ("pid", "camid", "row", "valid") if protocol == "retrieval" else ("pid", "row")
     one, two = ((each.per_query if protocol == "retrieval" else each.per_image) for each in (run, other))
     if not all(np.array_equal(one[name], two[name]) for name in same):
         what = "queries" if protocol == "retrieval" else "images"
         raise ValueError(f"{run.folder.name} and {other.folder.name} were not scored on the same {what}")
-    (values, groups), (others, _) = _values(run, protocol, title), _values(other, protocol, title)
-    return statistics.paired_difference(values, others, groups)
 
 
 # Title: the key in metrics.json, and the value of each query.

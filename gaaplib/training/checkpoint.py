@@ -2,19 +2,26 @@
 
 import json
 import tempfile
+import time
 import warnings
 import zipfile
 from pathlib import Path
 
 import keras
+import numpy as np
 
 from gaaplib.project import written_whole
 
 WEIGHTS, MEAN = "model.weights.h5", "mean.npz"
 
+SECONDS = 10
+"""The least time between two checkpoints: with few images, saving takes longer than an epoch."""
+
 
 class Checkpoint(keras.callbacks.Callback):
-    """Saves the state of the training after every epoch, in one file that is replaced atomically.
+    """Saves the state of the training at the ends of epochs, in one file that is replaced atomically.
+
+    It is saved after an epoch if the last time was at least ``SECONDS`` ago, and when the training ends.
 
     The file is a zip, so its checksums detect damage. One member is Keras' ``.weights.h5`` with the weights, the
     moving statistics and the optimiser's variables, learning rate and iterations. Another is a JSON file with what
@@ -33,6 +40,7 @@ class Checkpoint(keras.callbacks.Callback):
         self.path = Path(path)
         self.key = json.loads(json.dumps(key))
         self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.saved_at, self.saved_epochs = -np.inf, 0
 
     def restore(self, model, rows, schedule=None, average=None):
         """Restore the state from the file, if it exists, and keep ``rows`` and what else was given for saving.
@@ -87,6 +95,14 @@ class Checkpoint(keras.callbacks.Callback):
         return state
 
     def on_epoch_end(self, epoch, logs=None):
+        if time.monotonic() - self.saved_at >= SECONDS:
+            self._save()
+
+    def on_train_end(self, logs=None):
+        if self.saved_epochs < len(self.rows):
+            self._save()
+
+    def _save(self):
         state = {
             "key": self.key,
             "history": self.rows,
@@ -103,6 +119,7 @@ class Checkpoint(keras.callbacks.Callback):
                 for file in sorted(Path(folder).iterdir()):
                     archive.write(file, file.name)
                 archive.writestr("state.json", json.dumps(state))
+        self.saved_at, self.saved_epochs = time.monotonic(), len(self.rows)
 
 
 def _seeds(model):

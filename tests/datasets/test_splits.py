@@ -211,7 +211,8 @@ def test_further_columns_are_carried_along():
         ("all", {"fold": -1}, "fold is -1"),
         ("train", {"fold": 5}, "fold is 5"),
         ("all", {"folds": 1}, "folds is 1: it must be at least 2"),
-        ("all", {"folds": 7}, "6 identities are too few for 7 folds: .* at least 7 are needed"),
+        ("all", {"folds": 7, "fold": 6}, "fold is 6: 6 identities have 6 folds, 0 to 5"),
+        ("one", {}, "1 identities are too few: each fold is tested on identities of its own"),
         ("crossing", {}, r"pid 2 is both in training and in query or gallery \(2 such pids\)"),
     ],
 )
@@ -219,6 +220,7 @@ def test_errors(rows, options, message):
     tables = {
         "all": [(f"{pid}", pid, 1, "all") for pid in range(1, 7)] + [("0", 0, 1, "all")],
         "train": [("1", 1, 1, "train")],
+        "one": [("1", 1, 1, "all"), ("2", 0, 1, "all")],
         "crossing": [
             (f"{n}", pid, n, split)
             for n, (pid, split) in enumerate([(1, "train"), (2, "train"), (3, "train"), (2, "query"), (3, "gallery")])
@@ -226,6 +228,13 @@ def test_errors(rows, options, message):
     }
     with pytest.raises(ValueError, match=message):
         protocol_split(make_records(tables[rows]), **options)
+
+
+@pytest.mark.parametrize("people", [2, 3, 4, 5, 6])
+def test_fewer_identities_than_folds_have_a_fold_each(people):
+    records = make_records([(f"{pid}-{image}", pid, -1, "all") for pid in range(1, people + 1) for image in range(3)])
+    tested = [protocol_split(records, fold).query("role == 'query'").pid.nunique() for fold in range(min(people, 5))]
+    assert sum(tested) == people and min(tested) == 1
 
 
 ONE_CAMERA = "no query has a match of another camera (all are of camera 4), and those of its own"

@@ -96,6 +96,13 @@ def test_data_sets_without_a_folder_are_left_out_by_name(tmp_path):
     assert Plan().usable() == (Plan(), [])
 
 
+def test_ones_own_photographs_alone_are_in_the_data_folder_itself(tmp_path):
+    alone = Plan(data=str(tmp_path), datasets=("folder",))
+    assert {config.data for config in alone.usable()[0].block()} == {str(tmp_path)}
+    both = Plan(data=str(tmp_path), datasets=("folder", "raid"))
+    assert {config.data for config in both.block()} == {str(tmp_path / "folder")}
+
+
 def test_a_link_keeps_its_own_path_as_in_gaap_run(tmp_path, monkeypatch):
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "data").mkdir()
