@@ -9,9 +9,9 @@ from gaaplib.methods import METHODS
 AP = np.linspace(0, 1, 40)
 
 
-def write_run(outputs, ap, first_hit=None, pid=None, valid=None, mAP=0.5, **changes):
+def write_run(outputs, ap, first_hit=None, pid=None, valid=None, mAP=0.5, profile="smoke", **changes):
     """A finished run folder with made-up scores."""
-    run = runs.begin(RunConfig("smoke", **changes), outputs)
+    run = runs.begin(RunConfig(profile, **changes), outputs)
     ap = np.asarray(ap, float)
     count = len(ap)
     pid = np.arange(count) // 2 if pid is None else pid

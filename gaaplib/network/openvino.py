@@ -19,11 +19,12 @@ class Compiled:
 
     Args:
         compiled: an ``openvino.CompiledModel`` with one input.
+        known: names of the outputs; an output may have further names, of the graph's operations.
     """
 
-    def __init__(self, compiled):
+    def __init__(self, compiled, known):
         self.compiled = compiled
-        self.names = [sorted(output.get_names()) for output in compiled.outputs]
+        self.names = [sorted(output.get_names() & set(known)) for output in compiled.outputs]
 
     def predict_on_batch(self, images):
         """All outputs for images (batch, height, width, 3): ``{name: float32 (batch, ...)}``, as the Keras model's."""
@@ -69,4 +70,4 @@ def convert(model, precision="float32"):
         path = Path(folder) / "model.xml"
         model.export(str(path), format="openvino", verbose=False)
         settings = {"INFERENCE_PRECISION_HINT": PRECISIONS[precision], "PERFORMANCE_HINT": "LATENCY"}
-        return Compiled(openvino.Core().compile_model(path, "CPU", settings))
+        return Compiled(openvino.Core().compile_model(path, "CPU", settings), model.output)

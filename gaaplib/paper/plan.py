@@ -281,6 +281,25 @@ def photographs():
     )
 
 
+def across_photographs():
+    """Return the runs from CUHK03 to other images and back, without attention and with it.
+
+    The others are the photographs of PKU-Reid in Market-1501's layout, in ``data/pku``, and Market-1501's twin.
+    """
+    study, pku = photographs(), str(project_folder() / "data" / "pku")
+    cuhk03 = {"train_dataset": "cuhk03", "train_data": study._folder("cuhk03")}
+    pairs = (
+        {"dataset": "market1501", "data": pku, **cuhk03},
+        {"dataset": "market1501", "data": SYNTHETIC, **cuhk03},
+        {"dataset": "cuhk03", "data": study._folder("cuhk03"), "train_dataset": "market1501", "train_data": SYNTHETIC},
+    )
+    return [
+        RunConfig(study.profile, backbone=study.ablated, attention=attention, precision=study.precision, **pair)
+        for pair in pairs
+        for attention in ("none", "class")
+    ]
+
+
 PARTS = (
     *("block", "matrix", "all_folds", "methods", "crossings", "table_4", "poolings", "readings", "why", "alphas"),
     "places",

@@ -1,5 +1,7 @@
 """Scores of finished runs: one table of all, runs side by side, and paired differences with intervals."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 
@@ -73,8 +75,12 @@ def _row(metrics, alias):
     config = RunConfig(**metrics["config"])
     closed, retrieval = metrics["closed"] or {}, metrics["retrieval"] or {}
     settings = {name: value for name, value in config.changes().items() if name not in COLUMNS}
+    values = config.to_dict()
+    if config.method == "external":
+        # The file is the network; the settings of ours say nothing about it.
+        values |= {"backbone": Path(config.weights).name, "attention": "", "pooling": ""}
     return {
-        **{name: value for name, value in config.to_dict().items() if name in COLUMNS},
+        **{name: value for name, value in values.items() if name in COLUMNS},
         "alias": alias,
         "run_id": metrics["run_id"],
         "status": metrics["status"],

@@ -1,0 +1,129 @@
+"""What came out on photographs, as sentences: notebooks 03 to 10 and the report begin with them.
+
+The photographs are CUHK03's, under its official new protocol. They are not the paper's, so they do not decide what the
+paper claims about its own data sets.
+"""
+
+from pathlib import Path
+
+from gaaplib.config import SYNTHETIC
+from gaaplib.evaluation import statistics
+from gaaplib.paper import audit, plan, tables, wording
+
+WHERE = "CUHK03 (photographs, not the paper's)"
+CLOSED, RETRIEVAL = ("closed", "mRA"), ("retrieval", "mAP")
+
+
+def differences(configs, changes, measure, by=(), outputs=None):
+    """Return a sentence for each change of one setting, and for each group of pairs that share other settings.
+
+    Args:
+        configs: configurations of the runs.
+        changes: triples of field, value and the value that it is compared with.
+        measure: protocol and title, such as ``RETRIEVAL``.
+        by: settings that tell groups of pairs apart, such as ``("attention",)``; the pairs of a group differ in seed
+            and fold alone.
+        outputs: as for :func:`gaaplib.paper.tables.gains`.
+    """
+    sentences = []
+    for field, value, against in changes:
+        gained = tables.gains(configs, field, value, against, *measure, outputs)
+        groups = gained.groupby(list(by), sort=False) if by else [((), gained)]
+        for key, rows in groups:
+            shared = ", ".join(f"{name}={each}" for name, each in zip(by, key, strict=True))
+            what = f"{WHERE}, {' '.join(measure)}: {field} {value} minus {against}" + (
+                f" with {shared}" if shared else ""
+            )
+            sentences.append(wording.filled(f"{what}: {_outcome(rows)}"))
+    return sentences
+
+
+def _outcome(rows):
+    """The difference of one pair with its interval, or the mean over several with Student's t interval."""
+    known = rows[rows.difference.notna()]
+    if known.empty:
+        return f"{', '.join(dict.fromkeys(rows.verdict))} (0 of {len(rows)} pairs)"
+    if len(known) == 1:
+        row = known.iloc[0]
+        interval = f" [{row.low:+.3f}, {row.high:+.3f}]" if row.low == row.low else ""
+        return f"{row.difference:+.3f}{interval}, {row.verdict} (1 of {len(rows)} pairs)"
+    mean = statistics.mean_and_spread(known.difference)
+    interval = f"[{mean.low:+.3f}, {mean.high:+.3f}], {mean.verdict}"
+    return f"{mean.mean:+.3f} {interval} (mean of {len(known)} of {len(rows)} pairs)"
+
+
+def block(outputs=None):
+    """Return what the attention block does: closed on the split, retrieval with all training images."""
+    runs, change = plan.photographs().block(), [("attention", "class", "none")]
+    return [
+        *differences(tables.only(runs, training_images="split"), change, CLOSED, outputs=outputs),
+        *differences(tables.only(runs, training_images="all"), change, RETRIEVAL, outputs=outputs),
+    ]
+
+
+def depth(outputs=None):
+    """Return what a deeper ResNet does, with the block and average pooling, as in Table I."""
+    study = plan.photographs()
+    runs = tables.only(study.matrix(), attention="class", pooling="avg")
+    steps = list(zip(study.backbones[1:], study.backbones[:-1], strict=True))
+    changes = [("backbone", deeper, shallower) for deeper, shallower in steps]
+    return [sentence for each in (CLOSED, RETRIEVAL) for sentence in differences(runs, changes, each, outputs=outputs)]
+
+
+def pooling(outputs=None):
+    """Return what average pooling does beside maximum and GeM pooling, without the block and with it."""
+    runs = tables.only(plan.photographs().poolings(), pool_over="positions")
+    changes = [("pooling", "avg", "max"), ("pooling", "avg", "gem")]
+    measures = (CLOSED, RETRIEVAL)
+    return [
+        sentence for each in measures for sentence in differences(runs, changes, each, ("attention",), outputs=outputs)
+    ]
+
+
+def triplet(outputs=None):
+    """Return what the classifier does beside the triplet loss, without the block and with it."""
+    return differences(
+        plan.photographs().methods(), [("method", "gaap", "triplet")], RETRIEVAL, ("attention",), outputs=outputs
+    )
+
+
+def across(outputs=None):
+    """Return the retrieval of models trained on CUHK03 and tested elsewhere, or the other way round, one line each."""
+    sentences = []
+    for config in plan.across_photographs():
+        found = tables.scores([config], *RETRIEVAL, outputs)
+        source, target = _images(config.train_dataset, config.train_data), _images(config.dataset, config.data)
+        words = f"trained on {source}, tested on {target}, attention {config.attention}, retrieval mAP: "
+        sentences.append(wording.filled(words + wording.in_words(found).item()))
+    return sentences
+
+
+def _images(dataset, data):
+    """What images are called: a twin by its data set, photographs by the name of their folder."""
+    return f"{SYNTHETIC}-{dataset}" if data == SYNTHETIC else Path(data).name
+
+
+def ranking(outputs=None):
+    """Return the methods of Table IV that were measured, from the highest mAP, as one sentence."""
+    found = tables.scores(plan.photographs().table_4(), *RETRIEVAL, outputs)
+    scored = found[found.value.notna()].sort_values("value", ascending=False)
+    named = [f"{name} {words}" for name, words in zip(_names(scored), wording.in_words(scored), strict=True)]
+    missing = f"; {len(found) - len(scored)} not run" if len(scored) < len(found) else ""
+    return wording.filled(f"{WHERE}, retrieval mAP, methods in order: {', '.join(named) or 'none yet'}{missing}")
+
+
+def _names(found):
+    """``gaap`` with its block; without it, it is plain softmax."""
+    plain = (found.method == "gaap") & (found.attention == "none")
+    return found.method.mask(plain, "softmax (gaap without its block)")
+
+
+def front(outputs=None):
+    """Return the three sentences of the study: on the printed cells, on the block, and on the methods."""
+    printed = audit.read("paper_tables_1_2_3")
+    sides = audit.cells(printed, table="II", attention="none"), audit.cells(printed, table="III", pooling="max")
+    return [
+        wording.filled(f"Table III (maximum pooling) minus Table II (no attention): {audit.agreement(*sides)}"),
+        *block(outputs),
+        ranking(outputs),
+    ]

@@ -1,0 +1,80 @@
+"""The sentences about photographs, on runs with made-up scores."""
+
+import numpy as np
+import pytest
+from made_runs import finish, write_run
+
+from gaaplib.config import RunConfig
+from gaaplib.paper import photographs, plan
+
+AP = np.linspace(0.2, 0.8, 40)
+PIDS = np.repeat(np.arange(20), 2)
+
+
+def made(outputs, config, gain):
+    """A finished run of this configuration whose AP is higher by this; its closed protocol is half right."""
+    settings = {name: value for name, value in config.to_dict().items() if name != "ap"}
+    run = write_run(outputs, AP + gain, pid=PIDS, **settings)
+    assert run.folder.name == config.run_id
+    np.savez(run.folder / "per_image.npz", rank=np.tile([1, 2], 20), pid=PIDS, row=np.arange(40))
+    chance = {"mRA": 0.05, "mAP": 0.1, "cmc1": 0.05, "cmc5": 0.2}
+    finish(
+        run, retrieval=run.metrics["retrieval"] | {"num_valid_queries": 40}, closed={"chance": chance, "num_images": 40}
+    )
+
+
+@pytest.fixture
+def block(tmp_path):
+    for config in plan.photographs().block():
+        if config.seed < 2:
+            made(tmp_path, config, (0.05 + 0.02 * config.seed) * (config.attention == "class"))
+    return tmp_path
+
+
+def test_without_runs_nothing_is_made_up(tmp_path):
+    for sentences in (photographs.block(tmp_path), photographs.depth(tmp_path), photographs.pooling(tmp_path)):
+        assert sentences and all("not run (0 of" in sentence.replace("\n  ", " ") for sentence in sentences)
+    assert photographs.ranking(tmp_path).endswith("none yet; 4 not run")
+    assert photographs.triplet(tmp_path)[0].startswith("CUHK03 (photographs, not the paper's), retrieval mAP: method")
+    assert all(sentence.endswith("not run") for sentence in photographs.across(tmp_path))
+
+
+def test_several_pairs_have_their_mean_and_say_how_many_there_are(block):
+    closed, retrieval = (sentence.replace("\n  ", " ") for sentence in photographs.block(block))
+    assert closed.endswith(
+        "attention class minus none: +0.000 [+0.000, +0.000], no clear difference (mean of 2 of 3 pairs)"
+    )
+    assert "retrieval mAP: attention class minus none: +0.060 [-0.067, +0.187], no clear difference" in retrieval
+
+
+def test_one_pair_has_the_interval_over_identities(tmp_path):
+    for config in plan.photographs().poolings():
+        if (config.attention, config.pool_over) == ("none", "positions") and config.pooling != "gem":
+            made(tmp_path, config, 0.1 * (config.pooling == "avg"))
+    sentences = [sentence.replace("\n  ", " ") for sentence in photographs.pooling(tmp_path)]
+    (gained,) = (one for one in sentences if "mAP: pooling avg minus max with attention=none" in one)
+    assert gained.endswith("+0.100 [+0.100, +0.100], gain (1 of 1 pairs)")
+    assert sum("not run" in sentence for sentence in sentences) == len(sentences) - 2
+
+
+def test_methods_are_in_the_order_of_their_scores(tmp_path):
+    gains = {"histogram": -0.1, "triplet": 0.1, "gaap": 0.0}
+    for config in plan.photographs().table_4():
+        made(tmp_path, config, gains[config.method] + 0.02 * (config.attention == "class"))
+    words = photographs.ranking(tmp_path).replace("\n  ", " ")
+    places = [words.index(name) for name in ("triplet 0", "gaap 0", "softmax (gaap", "histogram 0")]
+    assert places == sorted(places)
+
+
+def test_the_study_has_three_sentences_or_more(tmp_path):
+    first, *others = photographs.front(tmp_path)
+    assert "80 of 80 differences are +0.124" in first
+    assert len(others) == 3
+
+
+def test_crossings_use_the_models_of_the_block_and_name_their_images():
+    assert {run.training().run_id for run in plan.across_photographs() if run.train_dataset == "cuhk03"} == {
+        run.run_id for run in plan.photographs().block() if run.training_images == "all" and run.seed == 0
+    }
+    assert photographs._images("market1501", "synthetic") == "synthetic-market1501"
+    assert all(isinstance(run, RunConfig) for run in plan.across_photographs())
