@@ -352,7 +352,6 @@ def test_errors_of_pairs(function, a, b, message):
 @pytest.mark.parametrize(
     ("groups", "options", "message"),
     [
-        ([1, 1, 1], {}, "all 3 values are of 1 group"),
         ([1, 2], {}, r"groups has shape \(2,\)"),
         (None, {"resamples": 0}, "resamples is 0"),
     ],
@@ -360,6 +359,11 @@ def test_errors_of_pairs(function, a, b, message):
 def test_errors_of_sign_flips(groups, options, message):
     with pytest.raises(ValueError, match=message):
         sign_flip_test([1, 2, 3], [0, 0, 0], groups, **options)
+
+
+def test_one_group_alone_tells_nothing():
+    found = sign_flip_test([1, 2, 3], [0, 0, 0], [7, 7, 7])
+    assert (found.difference, found.p_value, found.num_groups) == (2.0, 1.0, 1)
 
 
 @pytest.mark.parametrize(
