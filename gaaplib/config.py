@@ -15,6 +15,7 @@ import typing
 from dataclasses import dataclass
 from pathlib import Path
 
+from gaaplib import options
 from gaaplib.datasets import check_pattern, check_variant, trained_on
 from gaaplib.network import external
 from gaaplib.project import portable, project_folder, registered_names
@@ -158,6 +159,8 @@ class RunConfig:
     width: int = 64
     # Model.
     method: str = "gaap"
+    # Settings of this method alone, such as "centre=0 channels=one"; see OPTIONS in the method's file.
+    options: str | None = None
     backbone: str = "resnet18"
     weights: str | None = None
     last_stride: int = 2
@@ -217,7 +220,7 @@ class RunConfig:
                 raise ValueError(f"{name}=None: write 'none' for no {name}, or leave it out for the profile's value")
         defaults = {field.name: field.default for field in dataclasses.fields(self)}
         given = {name: value for name, value in changes.items() if value is not None}
-        follows = _crossing(given) | _few_images(profile, given) | _of_the_file(given)
+        follows = _of_the_method(given) | _crossing(given) | _few_images(profile, given) | _of_the_file(given)
         values = {**defaults, **PROFILES[profile], **follows, **given, "profile": profile}
         for name, kind in kinds.items():
             value = checked_value(name, values[name], kind)
@@ -262,6 +265,7 @@ class RunConfig:
             check_known("train_dataset", self.train_dataset, choices("dataset"))
         check_variant(self.dataset, self.variant)
         check_pattern(self.dataset, self.pattern)
+        object.__setattr__(self, "options", options.as_text(self.method, options.parsed(self.method, self.options)))
         if self.method == "external" and self.weights in (None, IMAGENET):
             raise ValueError("method='external' needs weights: an .onnx file, or an .xml of OpenVINO")
         if self.weights == IMAGENET:
@@ -307,9 +311,10 @@ class RunConfig:
         return cls(**values)
 
     def changes(self):
-        """A dict of the settings that differ from the profile's, for the same data and backbone."""
+        """A dict of the settings that differ from the profile's and the method's, for the same data and backbone."""
         same = ("dataset", "data", "variant", "pattern", "train_dataset", "train_data", "backbone", "precision")
         usual = type(self)(self.profile, **{name: getattr(self, name) for name in same}).to_dict()
+        usual |= options.defaults(self.method)
         return {name: value for name, value in self.to_dict().items() if value != usual[name]}
 
     def baseline(self):
@@ -395,6 +400,12 @@ def _few_images(profile, given):
     trained = given.get("train_dataset") or given.get("dataset")
     follows = trained == "folder" and profile != "smoke" and "epochs" not in given
     return {"min_steps": MIN_STEPS} if follows else {}
+
+
+def _of_the_method(given):
+    """What follows from the method: ``DEFAULTS`` in its file, which are settings of its paper."""
+    method = given.get("method")
+    return options.defaults(method) if method in choices("method") else {}
 
 
 def _of_the_file(given):

@@ -118,11 +118,23 @@ def registered_names(module, registry):
 
 @cache
 def _keys_in_source(module, registry):
+    (registered,) = _assigned(module, registry)
+    return tuple(key.value for key in registered.keys)
+
+
+@cache
+def literal(module, name):
+    """The literal that a module assigns to a name, such as a dict of numbers; None if there is none.
+
+    The module is read and not imported, like those of :func:`registered_names`.
+    """
+    return next((ast.literal_eval(value) for value in _assigned(module, name)), None)
+
+
+def _assigned(module, name):
+    """The values that a module's source assigns to a name at its top, as syntax."""
     source = Path(__file__).parent.joinpath(*module.split(".")[1:])
     source = source / "__init__.py" if source.is_dir() else source.with_suffix(".py")
-    (keys,) = (
-        [key.value for key in node.value.keys]
-        for node in ast.parse(source.read_text(encoding="utf-8")).body
-        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == registry
-    )
-    return tuple(keys)
+    for node in ast.parse(source.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == name:
+            yield node.value

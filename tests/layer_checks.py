@@ -7,12 +7,13 @@ import keras
 import numpy as np
 
 
-def check_layer(make, inputs, *, rtol=1e-5):
+def check_layer(make, inputs, *, rtol=1e-5, half=True):
     """Check a layer.
 
     Args:
         make: function without arguments that makes the layer.
         inputs: a positional array for each tensor that its call takes.
+        half: whether it computes in half precision under a mixed policy; otherwise it stays in float32.
     """
     layer = make()
     outputs = keras.ops.convert_to_numpy(layer(*inputs))
@@ -21,7 +22,7 @@ def check_layer(make, inputs, *, rtol=1e-5):
     assert np.allclose(keras.ops.convert_to_numpy(layer(*inputs)), outputs, rtol=rtol)
     _check_config(layer, inputs, outputs, rtol)
     _check_saving(layer, inputs, outputs, rtol)
-    _check_bfloat16(make, inputs)
+    _check_mixed(make, inputs, "bfloat16" if half else "float32")
 
 
 def _check_config(layer, inputs, outputs, rtol):
@@ -42,13 +43,13 @@ def _check_saving(layer, inputs, outputs, rtol):
     assert np.allclose(keras.ops.convert_to_numpy(loaded(list(inputs))), outputs, rtol=rtol)
 
 
-def _check_bfloat16(make, inputs):
+def _check_mixed(make, inputs, expected):
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
         outputs = make()(*inputs)
     finally:
         keras.config.set_dtype_policy("float32")
-    assert keras.backend.standardize_dtype(outputs.dtype) == "bfloat16"
+    assert keras.backend.standardize_dtype(outputs.dtype) == expected
     assert np.isfinite(keras.ops.convert_to_numpy(keras.ops.cast(outputs, "float32"))).all()
 
 

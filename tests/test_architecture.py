@@ -11,7 +11,7 @@ PROJECT = Path(__file__).parents[1]
 LIBRARY = PROJECT / "gaaplib"
 FILES = sorted(LIBRARY.rglob("*.py"))
 
-GROUND = {"quiet", "threads", "matlab", "project", "plots", "distances", "network", "attention", "pooling"}
+GROUND = {"quiet", "threads", "options", "matlab", "project", "plots", "distances", "network", "attention", "pooling"}
 SCORES = GROUND | {"metrics", "datasets"}
 PARTS = SCORES | {"evaluation", "training", "methods"}
 RUNS = PARTS | {"config", "runs"}
@@ -24,6 +24,7 @@ MAY_IMPORT = {
     "matlab": set(),
     "project": set(),
     "plots": set(),
+    "options": {"project"},
     "distances": set(),
     "network": {"project"},
     "attention": {"network"},

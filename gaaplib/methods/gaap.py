@@ -24,6 +24,9 @@ class Gaap(Method):
     the groups (``pool_over="class"``); in the inference model, every image is its own partner.
     """
 
+    classifier_stddev = 0.01
+    """Of the classifier's first weights."""
+
     def __init__(self, config, num_classes):
         super().__init__(config, num_classes)
         initializer = INITIALIZERS[config.initializer]
@@ -42,7 +45,7 @@ class Gaap(Method):
         self._classifier = keras.layers.Dense(
             num_classes,
             use_bias=config.neck == "none",
-            kernel_initializer=keras.initializers.RandomNormal(stddev=0.01),
+            kernel_initializer=keras.initializers.RandomNormal(stddev=self.classifier_stddev),
             dtype="float32",
             name="classifier",
         )
@@ -74,6 +77,7 @@ class Gaap(Method):
             last_stride=config.last_stride,
             kernel_initializer=initializer,
             weights=config.weights,
+            insert=self._insert,
         )
         maps = list(backbone.output)
         at = maps[-1] if config.attention_at == "last" else config.attention_at
@@ -85,6 +89,10 @@ class Gaap(Method):
             return lower, None
         upper = keras.Model(backbone.output[at], backbone.output[maps[-1]], name="backbone_after_attention")
         return lower, upper
+
+    def _insert(self, x, stage, left):
+        """What follows a block of the backbone: nothing. See ``insert`` in :mod:`gaaplib.network.backbones`."""
+        return x
 
     def _make_neck(self):
         """BNNeck (Luo et al. 2019): batch normalisation without offset between the pooled vector and the classifier."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
-from gaaplib import metrics
+from gaaplib import metrics, options
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,8 @@ class Method:
     - ``model``: the same layers for inference, from images (batch, height, width, 3) to a dict of outputs. By
       default, scores are computed from ``"embedding"`` (batch, features) and ``"logits"`` (batch, identities). If a
       method overrides :meth:`retrieval_scores`, its model may return other outputs, such as embeddings of body parts.
+    - ``OPTIONS`` and ``DEFAULTS``, in its file, if it has any: literal dicts of settings that are its own
+      (``self.options``), and of values that settings of :class:`gaaplib.config.RunConfig` have unless others are given.
     - ``has_maps``: whether there are heat maps of its model (True by default), which need the layers of our networks.
     - ``losses``: ``{output: (loss, weight)}``; each loss is called with the labels and that output.
 
@@ -47,6 +49,7 @@ class Method:
 
     def __init__(self, config, num_classes):
         self.config = config
+        self.options = options.parsed(config.method, config.options)
         self.num_classes = num_classes
 
     def batch_inputs(self, labels, rng):

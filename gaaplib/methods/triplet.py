@@ -14,11 +14,7 @@ class Triplet(Gaap):
     """
 
     def __init__(self, config, num_classes):
-        if config.sampler != "identity_balanced":
-            raise ValueError(
-                f"sampler={config.sampler!r}: the triplet loss needs several images per identity in a batch; "
-                "use sampler='identity_balanced' and batch_size=32, which is 8 identities with 4 images each"
-            )
+        check_batches(config)
         super().__init__(config, num_classes)
 
     def _make_losses(self):
@@ -27,3 +23,12 @@ class Triplet(Gaap):
 
     def _logits(self, embedding):
         return self._classifier(keras.ops.stop_gradient(embedding))
+
+
+def check_batches(config):
+    """Refuse batches that need not have several images of an identity, without which no triplet loss learns."""
+    if config.sampler != "identity_balanced":
+        raise ValueError(
+            f"sampler={config.sampler!r}: the triplet loss needs several images per identity in a batch; "
+            "use sampler='identity_balanced' and batch_size=32, which is 8 identities with 4 images each"
+        )

@@ -117,13 +117,15 @@ def _resnet_stem(x, form):
     return keras.layers.MaxPooling2D(3, strides=2, name="pool1_pool")(x)
 
 
-def _resnet_stage(x, block, filters, repeats, strides, name, form):
+def _resnet_stage(x, block, filters, repeats, strides, name, form, insert):
     for i in range(repeats):
         x = block(x, filters, strides if i == 0 else 1, f"{name}_block{i + 1}", form)
+        # conv2 is stage 1.
+        x = insert(x, int(name[-1]) - 1, repeats - i - 1)
     return x
 
 
-def _resnet(block, repeats, last_stride, variant, kernel_initializer):
+def _resnet(block, repeats, last_stride, variant, kernel_initializer, insert):
     """The stages of a ResNet (He et al., Table 1), each a function from feature map to feature map."""
     if variant == "v1":
         form = _Form(True, 1.001e-5, 0.99, 1, kernel_initializer)
@@ -131,7 +133,7 @@ def _resnet(block, repeats, last_stride, variant, kernel_initializer):
         form = _Form(False, 1e-5, 0.9, 3, kernel_initializer)
 
     def stage1(x):
-        return _resnet_stage(_resnet_stem(x, form), block, 64, repeats[0], 1, "conv2", form)
+        return _resnet_stage(_resnet_stem(x, form), block, 64, repeats[0], 1, "conv2", form, insert)
 
     later = zip((128, 256, 512), repeats[1:], (2, 2, last_stride), (3, 4, 5), strict=True)
     return [stage1] + [
@@ -143,12 +145,13 @@ def _resnet(block, repeats, last_stride, variant, kernel_initializer):
             strides=strides,
             name=f"conv{i}",
             form=form,
+            insert=insert,
         )
         for filters, count, strides, i in later
     ]
 
 
-def _vgg_stage(x, filters, convolutions, pool, name, kernel_initializer, batch_norm):
+def _vgg_stage(x, filters, convolutions, pool, name, kernel_initializer, batch_norm, insert):
     for i in range(1, convolutions + 1):
         x = layers.Conv2D(
             filters,
@@ -161,10 +164,11 @@ def _vgg_stage(x, filters, convolutions, pool, name, kernel_initializer, batch_n
         if batch_norm:
             x = layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=f"{name}_bn{i}")(x)
             x = keras.layers.Activation("relu", name=f"{name}_relu{i}")(x)
-    return keras.layers.MaxPooling2D(2, name=f"{name}_pool")(x) if pool else x
+    x = keras.layers.MaxPooling2D(2, name=f"{name}_pool")(x) if pool else x
+    return insert(x, int(name[-1]), 0)
 
 
-def _vgg(convolutions, last_stride, variant, kernel_initializer, batch_norm=False):
+def _vgg(convolutions, last_stride, variant, kernel_initializer, insert, batch_norm=False):
     """The stages of a VGG (Simonyan and Zisserman, Table 1, D and E), the same for both variants."""
     filters = (64, 128, 256, 512, 512)
     pools = (True, True, True, True, last_stride == 2)
@@ -177,6 +181,7 @@ def _vgg(convolutions, last_stride, variant, kernel_initializer, batch_norm=Fals
             name=f"block{i}",
             kernel_initializer=kernel_initializer,
             batch_norm=batch_norm,
+            insert=insert,
         )
         for i, (width, count, pool) in enumerate(zip(filters, convolutions, pools, strict=True), start=1)
     ]
@@ -249,6 +254,7 @@ def _build(
     kernel_initializer="he_normal",
     weights=None,
     variant=None,
+    insert=lambda x, stage, left: x,
 ):
     """A backbone, a `keras.Model` from images (batch, height, width, 3) to a dict of feature maps.
 
@@ -265,6 +271,8 @@ def _build(
             variance. "v1" is the form of keras.applications: the stride is in the first 1 x 1
             convolution, convolutions have a bias, and inputs have zero mean only. None is "v1" with
             weights="imagenet", otherwise "v1.5".
+        insert: a function of a block's output, the number of its stage from 1, and the number of blocks that the stage
+            has left, which returns what the next block gets. A stage of a VGG is one block. The default adds nothing.
 
     Raises:
         ValueError: a wrong value of `last_stride`, `weights` or `variant`, or images that are too
@@ -273,7 +281,7 @@ def _build(
     """
     _check_size(name, height, width, last_stride)
     variant = _check_variant(name, weights, variant)
-    stages = family(last_stride, variant, kernel_initializer)
+    stages = family(last_stride, variant, kernel_initializer, insert)
     names = [f"stage{i}" for i in range(1, len(stages) + 1)]
     inputs = keras.Input((height, width, 3), name="image")
     x = _normalisation(variant)(inputs)

@@ -88,6 +88,109 @@ class BatchHardTriplet(keras.losses.Loss):
         return {**super().get_config(), "margin": self.margin}
 
 
+@keras.saving.register_keras_serializable(package="gaaplib")
+class WeightedTriplet(keras.losses.Loss):
+    """Weighted-regularised triplet loss of AGW (Ye et al. 2021) on Euclidean distances of the embeddings.
+
+    It has no margin and mines nothing. For an anchor i, the distances to its positives are averaged with the weights
+    softmax(d), those to its negatives with the weights softmax(-d), so that hard ones count most; its loss is
+    ``log(1 + exp(positive mean - negative mean))``. The released code counts the anchor itself as a positive at a
+    distance of about 0; here it is none. The result is the mean over the anchors that have both a positive and a
+    negative. It is called with identities (batch,) or (batch, 1) and embeddings (batch, features).
+
+    Example:
+        >>> embeddings = ops.convert_to_tensor([[0.0], [0.5], [0.6]])
+        >>> round(float(WeightedTriplet()([1, 1, 2], embeddings)), 3)  # of 0.5 - 0.6 and 0.5 - 0.1
+        0.779
+    """
+
+    def __init__(self, reduction="sum", name="weighted_triplet", dtype=None):
+        super().__init__(name=name, reduction=reduction, dtype=dtype)
+
+    def call(self, y_true, y_pred):
+        distances = euclidean_distances(ops.cast(y_pred, "float32"))
+        positive, negative = _pairs(y_true)
+        difference = _weighted_mean(distances, distances, positive) - _weighted_mean(distances, -distances, negative)
+        complete = ops.logical_and(ops.any(positive, axis=1), ops.any(negative, axis=1))
+        count = ops.maximum(ops.sum(ops.cast(complete, "float32")), 1.0)
+        return ops.where(complete, ops.softplus(difference), 0.0) / count
+
+
+@keras.saving.register_keras_serializable(package="gaaplib")
+class Circle(keras.losses.Loss):
+    """Circle loss of pairs (Sun et al. 2020, Eq. 6) on the cosine similarities s of the embeddings.
+
+    With the margin m, a pair is pulled towards its optimum, 1 + m for a positive and -m for a negative, the stronger
+    the farther it is from it: ``a+ = max(0, 1 + m - s+)`` and ``a- = max(0, s- + m)``, both without gradient. The loss
+    of an anchor is ``softplus(logsumexp(-g a+ (s+ - 1 + m)) + logsumexp(g a- (s- - m)))``, and the result is the mean
+    over the anchors that have both a positive and a negative. It is called with identities (batch,) or (batch, 1) and
+    embeddings (batch, features).
+
+    Args:
+        margin: m, from 0 to 1.
+        scale: g, above 0.
+
+    Raises:
+        ValueError: a margin or a scale out of range.
+
+    Example:
+        >>> embeddings = ops.convert_to_tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+        >>> round(float(Circle(margin=0.25, scale=1.0)([1, 1, 2], embeddings)), 3)  # softplus(-0.25 ** 2 - 0.25 ** 2)
+        0.633
+    """
+
+    def __init__(self, margin=0.25, scale=128.0, reduction="sum", name="circle", dtype=None):
+        super().__init__(name=name, reduction=reduction, dtype=dtype)
+        if not 0.0 <= margin <= 1.0 or not scale > 0.0:
+            raise ValueError(f"margin={margin!r}, scale={scale!r}: expected 0 <= margin <= 1 and scale > 0")
+        self.margin = margin
+        self.scale = scale
+
+    def call(self, y_true, y_pred):
+        embeddings = ops.normalize(ops.cast(y_pred, "float32"), axis=1)
+        similar = ops.matmul(embeddings, ops.transpose(embeddings))
+        positive, negative = _pairs(y_true)
+        pull = ops.stop_gradient(ops.relu(1.0 + self.margin - similar)) * (similar - 1.0 + self.margin)
+        push = ops.stop_gradient(ops.relu(similar + self.margin)) * (similar - self.margin)
+        losses = ops.softplus(_logsumexp(-self.scale * pull, positive) + _logsumexp(self.scale * push, negative))
+        complete = ops.logical_and(ops.any(positive, axis=1), ops.any(negative, axis=1))
+        count = ops.maximum(ops.sum(ops.cast(complete, "float32")), 1.0)
+        return ops.where(complete, losses, 0.0) / count
+
+    def get_config(self):
+        return {**super().get_config(), "margin": self.margin, "scale": self.scale}
+
+
+@keras.saving.register_keras_serializable(package="gaaplib")
+class Mean(keras.losses.Loss):
+    """The mean of what a layer has computed as a loss of each image; the labels are not used."""
+
+    def __init__(self, reduction="sum_over_batch_size", name="mean", dtype=None):
+        super().__init__(name=name, reduction=reduction, dtype=dtype)
+
+    def call(self, y_true, y_pred):
+        return ops.cast(ops.reshape(y_pred, (-1,)), "float32")
+
+
+def _pairs(labels):
+    """Which pairs are two images of one identity, and which are of different ones: booleans (batch, batch) each."""
+    labels = ops.reshape(labels, (-1,))
+    same = ops.equal(labels[:, None], labels[None, :])
+    return ops.logical_and(same, ops.logical_not(ops.eye(ops.shape(labels)[0], dtype="bool"))), ops.logical_not(same)
+
+
+def _weighted_mean(values, scores, among):
+    """The mean of each row's values among some columns, with the weights softmax(scores); 0 if there are none."""
+    scores = ops.where(among, scores, -1e9)
+    weights = ops.where(among, ops.exp(scores - ops.max(scores, axis=1, keepdims=True)), 0.0)
+    return ops.sum(weights * values, axis=1) / ops.maximum(ops.sum(weights, axis=1), 1e-12)
+
+
+def _logsumexp(values, among):
+    """log(sum(exp)) of each row's values among some columns."""
+    return ops.logsumexp(ops.where(among, values, -1e9), axis=1)
+
+
 def euclidean_distances(embeddings):
     """Distances between all rows of (batch, features): (batch, batch). The gradient at distance 0 is 0 and not NaN."""
     squares = ops.sum(ops.square(embeddings), axis=1)
@@ -96,4 +199,10 @@ def euclidean_distances(embeddings):
     return ops.where(apart, ops.sqrt(ops.where(apart, squared, 1.0)), 0.0)
 
 
-LOSSES = {"cross_entropy": CrossEntropy, "triplet": BatchHardTriplet}
+LOSSES = {
+    "cross_entropy": CrossEntropy,
+    "triplet": BatchHardTriplet,
+    "weighted_triplet": WeightedTriplet,
+    "circle": Circle,
+    "mean": Mean,
+}

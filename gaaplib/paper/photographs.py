@@ -14,7 +14,7 @@ WHERE = "CUHK03 (photographs, not the paper's)"
 CLOSED, RETRIEVAL = ("closed", "mRA"), ("retrieval", "mAP")
 
 
-def differences(configs, changes, measure, by=(), outputs=None):
+def differences(configs, changes, measure, by=(), outputs=None, note=""):
     """Return a sentence for each change of one setting, and for each group of pairs that share other settings.
 
     Args:
@@ -24,6 +24,7 @@ def differences(configs, changes, measure, by=(), outputs=None):
         by: settings that tell groups of pairs apart, such as ``("attention",)``; the pairs of a group differ in seed
             and fold alone.
         outputs: as for :func:`gaaplib.paper.tables.gains`.
+        note: what is said behind the measure.
     """
     sentences = []
     for field, value, against in changes:
@@ -31,7 +32,7 @@ def differences(configs, changes, measure, by=(), outputs=None):
         groups = gained.groupby(list(by), sort=False) if by else [((), gained)]
         for key, rows in groups:
             shared = ", ".join(f"{name}={each}" for name, each in zip(by, key, strict=True))
-            what = f"{WHERE}, {' '.join(measure)}: {field} {value} minus {against}" + (
+            what = f"{WHERE}, {' '.join(measure)}{note}: {field} {value} minus {against}" + (
                 f" with {shared}" if shared else ""
             )
             sentences.append(wording.filled(f"{what}: {_outcome(rows)}"))
@@ -53,11 +54,13 @@ def _outcome(rows):
 
 
 def block(outputs=None):
-    """Return what the attention block does: closed on the split, retrieval with all training images."""
+    """Return what the attention block does in both protocols; in retrieval, also with all images to train on."""
     runs, change = plan.photographs().block(), [("attention", "class", "none")]
+    split, whole = (tables.only(runs, training_images=images) for images in ("split", "all"))
     return [
-        *differences(tables.only(runs, training_images="split"), change, CLOSED, outputs=outputs),
-        *differences(tables.only(runs, training_images="all"), change, RETRIEVAL, outputs=outputs),
+        *differences(split, change, CLOSED, outputs=outputs),
+        *differences(split, change, RETRIEVAL, outputs=outputs),
+        *differences(whole, change, RETRIEVAL, outputs=outputs, note=", trained on all images"),
     ]
 
 

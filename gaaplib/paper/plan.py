@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from gaaplib import experiment, runs
+from gaaplib import experiment, options, runs
 from gaaplib.config import SYNTHETIC, RunConfig, whole_path
 from gaaplib.datasets import closed_on, splits, trained_on
 from gaaplib.network import devices
@@ -243,9 +243,10 @@ class Plan:
     def table_4(self):
         """Return the runs of Table IV: every method on each data set, trained on all images as in the literature."""
         gaap = [{"method": "gaap", "attention": attention} for attention in ("none", "class")]
+        earlier = [{"method": name, **self._p_x_k()} for name in ("bot", "agw")]
         return [
             self.config(dataset, backbone=self.ablated, training_images="all", **method)
-            for method in ({"method": "histogram"}, *gaap, self._triplet() | {"attention": "none"})
+            for method in ({"method": "histogram"}, *gaap, self._triplet() | {"attention": "none"}, *earlier)
             for dataset in self.datasets
         ]
 
@@ -335,6 +336,7 @@ def arguments(config):
     """
     given = {"profile": config.profile, "precision": config.precision}
     usual = RunConfig(config.profile, precision=config.precision, backbone=config.backbone).to_dict()
+    usual |= options.defaults(config.method)
     given |= {"backbone": config.backbone}
     given |= {name: value for name, value in config.to_dict().items() if value != usual[name]}
     # What is usual for these depends on the data sets.

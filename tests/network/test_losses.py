@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from layer_checks import gradient
 from oracles import losses as oracle
 
-from gaaplib.network.losses import LOSSES, BatchHardTriplet, CrossEntropy
+from gaaplib.network.losses import LOSSES, BatchHardTriplet, Circle, CrossEntropy, Mean, WeightedTriplet
 
 
 def value_of(loss, labels, predictions):
@@ -76,7 +76,44 @@ def test_triplet_equals_the_oracle(seed, labels, margin):
     assert found == pytest.approx(expected, rel=1e-3, abs=1e-4)
 
 
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10_000), st.lists(st.integers(0, 3), min_size=2, max_size=8))
+def test_losses_of_all_pairs_equal_their_oracles(seed, labels):
+    embeddings = np.random.default_rng(seed).normal(size=(len(labels), 4)).astype("float32")
+    found = value_of(WeightedTriplet(), np.array(labels), embeddings)
+    assert found == pytest.approx(oracle.weighted_triplet(labels, embeddings), rel=1e-3, abs=1e-4)
+    found = value_of(Circle(0.3, 8.0), np.array(labels), embeddings)
+    assert found == pytest.approx(oracle.circle(labels, embeddings, 0.3, 8.0), rel=1e-3, abs=1e-4)
+
+
+def test_losses_of_all_pairs_stay_finite_far_from_the_optimum():
+    labels = np.arange(16) // 4
+    for scale in (1e-6, 1.0, 1e4):
+        embeddings = scale * np.random.default_rng(1).normal(size=(16, 8)).astype("float32")
+        for loss in (WeightedTriplet(), Circle()):
+            assert np.isfinite(value_of(loss, labels, embeddings))
+            assert np.isfinite(gradient(lambda p, loss=loss: loss(labels, p), embeddings)).all()
+
+
+def test_circle_pulls_more_on_what_is_farther_from_its_optimum():
+    labels = np.array([0, 0, 1])
+
+    def pull(angle):
+        embeddings = np.array([[1, 0], [np.cos(angle), np.sin(angle)], [-1, 0]], "float32")
+        return np.abs(gradient(lambda p: Circle(0.25, 1.0)(labels, p), embeddings)[1]).max()
+
+    assert pull(1.2) > pull(0.6) > pull(0.1)
+
+
+def test_mean_is_the_mean_of_what_the_layer_gave():
+    assert value_of(Mean(), np.array([3, 4]), np.array([1.0, 2.0], "float32")) == 1.5
+
+
 def test_wrong_arguments_are_named():
+    with pytest.raises(ValueError, match="margin=2.0, scale=128.0"):
+        Circle(2.0)
+    with pytest.raises(ValueError, match="margin=0.25, scale=0"):
+        Circle(scale=0)
     with pytest.raises(ValueError, match="label_smoothing=1.0"):
         CrossEntropy(1.0)
     with pytest.raises(ValueError, match="margin='hard'"):

@@ -34,13 +34,13 @@ def block(tmp_path):
 def test_without_runs_nothing_is_made_up(tmp_path):
     for sentences in (photographs.block(tmp_path), photographs.depth(tmp_path), photographs.pooling(tmp_path)):
         assert sentences and all("not run (0 of" in sentence.replace("\n  ", " ") for sentence in sentences)
-    assert photographs.ranking(tmp_path).endswith("none yet; 4 not run")
+    assert photographs.ranking(tmp_path).endswith("none yet; 6 not run")
     assert photographs.triplet(tmp_path)[0].startswith("CUHK03 (photographs, not the paper's), retrieval mAP: method")
     assert all(sentence.endswith("not run") for sentence in photographs.across(tmp_path))
 
 
 def test_several_pairs_have_their_mean_and_say_how_many_there_are(block):
-    closed, retrieval = (sentence.replace("\n  ", " ") for sentence in photographs.block(block))
+    closed, retrieval, whole = (sentence.replace("\n  ", " ") for sentence in photographs.block(block))
     assert closed.endswith(
         "attention class minus none: +0.000 [+0.000, +0.000], no clear difference (mean of 2 of 3 pairs)"
     )
@@ -58,18 +58,18 @@ def test_one_pair_has_the_interval_over_identities(tmp_path):
 
 
 def test_methods_are_in_the_order_of_their_scores(tmp_path):
-    gains = {"histogram": -0.1, "triplet": 0.1, "gaap": 0.0}
+    gains = {"histogram": -0.1, "triplet": 0.1, "gaap": 0.0, "bot": 0.15, "agw": 0.2}
     for config in plan.photographs().table_4():
         made(tmp_path, config, gains[config.method] + 0.02 * (config.attention == "class"))
     words = photographs.ranking(tmp_path).replace("\n  ", " ")
-    places = [words.index(name) for name in ("triplet 0", "gaap 0", "softmax (gaap", "histogram 0")]
+    places = [words.index(name) for name in ("agw 0", "bot 0", "triplet 0", "gaap 0", "softmax (gaap", "histogram 0")]
     assert places == sorted(places)
 
 
 def test_the_study_has_three_sentences_or_more(tmp_path):
     first, *others = photographs.front(tmp_path)
     assert "80 of 80 differences are +0.124" in first
-    assert len(others) == 3
+    assert len(others) == 4
 
 
 def test_crossings_use_the_models_of_the_block_and_name_their_images():

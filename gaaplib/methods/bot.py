@@ -1,0 +1,58 @@
+"""BoT, the bag of tricks (Luo et al., CVPR Workshops 2019; IEEE TMM 2019), the usual baseline of the field."""
+
+from gaaplib.methods.gaap import Gaap
+from gaaplib.methods.triplet import check_batches
+from gaaplib.network.heads import Centres
+from gaaplib.network.losses import BatchHardTriplet, CrossEntropy, Mean
+
+DEFAULTS = {
+    "attention": "none",
+    "neck": "bnneck",
+    "sampler": "identity_balanced",
+    "label_smoothing": 0.1,
+    "margin": 0.3,
+    "dropout": 0.0,
+}
+OPTIONS = {"centre": 5e-4}
+
+
+class Bot(Gaap):
+    """Smoothed cross-entropy behind a BNNeck, and before it the batch-hard triplet loss and a centre loss.
+
+    The losses on the pooled vector and on the normalised one do not disturb each other, which is what the neck is for.
+    The other tricks are settings of a run: ``last_stride``, ``warmup_epochs``, ``label_smoothing``, ``erase``. Images
+    are compared by the cosine distance of the normalised vectors. ``attention`` and ``pooling`` may be given, too.
+
+    Options:
+        centre: weight of the centre loss; 0 leaves it out.
+
+    The released code (michuanhaohao/reid-strong-baseline) has no ReLU after the first convolution's normalisation, and
+    decays biases, too. Here the network is that of the other methods. It needs P x K batches.
+    """
+
+    classifier_stddev = 0.001
+
+    def __init__(self, config, num_classes):
+        check_batches(config)
+        super().__init__(config, num_classes)
+
+    def _make_losses(self):
+        found = {
+            "logits": (CrossEntropy(self.config.label_smoothing), 1.0),
+            "pooled": (self._metric_loss(), 1.0),
+        }
+        self._centres = None
+        if self.options["centre"]:
+            self._centres = Centres(self.num_classes, name="centres")
+            found["centre"] = (Mean(), self.options["centre"])
+        return found
+
+    def _metric_loss(self):
+        return BatchHardTriplet(self.config.margin)
+
+    def _connect(self, images, partners=None, groups=None):
+        outputs = super()._connect(images, partners, groups)
+        if groups is None or self._centres is None:
+            return outputs
+        # A group is the number of an identity.
+        return outputs | {"centre": self._centres(outputs["pooled"], groups)}

@@ -1,0 +1,55 @@
+"""What a method's own file says of its settings: its options, and what other settings are unless they are given.
+
+The files are read and not imported, so that a wrong option is refused before Keras is there.
+"""
+
+from gaaplib.project import literal
+
+
+def known(method):
+    """The options of a method with their defaults, ``OPTIONS`` in its file: a dict, empty if there are none."""
+    return literal(f"gaaplib.methods.{method}", "OPTIONS") or {}
+
+
+def defaults(method):
+    """What settings of a run are for this method unless they are given, ``DEFAULTS`` in its file: a dict."""
+    return literal(f"gaaplib.methods.{method}", "DEFAULTS") or {}
+
+
+def parsed(method, text):
+    """The values of all options of a method: those in the text, and the defaults of the others.
+
+    Args:
+        method: a key of ``METHODS``.
+        text: such as ``"centre=0 channels=one"``; None: the defaults.
+
+    Raises:
+        ValueError: an option that the method does not have, or a value of a wrong type.
+
+    Example:
+        >>> parsed("agw", "channels=one")
+        {'centre': 0.0005, 'channels': 'one'}
+    """
+    found = dict(known(method))
+    for word in (text or "").split():
+        name, equals, value = word.partition("=")
+        if name not in found or not equals:
+            listed = " ".join(f"{key}={default}" for key, default in known(method).items()) or "none"
+            raise ValueError(f"options={text!r}: method={method!r} has no option {word!r}; it has {listed}")
+        kind = type(known(method)[name])
+        try:
+            found[name] = kind(value)
+        except ValueError:
+            raise ValueError(f"options={text!r}: {name}={value!r} must be a {kind.__name__}") from None
+    return found
+
+
+def as_text(method, values):
+    """Options as the text that :func:`parsed` reads, in their own order and without defaults; None if all are defaults.
+
+    Example:
+        >>> as_text("agw", {"centre": 0.0005, "channels": "one"})
+        'channels=one'
+    """
+    changed = {name: value for name, value in values.items() if value != known(method)[name]}
+    return " ".join(f"{name}={value}" for name, value in changed.items()) or None
