@@ -134,8 +134,9 @@ def _run(config, outputs, rerun, verbose):
 def _warn_of_chance(history, data):
     """Warn if the network has not learnt to recognise the validation images."""
     images = len(data.part("val"))
-    if images and curve.is_at_chance(history.val_accuracy.iloc[-1], data.num_classes, images):
-        warnings.warn(curve.in_words(history, data.num_classes, images)[1], stacklevel=4)
+    for sentence in curve.in_words(history, data.num_classes, images):
+        if sentence.startswith(curve.AT_CHANCE):
+            warnings.warn(sentence, stacklevel=4)
 
 
 def _origin_of_data(config, data, source, weights):

@@ -26,6 +26,19 @@ def _figures_closed():
         sys.modules["matplotlib.pyplot"].close("all")
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _memory_given_back():
+    """A worker tests hundreds of networks, and training keeps the memory that it frees (``devices.keep_memory``)."""
+    import ctypes
+    import gc
+
+    yield
+    gc.collect()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
+
+
 @pytest.fixture
 def outputs(tmp_path, monkeypatch):
     """A folder for runs and caches of one test."""

@@ -14,9 +14,11 @@ from gaaplib import experiment, runs
 from gaaplib.config import RunConfig
 from gaaplib.distances import pairwise_distances
 from gaaplib.explain import lookup
+from gaaplib.methods import METHODS
 from gaaplib.metrics import evaluate_distances as metrics_of
 from gaaplib.network.backbones import BACKBONES
 from gaaplib.runs.provenance import RESULTS
+from gaaplib.training import curve
 
 REAL = Path(__file__).parents[2] / "shared" / "real"
 PKU, CUHK03, OSNET = REAL / "pku-sample", REAL / "cuhk03-np", REAL / "weights" / "osnet_x0_25_msmt17.onnx"
@@ -138,6 +140,17 @@ def test_a_run_whose_embeddings_are_alike_has_collapsed_and_has_no_scores(cache)
     assert run.metrics["closed"] is run.metrics["retrieval"] is None
     with pytest.raises(ValueError, match="collapsed .all .* its model cannot be used"):
         runs.find(run.folder.name, cache, with_model=True)
+
+
+@pytest.mark.parametrize("method", [name for name, method in METHODS.items() if method.learns])
+def test_a_run_of_every_method_that_learns_is_scored_in_both_protocols(method, cache):
+    run = experiment.run(smoke(method=method, sampler="identity_balanced"), outputs=cache)
+    assert run.metrics["status"] == "done"
+    assert 0 <= run.metrics["train_accuracy"] <= 1
+    assert run.metrics["closed"]["num_images"] and run.metrics["retrieval"]["num_valid_queries"]
+    data = runs.load_data(run.config, outputs=cache)
+    words = curve.in_words(run.history, data.num_classes, len(data.part("val")))
+    assert words[0].startswith("after 1 epochs: accuracy ")
 
 
 def test_a_run_on_equal_images_has_collapsed(tmp_path):

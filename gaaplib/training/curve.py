@@ -6,13 +6,17 @@ from scipy import stats
 CHANCE_LEVEL = 0.05
 """At chance: random guesses are right as often as the network in more than this share of cases."""
 
+AT_CHANCE = "Validation stays at chance"
+ADVICE = "the network has not learnt to recognise them. Give it more images or more epochs, or weights to start from"
+
 
 def in_words(history, identities, images):
     """Return sentences on the end of a training: accuracies, whether validation is above chance, and its trend.
 
     Args:
         history: DataFrame with one row per epoch and the columns ``epoch``, ``accuracy`` and, if there are validation
-            images, ``val_accuracy``, as of :func:`gaaplib.training.fit.fit`.
+            images, ``val_accuracy``, as of :func:`gaaplib.training.fit.fit`. With several losses Keras names the
+            accuracies ``logits_accuracy`` and ``val_logits_accuracy``.
         identities: number of identities that the network tells apart.
         images: number of validation images.
 
@@ -25,6 +29,7 @@ def in_words(history, identities, images):
         >>> print("\\n".join(in_words(history, identities=10, images=50)))
         after 2 epochs: accuracy 0.90 in training, 0.60 in validation, 0.10 by chance
     """
+    history = history.rename(columns=lambda name: name.replace("logits_accuracy", "accuracy"))
     if "accuracy" not in history or history.empty:
         return []
     last = history.iloc[-1]
@@ -33,10 +38,7 @@ def in_words(history, identities, images):
         return [f"{words}, {1 / identities:.2g} by chance"]
     sentences = [f"{words}, {last.val_accuracy:.2f} in validation, {1 / identities:.2f} by chance"]
     if is_at_chance(last.val_accuracy, identities, images):
-        sentences.append(
-            f"Validation stays at chance ({images} images of {identities} identities): the network has not learnt to "
-            "recognise them. Give it more images or more epochs, or weights to start from"
-        )
+        sentences.append(f"{AT_CHANCE} ({images} images of {identities} identities): {ADVICE}")
     elif _rises(history.val_accuracy.to_numpy()):
         sentences.append("Validation was still rising at the end: more epochs would probably help")
     return sentences

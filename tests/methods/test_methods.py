@@ -6,6 +6,7 @@ from made_onnx import write_onnx
 from gaaplib import options, runs
 from gaaplib.attention import ATTENTION
 from gaaplib.config import RunConfig
+from gaaplib.explain import heatmaps
 from gaaplib.methods import METHODS
 from gaaplib.methods.gaap import choose_partners
 from gaaplib.methods.histogram import StripeHistogram
@@ -234,3 +235,13 @@ def test_agw_has_the_channels_of_the_paper_or_of_the_released_code():
     assert [tuple(shape) for shape in kernels] == [(128, 64), (128, 1)]
     with pytest.raises(ValueError, match="channels='two' is not known; known: half, one"):
         make(method="agw", options="channels=two")
+
+
+@pytest.mark.parametrize("name", [name for name, method in METHODS.items() if method.has_maps])
+def test_every_method_has_heat_maps_of_every_kind_and_stage(name):
+    model = make(method=name).model
+    for kind in heatmaps.KINDS:
+        maps = heatmaps.heatmap(model, IMAGES[:2], kind, position=(0, 0), others=IMAGES[2:4])
+        np.testing.assert_allclose(maps.sum(axis=(1, 2)), 1.0, rtol=1e-4)
+    for stage in heatmaps.stages(model):
+        assert heatmaps.heatmap(model, IMAGES[:2], "energy", layer=stage).shape[1:] == heatmaps.grid(model, stage)
