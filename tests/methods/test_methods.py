@@ -221,7 +221,7 @@ def test_agw_at_its_start_is_bot_with_gem():
     agw, bot = make(method="agw"), make(method="bot", pooling="gem")
     own = {weight.path: weight for weight in agw.model.weights}
     for weight in bot.model.weights:
-        weight.assign(own.pop(weight.path))
+        weight.assign(np.asarray(own.pop(weight.path)))
     # What is left is that of the non-local blocks.
     assert own and all("nonlocal" in path for path in own)
     np.testing.assert_allclose(predict(agw)["embedding"], predict(bot)["embedding"], rtol=1e-4, atol=1e-5)
