@@ -77,17 +77,14 @@ def _complete_run(context, parameter, incomplete):
     return [name for name in names if incomplete in name]
 
 
+def _parameters(help):
+    """The option -p NAME VALUE, which may be repeated."""
+    return click.option("-p", "--parameter", "given", nargs=2, multiple=True, metavar="NAME VALUE", help=help)
+
+
 @main.command()
 @click.argument("notebook", shell_complete=_complete_notebook)
-@click.option(
-    "-p",
-    "--parameter",
-    "given",
-    nargs=2,
-    multiple=True,
-    metavar="NAME VALUE",
-    help="A parameter of the notebook, such as -p backbone resnet50; repeat for more.",
-)
+@_parameters("A parameter of the notebook, such as -p backbone resnet50; repeat for more.")
 @click.option("--help-parameters", is_flag=True, help="List the notebook's parameters with their meaning, and stop.")
 @click.option("-o", "--output", type=click.Path(dir_okay=False), help="Where to save the executed notebook.")
 def run(notebook, given, help_parameters, output):
@@ -114,15 +111,7 @@ def run(notebook, given, help_parameters, output):
 
 
 @main.command()
-@click.option(
-    "-p",
-    "--parameter",
-    "given",
-    nargs=2,
-    multiple=True,
-    metavar="NAME VALUE",
-    help="A setting that all runs have, as for gaap run 02_train: -p dataset folder -p data DIR.",
-)
+@_parameters("A setting that all runs have, as for gaap run 02_train: -p dataset folder -p data DIR.")
 @click.option("--vary", multiple=True, metavar="NAME=VALUE,VALUE", help="A setting that varies: attention=none,class.")
 @click.option("--seeds", help="Seeds with commas, such as 0,1,2: each variant is trained with each.")
 @click.option("--folds", help="Folds with commas; with 0,1,2,3,4 each person is tested once.")

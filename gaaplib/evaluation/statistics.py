@@ -263,6 +263,16 @@ def shown(estimate, low, high, num_groups) -> str:
     return f"{estimate:.3f} [{low:.3f}, {high:.3f}]"
 
 
+def signed(estimate, low, high) -> str:
+    """A difference with its interval as text, or alone if it has none.
+
+    Example:
+        >>> signed(0.05, 0.01, 0.09), signed(-0.05, np.nan, np.nan)
+        ('+0.050 [+0.010, +0.090]', '-0.050')
+    """
+    return f"{estimate:+.3f}" if np.isnan(low) else f"{estimate:+.3f} [{low:+.3f}, {high:+.3f}]"
+
+
 def _verdict(low, high) -> str:
     return GAIN if low > 0 else LOSS if high < 0 else UNCLEAR
 

@@ -1,4 +1,4 @@
-"""What came out on photographs, as sentences: notebooks 03 to 10 and the report begin with them.
+"""What came out on photographs, as sentences, with which the notebooks on the paper's tables begin.
 
 The photographs are CUHK03's, under its official new protocol. They are not the paper's, so they do not decide what the
 paper claims about its own data sets.
@@ -46,11 +46,10 @@ def _outcome(rows):
         return f"{', '.join(dict.fromkeys(rows.verdict))} (0 of {len(rows)} pairs)"
     if len(known) == 1:
         row = known.iloc[0]
-        interval = f" [{row.low:+.3f}, {row.high:+.3f}]" if row.low == row.low else ""
-        return f"{row.difference:+.3f}{interval}, {row.verdict} (1 of {len(rows)} pairs)"
+        return f"{statistics.signed(row.difference, row.low, row.high)}, {row.verdict} (1 of {len(rows)} pairs)"
     mean = statistics.mean_and_spread(known.difference)
-    interval = f"[{mean.low:+.3f}, {mean.high:+.3f}], {mean.verdict}"
-    return f"{mean.mean:+.3f} {interval} (mean of {len(known)} of {len(rows)} pairs)"
+    shown = statistics.signed(mean.mean, mean.low, mean.high)
+    return f"{shown}, {mean.verdict} (mean of {len(known)} of {len(rows)} pairs)"
 
 
 def block(outputs=None):

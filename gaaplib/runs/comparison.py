@@ -97,12 +97,12 @@ class Comparison:
             pair = f"{name} \u2212 {self.baseline}"
             for row in group.itertuples():
                 queries = row.better, row.worse, row.equal
-                shown = _signed(row.interval.estimate, row.interval.low, row.interval.high)
+                shown = statistics.signed(row.interval.estimate, row.interval.low, row.interval.high)
                 rows.append((pair, title, f"seed {row.seed}", shown, row.interval.verdict, *queries))
             if len(group) > 1:
                 mean = over_seeds(group)
                 counted = group[["better", "worse", "equal"]].sum()
-                shown = _signed(mean.mean, mean.low, mean.high)
+                shown = statistics.signed(mean.mean, mean.low, mean.high)
                 rows.append((pair, title, "mean of seeds", shown, _verdict(group), *counted))
         names = ["compared", "measure", "repetition", "difference", "verdict", "better", "worse", "equal"]
         return pd.DataFrame(rows, columns=names).set_index(names[:3])
@@ -126,10 +126,10 @@ class Comparison:
             )
         if len(group) > 1:
             spread = over_seeds(group)
-            shown = _signed(spread.mean, spread.low, spread.high)
+            shown = statistics.signed(spread.mean, spread.low, spread.high)
             return f"{name} minus {self.baseline}, mAP: {shown}, {verdict} (mean of {len(group)} seeds; {queries})."
         found = group.interval.iloc[0]
-        shown = _signed(found.estimate, found.low, found.high)
+        shown = statistics.signed(found.estimate, found.low, found.high)
         return f"{name} minus {self.baseline}, mAP: {shown}, {verdict} ({identities} identities; {queries})."
 
     def telling(self, count=3):
@@ -242,7 +242,3 @@ def _verdict(group):
     """The verdict on the rows of one variant and measure: of the one seed, or of the mean over seeds."""
     first = group.interval.iloc[0].verdict
     return first if len(group) == 1 or first == statistics.TOO_FEW else over_seeds(group).verdict
-
-
-def _signed(estimate, low, high):
-    return f"{estimate:+.3f}" if np.isnan(low) else f"{estimate:+.3f} [{low:+.3f}, {high:+.3f}]"
