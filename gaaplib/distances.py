@@ -39,11 +39,7 @@ def pairwise_distances(query, gallery, metric: str = "cosine") -> np.ndarray:
         >>> pairwise_distances([[1.0, 0.0]], [[2.0, 0.0], [1.0, 3.0]], metric="euclidean").tolist()
         [[1.0, 3.0]]
     """
-    distances = EmbeddingDistances(query, gallery, metric)
-    matrix = np.empty(distances.shape, distances.dtype)
-    for rows in distances.row_blocks():
-        distances.fill(rows, matrix[rows])
-    return matrix
+    return EmbeddingDistances(query, gallery, metric).matrix()
 
 
 class EmbeddingDistances:
@@ -82,6 +78,13 @@ class EmbeddingDistances:
         self._progress = progress
         self._query_sizes = self._sizes(self._query, "query")
         self._gallery_sizes = self._sizes(self._gallery, "gallery")
+
+    def matrix(self) -> np.ndarray:
+        """All distances at once, (num_queries, num_gallery)."""
+        matrix = np.empty(self.shape, self.dtype)
+        for rows in self.row_blocks():
+            self.fill(rows, matrix[rows])
+        return matrix
 
     def row_blocks(self) -> Iterator[slice]:
         """The rows of each matrix product. They depend only on the shape, because they affect the rounding."""
@@ -122,6 +125,65 @@ class EmbeddingDistances:
     def _converted(self, rows) -> np.ndarray:
         # No copy if there is nothing to convert.
         return np.ascontiguousarray(rows, self.dtype)
+
+
+class PartDistances(EmbeddingDistances):
+    """Distances of embeddings of parts, of which an image may show only some; otherwise as the base class.
+
+    The distance of two images is the mean of their parts' cosine distances, each weighted by the product of the two
+    visibilities: ``sum_k v_k^q v_k^g (1 - cos(f_k^q, f_k^g)) / sum_k v_k^q v_k^g``. That is half of VPM's, which has
+    squared Euclidean distances of unit vectors (Sun et al., CVPR 2019). It takes two matrix products.
+
+    Args:
+        query, gallery: (num_queries, dim) and (num_gallery, dim), the parts one after the other. A part's vector has
+            unit length times its visibility.
+        query_visibility, gallery_visibility: (num_queries, parts) and (num_gallery, parts), from 0.
+        progress: as in the base class.
+
+    Raises:
+        ValueError: as the base class; visibilities that are negative, not finite or of other shapes.
+
+    Two images that show no part in common have a distance of 2, the largest.
+
+    Example:
+        Two parts of one number each. The second image shows its first part alone.
+
+        >>> PartDistances([[1.0, 1.0]], [[1.0, 0.0], [0.0, -1.0]], [[1.0, 1.0]], [[1.0, 0.0], [0.0, 1.0]]).matrix()
+        array([[0., 2.]])
+    """
+
+    def __init__(self, query, gallery, query_visibility, gallery_visibility, *, progress: bool = False):
+        # The Euclidean metric checks that squares are in range, as products must be.
+        super().__init__(query, gallery, "euclidean", progress=progress)
+        self._metric = _Product
+        self._query_visibility = self._visibility(query_visibility, "query", self.shape[0])
+        self._gallery_visibility = self._visibility(gallery_visibility, "gallery", self.shape[1])
+        if self._query_visibility.shape[1] != self._gallery_visibility.shape[1]:
+            raise ValueError(
+                f"query has {self._query_visibility.shape[1]} parts and gallery "
+                f"{self._gallery_visibility.shape[1]}: both must have the same parts"
+            )
+
+    def fill(self, rows: slice, out: np.ndarray) -> None:
+        """Write the distances of these rows into ``out``, (rows, num_gallery)."""
+        super().fill(rows, out)
+        visible = self._query_visibility[rows]
+        for part in spans(len(out), CACHE_ELEMENTS // max(1, self.shape[1])):
+            shared = visible[part] @ self._gallery_visibility.T
+            with np.errstate(invalid="ignore"):
+                out[part] /= shared
+            out[part] += 1
+            out[part][shared == 0] = 2
+
+    def _visibility(self, values, side: str, number: int) -> np.ndarray:
+        name = f"{side}_visibility"
+        values = self._converted(real_matrix(values, name))
+        check_finite(values, name)
+        if len(values) != number:
+            raise ValueError(f"{name} has {len(values)} rows for {number} embeddings: give one for each")
+        if (values < 0).any():
+            raise ValueError(f"{name} has negative values: a visibility is from 0, invisible")
+        return values
 
 
 class _Cosine:
@@ -179,6 +241,18 @@ class _Euclidean:
         products += query_sizes
         products += gallery_sizes
         np.sqrt(np.maximum(products, 0, out=products), out=products)
+
+
+class _Product:
+    """-q.g, of parts."""
+
+    @staticmethod
+    def left(query, sizes) -> np.ndarray:
+        return -query
+
+    @staticmethod
+    def finish(products, query_sizes, gallery_sizes) -> None:
+        pass
 
 
 def spans(total: int, longest: int) -> Iterator[slice]:

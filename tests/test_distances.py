@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from gaaplib import distances, metrics
-from gaaplib.distances import METRICS, EmbeddingDistances, check_count, check_finite, pairwise_distances
+from gaaplib.distances import METRICS, EmbeddingDistances, PartDistances, check_count, check_finite, pairwise_distances
 from gaaplib.metrics import evaluate_distances, evaluate_embeddings
 from tests.oracles import retrieval as slow_retrieval
 
@@ -204,3 +204,54 @@ def test_counts(value):
 def test_what_is_no_count(value):
     with pytest.raises(ValueError, match=f"n is {value!r}: it must be an integer of at least 1"):
         check_count(value, "n")
+
+
+def shared_parts(seed, queries=5, gallery=7, parts=3, dim=4):
+    """Unit vectors of parts and their visibilities, of queries and gallery."""
+    rng = np.random.default_rng(seed)
+    sides = []
+    for number in (queries, gallery):
+        vectors = rng.normal(size=(number, parts, dim)).astype("float32")
+        vectors /= np.linalg.norm(vectors, axis=2, keepdims=True)
+        sides.append((vectors, rng.random((number, parts)).astype("float32")))
+    return sides
+
+
+def of_parts(query, gallery):
+    """The distances of unit vectors and visibilities."""
+    flat = [(vectors * visible[:, :, None]).reshape(len(vectors), -1) for vectors, visible in (query, gallery)]
+    return PartDistances(*flat, query[1], gallery[1])
+
+
+@pytest.mark.parametrize("block_bytes", [2**29, 64])
+def test_distances_of_parts_equal_the_slow_definition(block_bytes, monkeypatch):
+    monkeypatch.setattr(distances, "BLOCK_BYTES", block_bytes)
+    query, gallery = shared_parts(0)
+    found = of_parts(query, gallery)
+    expected = np.zeros(found.shape)
+    for q, g in np.ndindex(found.shape):
+        weights = [float(query[1][q, k] * gallery[1][g, k]) for k in range(3)]
+        cosines = [float(query[0][q, k] @ gallery[0][g, k]) for k in range(3)]
+        expected[q, g] = sum(w * (1 - c) for w, c in zip(weights, cosines, strict=True)) / sum(weights)
+    np.testing.assert_allclose(found.matrix(), expected, rtol=1e-4, atol=1e-6)
+    blocks = np.concatenate([block.copy() for _, block in found.blocks()])
+    np.testing.assert_allclose(blocks, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_images_without_a_common_part_are_farthest():
+    found = PartDistances([[1.0, 0.0]], [[0.0, 1.0], [-1.0, 0.0]], [[1.0, 0.0]], [[0.0, 1.0], [1.0, 0.0]]).matrix()
+    assert found.tolist() == [[2.0, 2.0]]
+
+
+@pytest.mark.parametrize(
+    ("visible", "shown", "message"),
+    [
+        ([[1.0, 0.0]], [[1.0]], "query has 2 parts and gallery 1"),
+        ([[1.0], [1.0]], [[1.0]], "query_visibility has 2 rows for 1 embeddings"),
+        ([[-1.0]], [[1.0]], "query_visibility has negative values"),
+        ([[np.nan]], [[1.0]], "query_visibility is nan at row 0, column 0"),
+    ],
+)
+def test_wrong_visibilities_are_refused(visible, shown, message):
+    with pytest.raises(ValueError, match=message):
+        PartDistances([[1.0, 0.0]], [[1.0, 0.0]], visible, shown)

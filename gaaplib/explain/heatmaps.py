@@ -20,7 +20,7 @@ INTERPOLATIONS = {
     "bilinear": Image.Resampling.BILINEAR,
     "bicubic": Image.Resampling.BICUBIC,
 }
-PARTS = ("backbone", "attention", "pooling", "neck", "classifier")
+PARTS = ("backbone", "attention", "head")
 # Embeddings with at least this cosine are equal except for rounding, so their similarity has no usable gradient.
 SAME = 1.0 - 1e-6
 
@@ -77,7 +77,7 @@ def heatmap(model, images, kind="received", *, position=None, label=None, others
     if kind == "rollout":
         choice = np.full(len(images), _checked_position(position, grid(model)))
     elif kind == "gradcam" and label is not None:
-        choice = _checked_labels(label, len(images), network.classifier.units)
+        choice = _checked_labels(label, len(images), network.classes)
     elif kind == "gradcam_match":
         choice = _checked_others(model, others, len(images))
     parts = []
@@ -130,10 +130,10 @@ class _Network(keras.Model):
         if missing:
             raise ValueError(
                 f"the model {model.name!r} has no attention: it lacks {', '.join(missing)}; "
-                "use the model of a run with method='gaap' or 'triplet'"
+                "use the model of a run whose method has heat maps, such as 'gaap'"
             )
-        self.lower, self.attention, self.pooling, self.neck, self.classifier = (by_name[name] for name in PARTS)
-        self.upper = by_name.get("backbone_after_attention", keras.layers.Identity())
+        self.lower, self.attention, self._head = (by_name[name] for name in PARTS)
+        self.classes = self._head.output["logits"].shape[-1]
         self.shape = tuple(self.lower.output_shape[1:3])
 
     def call(self, images):
@@ -145,10 +145,8 @@ class _Network(keras.Model):
 
     def head(self, features):
         """The layers after attention: (batch, rows, columns, channels) -> embedding and logits in float32."""
-        pooled = self.pooling(self.upper(features, training=False), training=False)
-        # Not the model's own outputs: a method may stop the gradient before its classifier.
-        embedding = ops.cast(self.neck(pooled, training=False), "float32")
-        return {"embedding": embedding, "logits": ops.cast(self.classifier(embedding), "float32")}
+        outputs = self._head(features, training=False)
+        return {name: ops.cast(outputs[name], "float32") for name in ("embedding", "logits")}
 
 
 class _Stage(_Network):

@@ -11,7 +11,6 @@ from gaaplib import metrics, runs
 from gaaplib.datasets import folder as photograph_folder
 from gaaplib.datasets.images import open_store
 from gaaplib.datasets.records import DISTRACTOR, UNKNOWN_CAMERA, known_cameras, person
-from gaaplib.distances import EmbeddingDistances, pairwise_distances
 from gaaplib.evaluation import candidates, verification
 from gaaplib.explain import heatmaps
 from gaaplib.explain import plots as map_plots
@@ -82,7 +81,7 @@ class Images:
         names: n paths, relative to their folder.
         pids: (n,) identities; ``DISTRACTOR`` if unknown.
         camids: (n,) cameras; ``UNKNOWN_CAMERA`` if unknown.
-        embeddings: float32 (n, dim).
+        outputs: arrays (n, ...) of the model that are compared, ``"embedding"`` among them.
         persons: n names, or numbers where there are no names.
     """
 
@@ -91,8 +90,13 @@ class Images:
     names: list
     pids: np.ndarray
     camids: np.ndarray
-    embeddings: np.ndarray
+    outputs: dict
     persons: list
+
+    @property
+    def embeddings(self):
+        """float32 (n, dim)."""
+        return self.outputs["embedding"]
 
     def pixels(self, places):
         """The pixels of one index or of an array of indices, uint8 (..., height, width, 3)."""
@@ -134,13 +138,15 @@ class Index:
 
         Raises:
             ImportError: ``approximate``, and FAISS is not installed.
-            FileNotFoundError, ValueError: the images are missing, or differ from those that the run was scored on.
+            FileNotFoundError, ValueError: the images are missing, or differ from those that the run was scored on;
+                ``approximate`` with a method that compares more than embeddings.
         """
-        _check_library(approximate)
+        _check_approximate(approximate, run)
         data = load_data(run.config, outputs=outputs)
         check_images(run, data)
         model, tables, scores = run.model(), [data.part(role) for role in ("query", "gallery")], run.per_query
-        queries, gallery = (_embedded(model, data.store.images, table) for table in tables)
+        compared = METHODS[run.config.method].compared
+        queries, gallery = (_embedded(model, data.store.images, table, compared) for table in tables)
         ap = np.where(scores["valid"], scores["ap"], np.nan)
         return cls(run, model, queries, gallery, np.argsort(-ap, kind="stable"), ap, approximate)
 
@@ -161,9 +167,10 @@ class Index:
             FileNotFoundError: the folder has no images.
             ValueError: its table is invalid, or images cannot be decoded.
         """
-        _check_library(approximate)
+        _check_approximate(approximate, run)
         model, size = run.model(), (run.config.height, run.config.width)
-        images = embedded_folder(model, folder, *size, outputs=outputs, progress=progress)
+        compared = METHODS[run.config.method].compared
+        images = embedded_folder(model, folder, *size, compared=compared, outputs=outputs, progress=progress)
         return cls(run, model, images, images, np.arange(len(images.rows)), approximate=approximate)
 
     @property
@@ -190,14 +197,14 @@ class Index:
             top: number of images, at most.
         """
         row = query if isinstance(query, int | np.integer) else None
-        embedding = self.queries.embeddings[[row]] if row is not None else self._embed(query[None])
-        gallery, places = self.gallery.embeddings, np.arange(len(self.gallery.rows))
+        own = _some(self.queries.outputs, [row]) if row is not None else self._embed(query[None])
+        gallery, places = self.gallery.outputs, np.arange(len(self.gallery.rows))
         if self.approximate:
-            found = self._candidates.near(embedding, CANDIDATES_PER_IMAGE * top)[0]
+            found = self._candidates.near(own["embedding"], CANDIDATES_PER_IMAGE * top)[0]
             # In gallery order, which decides ties.
             places = np.sort(found[found >= 0])
-            gallery = gallery[places]
-        distances = self._distances(embedding, gallery)[0]
+            gallery = _some(gallery, places)
+        distances = self._distances(own, gallery).matrix()[0]
         order = nearest(distances, top, places == row if self.is_folder and row is not None else None)
         return Ranking(places[order], distances[order], self._states(row, places[order]))
 
@@ -229,8 +236,8 @@ class Index:
         """
         if self.is_folder:
             raise ValueError("the threshold comes from the run's own images: use Index.of_run(run)")
-        curve, one, two = self._curve, *self._embed(np.stack([image, other]))
-        distance = float(self._distances(one[None], two[None])[0, 0])
+        curve, both = self._curve, self._embed(np.stack([image, other]))
+        distance = float(self._distances(_some(both, [0]), _some(both, [1])).matrix()[0, 0])
         return Decision(distance, curve.at(far), curve.num_impostor)
 
     def maps(self, images, kind, *, others=None, position=None, layer=None):
@@ -245,16 +252,17 @@ class Index:
 
     @cached_property
     def _curve(self):
-        sides, config = (self.queries, self.gallery), self.run.config
+        sides = self.queries, self.gallery
         camids = known_cameras(*(side.camids for side in sides))
-        distances = EmbeddingDistances(*(side.embeddings for side in sides), config.distance)
+        distances = self._distances(*(side.outputs for side in sides))
         return verification.evaluate_verification(distances, *(side.pids for side in sides), *camids)
 
     def _embed(self, images):
-        return fit.embed(self.model, images, np.arange(len(images)))["embedding"]
+        return fit.embed(self.model, images, np.arange(len(images)))
 
     def _distances(self, one, two):
-        return pairwise_distances(one, two, metric=self.run.config.distance)
+        config = self.run.config
+        return METHODS[config.method].distances(one, two, config.distance)
 
     def _states(self, query, order):
         if query is None or self.queries.pids[query] == DISTRACTOR:
@@ -357,8 +365,8 @@ def ranked_examples(run, data, *, queries=5, top=10):
     gallery = data.part("gallery")
     model, images = run.model(), data.store.images
     query_rows = table.row.to_numpy()[chosen]
-    embedded = [fit.embed(model, images, rows)["embedding"] for rows in (query_rows, gallery.row.to_numpy())]
-    distances = pairwise_distances(*embedded, metric=run.config.distance)
+    outputs = [fit.embed(model, images, rows) for rows in (query_rows, gallery.row.to_numpy())]
+    distances = METHODS[run.config.method].distances(*outputs, run.config.distance).matrix()
     what = states(*(side[name] for name in ("pid", "camid") for side in (table.iloc[chosen], gallery)))
     examples = []
     for query, row, of_query in zip(chosen, distances, what, strict=True):
@@ -368,28 +376,39 @@ def ranked_examples(run, data, *, queries=5, top=10):
     return examples
 
 
-def embedded_folder(model, folder, height, width, *, outputs=None, progress=False):
+def embedded_folder(model, folder, height, width, *, compared=("embedding",), outputs=None, progress=False):
     """The :class:`Images` of a folder of photographs, which are resized to height and width.
 
     Args:
         model: a model from images to a dict with ``"embedding"``: a run's, or one from elsewhere.
+        compared: the outputs of the model to keep.
         folder, outputs, progress: as for :meth:`Index.of_folder`, which has the errors.
     """
     records, cache = photograph_folder.photographs(folder), Path(outputs or outputs_folder()) / "cache"
     root = photograph_folder.image_folder(folder)
     store = open_store(root, records, height, width, cache, progress=progress)
-    return _embedded(model, store.images, store.records)
+    return _embedded(model, store.images, store.records, compared)
 
 
-def _check_library(approximate):
-    """Raise an ImportError before the work if FAISS is needed and not installed."""
-    if approximate:
-        candidates.library()
+def _check_approximate(approximate, run):
+    """Raise before the work if FAISS is needed and not installed, or does not compare as the method does."""
+    if not approximate:
+        return
+    candidates.library()
+    method = run.config.method
+    if METHODS[method].compared != ("embedding",):
+        raise ValueError(f"method={method!r} does not compare embeddings alone, so no index of FAISS finds its nearest")
 
 
-def _embedded(model, store, table):
+def _embedded(model, store, table, compared):
     """The :class:`Images` of a table of records."""
     rows = table.row.to_numpy()
-    embeddings = fit.embed(model, store, rows)["embedding"]
+    found = fit.embed(model, store, rows)
+    outputs = {name: found[name] for name in compared}
     names = table.path.tolist(), table.pid.to_numpy(), table.camid.to_numpy()
-    return Images(store, rows, *names, embeddings, [person(table, pid) for pid in table.pid])
+    return Images(store, rows, *names, outputs, [person(table, pid) for pid in table.pid])
+
+
+def _some(outputs, places):
+    """The same arrays for some of the images."""
+    return {name: array[places] for name, array in outputs.items()}

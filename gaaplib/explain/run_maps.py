@@ -15,7 +15,6 @@ from PIL import Image
 
 from gaaplib.config import SYNTHETIC
 from gaaplib.datasets import DATASETS, synthetic
-from gaaplib.distances import pairwise_distances
 from gaaplib.explain import heatmaps, localisation, lookup
 from gaaplib.methods import METHODS
 from gaaplib.runs.data import check_images, load_data
@@ -181,7 +180,7 @@ def untrained(config, model):
     """
     keras.config.set_dtype_policy(config.precision)
     keras.utils.set_random_seed(config.seed)
-    return METHODS[config.method](config, model.get_layer("classifier").units).model
+    return METHODS[config.method](config, model.output["logits"].shape[-1]).model
 
 
 def baselines(config, model, data, images):
@@ -273,8 +272,8 @@ def deletion_insertion(model, images, matches, maps, *, seed=0):
 
 
 def _distances(run, model, images, queries, gallery):
-    embedded = [fit.embed(model, images, rows.to_numpy())["embedding"] for rows in (queries, gallery)]
-    return pairwise_distances(*embedded, metric=run.config.distance)
+    outputs = [fit.embed(model, images, rows.to_numpy()) for rows in (queries, gallery)]
+    return METHODS[run.config.method].distances(*outputs, run.config.distance).matrix()
 
 
 def _directions(model, images):

@@ -1,17 +1,29 @@
 """The methods: one file each, all subclasses of :class:`gaaplib.methods.method.Method`."""
 
 from gaaplib.methods.agw import Agw
+from gaaplib.methods.bdb import Bdb
 from gaaplib.methods.bot import Bot
 from gaaplib.methods.external import External
 from gaaplib.methods.gaap import Gaap
 from gaaplib.methods.histogram import Histogram
+from gaaplib.methods.hmbn import Hmbn
+from gaaplib.methods.ianet import Ianet
+from gaaplib.methods.mgn import Mgn
+from gaaplib.methods.pcb import Pcb
 from gaaplib.methods.triplet import Triplet
+from gaaplib.methods.vpm import Vpm
 
 METHODS = {
     "gaap": Gaap,
     "triplet": Triplet,
     "bot": Bot,
     "agw": Agw,
+    "pcb": Pcb,
+    "mgn": Mgn,
+    "bdb": Bdb,
+    "ianet": Ianet,
+    "vpm": Vpm,
+    "hmbn": Hmbn,
     "histogram": Histogram,
     "external": External,
 }

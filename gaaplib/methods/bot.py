@@ -50,8 +50,8 @@ class Bot(Gaap):
     def _metric_loss(self):
         return BatchHardTriplet(self.config.margin)
 
-    def _connect(self, images, partners=None, groups=None):
-        outputs = super()._connect(images, partners, groups)
+    def _head(self, features, groups=None):
+        outputs = super()._head(features, groups)
         if groups is None or self._centres is None:
             return outputs
         # A group is the number of an identity.

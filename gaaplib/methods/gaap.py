@@ -40,30 +40,37 @@ class Gaap(Method):
             name="attention",
         )
         self._pooling = POOLING[config.pooling](pool_over=config.pool_over, name="pooling")
-        self._neck = self._make_neck()
-        self._dropout = keras.layers.Dropout(config.dropout, name="dropout") if config.dropout else None
-        self._classifier = keras.layers.Dense(
-            num_classes,
-            use_bias=config.neck == "none",
-            kernel_initializer=keras.initializers.RandomNormal(stddev=self.classifier_stddev),
-            dtype="float32",
-            name="classifier",
-        )
+        self._make_head()
         images = keras.Input((config.height, config.width, 3), dtype="uint8", name="images")
-        partners = keras.Input((), dtype="int32", name="partners")
-        groups = keras.Input((), dtype="int32", name="groups")
-        inputs = {"images": images, "partners": partners, "groups": groups}
+        inputs = {"images": images, **self._further_inputs()}
         self.losses = self._make_losses()
-        outputs = self._connect(images, partners, groups)
+        outputs = self._connect(**inputs)
         trained = {name: outputs[name] for name in self.losses}
         self.training_model = keras.Model(inputs, trained, name="training")
-        self.model = keras.Model(images, self._connect(images), name=type(self).__name__.lower())
+        self.model = self._inference_model(images)
 
     def batch_inputs(self, labels, rng):
         """The partner of each image (in validation the image itself), and the number of its identity as its group."""
         own = np.arange(len(labels), dtype="int32")
         partners = own if rng is None else choose_partners(labels, rng)
         return {"partners": partners, "groups": labels.astype("int32")}
+
+    def _further_inputs(self):
+        """The inputs of :meth:`batch_inputs`."""
+        return {name: keras.Input((), dtype="int32", name=name) for name in ("partners", "groups")}
+
+    def _make_head(self):
+        """Make the layers between pooling and logits."""
+        config = self.config
+        self._neck = self._make_neck()
+        self._dropout = keras.layers.Dropout(config.dropout, name="dropout") if config.dropout else None
+        self._classifier = keras.layers.Dense(
+            self.num_classes,
+            use_bias=config.neck == "none",
+            kernel_initializer=keras.initializers.RandomNormal(stddev=self.classifier_stddev),
+            dtype="float32",
+            name="classifier",
+        )
 
     def _make_losses(self):
         return {"logits": (CrossEntropy(self.config.label_smoothing), 1.0)}
@@ -90,6 +97,11 @@ class Gaap(Method):
         upper = keras.Model(backbone.output[at], backbone.output[maps[-1]], name="backbone_after_attention")
         return lower, upper
 
+    @property
+    def _rows(self):
+        """Rows of the last feature map."""
+        return (self._upper or self._lower).output.shape[1]
+
     def _insert(self, x, stage, left):
         """What follows a block of the backbone: nothing. See ``insert`` in :mod:`gaaplib.network.backbones`."""
         return x
@@ -100,8 +112,19 @@ class Gaap(Method):
             return keras.layers.Identity(name="neck")
         return keras.layers.BatchNormalization(center=False, momentum=0.9, epsilon=1e-5, dtype="float32", name="neck")
 
-    def _connect(self, images, partners=None, groups=None):
-        features = self._attention(self._lower(images), partners=partners)
+    def _connect(self, images, partners, groups):
+        """The outputs in training, from the inputs of the training model."""
+        return self._head(self._attention(self._lower(images), partners=partners), groups)
+
+    def _inference_model(self, images):
+        """From images to the outputs. Its layers "backbone", "attention" and "head" are where heat maps look."""
+        features = self._attention(self._lower(images))
+        attended = keras.Input(features.shape[1:], dtype=features.dtype, name="attended")
+        head = keras.Model(attended, self._head(attended), name="head")
+        return keras.Model(images, head(features), name=type(self).__name__.lower())
+
+    def _head(self, features, groups=None):
+        """The outputs from the attended feature map (batch, height, width, channels); ``groups`` in training only."""
         if self._upper is not None:
             features = self._upper(features)
         pooled = self._pooling(features, groups=groups)
@@ -109,10 +132,10 @@ class Gaap(Method):
         return {
             "pooled": keras.ops.cast(pooled, "float32"),
             "embedding": keras.ops.cast(embedding, "float32"),
-            "logits": self._logits(self._dropout(embedding) if self._dropout else embedding),
+            "logits": self._logits(self._dropout(embedding) if self._dropout else embedding, groups),
         }
 
-    def _logits(self, embedding):
+    def _logits(self, embedding, groups):
         return self._classifier(embedding)
 
 

@@ -6,6 +6,23 @@ import keras
 import numpy as np
 
 from gaaplib import metrics, options
+from gaaplib.distances import EmbeddingDistances
+
+
+def check_own(config, **own):
+    """Refuse settings of a run for which a method has something of its own.
+
+    Args:
+        config: the RunConfig.
+        own: the only value that each setting may have.
+
+    Raises:
+        ValueError: another value, naming the setting.
+    """
+    for name, value in own.items():
+        given = getattr(config, name)
+        if given != value:
+            raise ValueError(f"{name}={given!r}: method={config.method!r} has its own; leave {name} out, or {value!r}")
 
 
 @dataclass(frozen=True)
@@ -28,11 +45,12 @@ class Method:
 
     - ``training_model``, if it learns: inputs ``{"images": (batch, height, width, 3), ...}``, with one more input for
       each array of :meth:`batch_inputs`; outputs are a dict with every key of :attr:`losses`.
-    - ``model``: the same layers for inference, from images (batch, height, width, 3) to a dict of outputs. By
-      default, scores are computed from ``"embedding"`` (batch, features) and ``"logits"`` (batch, identities). If a
-      method overrides :meth:`retrieval_scores`, its model may return other outputs, such as embeddings of body parts.
+    - ``model``: the same layers for inference, from images (batch, height, width, 3) to a dict of outputs, with
+      ``"embedding"`` (batch, features) and, for the closed protocol, ``"logits"`` (batch, identities).
     - ``OPTIONS`` and ``DEFAULTS``, in its file, if it has any: literal dicts of settings that are its own
       (``self.options``), and of values that settings of :class:`gaaplib.config.RunConfig` have unless others are given.
+    - ``compared``: the outputs of ``model`` that are compared in retrieval, ``("embedding",)`` by default. A method
+      with others overrides :meth:`distances`. The embedding is wanted in any case: heat maps and exports are of it.
     - ``has_maps``: whether there are heat maps of its model (True by default), which need the layers of our networks.
     - ``losses``: ``{output: (loss, weight)}``; each loss is called with the labels and that output.
 
@@ -43,6 +61,7 @@ class Method:
 
     learns = True
     has_maps = True
+    compared = ("embedding",)
     training_model: keras.Model
     model: keras.Model
     losses: dict
@@ -78,13 +97,21 @@ class Method:
         """Class scores for the closed protocol, (images, identities), higher is more likely; None if there are none."""
         return outputs["logits"]
 
+    @staticmethod
+    def distances(query, gallery, metric):
+        """The :class:`gaaplib.distances.EmbeddingDistances` of queries and gallery, by which everything ranks.
+
+        Args:
+            query, gallery: dicts of the arrays named in ``compared``, as returned by ``model``.
+            metric: ``distance`` of the configuration.
+        """
+        return EmbeddingDistances(query["embedding"], gallery["embedding"], metric)
+
     def retrieval_scores(self, query, gallery, **protocol):
         """Scores of the retrieval protocol from the outputs of ``model`` for queries and gallery.
 
         Args:
-            query, gallery: dicts of arrays, as returned by ``model``.
-            protocol: the other arguments of :func:`gaaplib.metrics.evaluate_embeddings`.
+            query, gallery: as for :meth:`distances`.
+            protocol: the other arguments of :func:`gaaplib.metrics.evaluate_distances`.
         """
-        return metrics.evaluate_embeddings(
-            query["embedding"], gallery["embedding"], metric=self.config.distance, **protocol
-        )
+        return metrics.evaluate_distances(self.distances(query, gallery, self.config.distance), **protocol)

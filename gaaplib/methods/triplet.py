@@ -21,8 +21,9 @@ class Triplet(Gaap):
         probe = super()._make_losses()
         return {"pooled": (BatchHardTriplet(self.config.margin), 1.0), **probe}
 
-    def _logits(self, embedding):
-        return self._classifier(keras.ops.stop_gradient(embedding))
+    def _logits(self, embedding, groups):
+        # Only in training: Grad-CAM of the probe needs the gradient.
+        return self._classifier(embedding if groups is None else keras.ops.stop_gradient(embedding))
 
 
 def check_batches(config):

@@ -108,6 +108,18 @@ def _bottleneck_block(x, filters, strides, name, form):
     return _add(shortcut, x, name)
 
 
+def bottleneck(shape, name):
+    """One more bottleneck block of a ResNet, "v1.5", a `keras.Model` from feature maps to maps of the same shape.
+
+    Args:
+        shape: (height, width, channels); channels are a multiple of 4.
+        name: of the model and of its layers.
+    """
+    inputs = keras.Input(shape)
+    form = _Form(False, 1e-5, 0.9, 3, "he_normal")
+    return keras.Model(inputs, _bottleneck_block(inputs, shape[-1] // 4, 1, name, form), name=name)
+
+
 def _resnet_stem(x, form):
     """7 x 7 convolution and pooling, (batch, h, w, 3) to (batch, h / 4, w / 4, 64)."""
     x = _conv_bn(x, 64, 7, 2, "conv1", form)

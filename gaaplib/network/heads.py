@@ -1,10 +1,19 @@
-"""Layers between a pooled feature and a loss: centres of identities, and classifiers with an angular margin.
+"""Layers between a pooled feature and a loss: reductions, centres of identities, classifiers with an angular margin.
 
-Both need the labels of a batch, so they are part of training models only.
+Centres and margins need the labels of a batch, so they are part of training models only.
 """
 
 import keras
 from keras import ops
+
+
+def reduced(units, name, *, use_bias=True, relu=True):
+    """A linear layer, batch normalisation and a ReLU: a `keras.Sequential` from (batch, channels) to (batch, units)."""
+    layers = [
+        keras.layers.Dense(units, use_bias=use_bias, kernel_initializer="he_normal", name="linear"),
+        keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name="normalization"),
+    ]
+    return keras.Sequential([*layers, keras.layers.ReLU()] if relu else layers, name=name)
 
 
 @keras.saving.register_keras_serializable(package="gaaplib")

@@ -9,7 +9,7 @@ class CrossEntropy(keras.losses.Loss):
     """Categorical cross-entropy of logits and integer labels, with optional label smoothing.
 
     With smoothing s the target is ``(1 - s) * one_hot + s / classes`` (Szegedy et al. 2016). It is called with labels
-    (batch,) or (batch, 1) and logits (batch, classes).
+    (batch,) or (batch, 1) and logits (batch, classes), or (batch, parts, classes), of which the mean is taken.
 
     Args:
         label_smoothing: s, from 0 up to but not including 1.
@@ -34,6 +34,8 @@ class CrossEntropy(keras.losses.Loss):
     def call(self, y_true, y_pred):
         labels = ops.cast(ops.reshape(y_true, (-1,)), "int32")
         targets = ops.one_hot(labels, y_pred.shape[-1], dtype=y_pred.dtype)
+        if len(y_pred.shape) == 3:
+            targets = ops.broadcast_to(targets[:, None], ops.shape(y_pred))
         return keras.losses.categorical_crossentropy(
             targets, y_pred, from_logits=True, label_smoothing=self.label_smoothing
         )
@@ -44,7 +46,7 @@ class CrossEntropy(keras.losses.Loss):
 
 @keras.saving.register_keras_serializable(package="gaaplib")
 class BatchHardTriplet(keras.losses.Loss):
-    """Batch-hard triplet loss (Hermans et al. 2017, Eq. 5) on Euclidean distances of the embeddings.
+    """Batch-hard triplet loss (Hermans et al. 2017, Eq. 5) on distances of the embeddings.
 
     Each image a of the batch is an anchor. Its positive p is the farthest image of its identity, and its negative n is
     the nearest image of another identity. Its loss is ``max(0, margin + d(a, p) - d(a, n))``, or
@@ -53,9 +55,11 @@ class BatchHardTriplet(keras.losses.Loss):
 
     Args:
         margin: a number from 0, or ``"soft"``.
+        distance: ``"euclidean"``, or ``"cosine"``, which is 1 - cos.
+        both_sides: whether the negative's distance is the smaller of those to the anchor and to the positive.
 
     Raises:
-        ValueError: another margin.
+        ValueError: another margin or distance.
 
     Example:
         >>> embeddings = ops.convert_to_tensor([[0.0], [0.5], [0.6]])
@@ -63,29 +67,31 @@ class BatchHardTriplet(keras.losses.Loss):
         0.45
     """
 
-    def __init__(self, margin=0.3, reduction="sum", name="batch_hard_triplet", dtype=None):
+    DISTANCES = ("euclidean", "cosine")
+
+    def __init__(
+        self, margin=0.3, distance="euclidean", both_sides=False, reduction="sum", name="batch_hard_triplet", dtype=None
+    ):
         super().__init__(name=name, reduction=reduction, dtype=dtype)
         if margin != "soft" and not (isinstance(margin, int | float) and margin >= 0):
             raise ValueError(f"margin={margin!r}: expected a number from 0, or 'soft'")
+        if distance not in self.DISTANCES:
+            raise ValueError(f"distance={distance!r} is not known; known: {', '.join(self.DISTANCES)}")
         self.margin = margin
+        self.distance = distance
+        self.both_sides = both_sides
 
     def call(self, y_true, y_pred):
-        labels = ops.reshape(y_true, (-1,))
-        distances = euclidean_distances(ops.cast(y_pred, "float32"))
-        same = ops.equal(labels[:, None], labels[None, :])
-        positive = ops.logical_and(same, ops.logical_not(ops.eye(ops.shape(labels)[0], dtype="bool")))
-        hardest_positive = ops.max(ops.where(positive, distances, 0.0), axis=1)
-        farthest = ops.max(distances) + 1.0
-        hardest_negative = ops.min(ops.where(same, farthest, distances), axis=1)
-        complete = ops.logical_and(ops.any(positive, axis=1), ops.logical_not(ops.all(same, axis=1)))
-        difference = hardest_positive - hardest_negative
-        losses = ops.softplus(difference) if self.margin == "soft" else ops.relu(difference + self.margin)
-        # Divided here and summed by the reduction, so that the mean is over complete anchors only.
-        count = ops.maximum(ops.sum(ops.cast(complete, "float32")), 1.0)
-        return ops.where(complete, losses, 0.0) / count
+        embeddings = ops.cast(y_pred, "float32")
+        if self.distance == "cosine":
+            embeddings = ops.normalize(embeddings, axis=1)
+            distances = 1.0 - ops.matmul(embeddings, ops.transpose(embeddings))
+        else:
+            distances = euclidean_distances(embeddings)
+        return batch_hard(y_true, distances, self.margin, both_sides=self.both_sides)
 
     def get_config(self):
-        return {**super().get_config(), "margin": self.margin}
+        return {**super().get_config(), "margin": self.margin, "distance": self.distance, "both_sides": self.both_sides}
 
 
 @keras.saving.register_keras_serializable(package="gaaplib")
@@ -163,7 +169,7 @@ class Circle(keras.losses.Loss):
 
 @keras.saving.register_keras_serializable(package="gaaplib")
 class Mean(keras.losses.Loss):
-    """The mean of what a layer has computed as a loss of each image; the labels are not used."""
+    """The mean of what the network has computed as a loss of each image; the labels are not used."""
 
     def __init__(self, reduction="sum_over_batch_size", name="mean", dtype=None):
         super().__init__(name=name, reduction=reduction, dtype=dtype)
@@ -189,6 +195,32 @@ def _weighted_mean(values, scores, among):
 def _logsumexp(values, among):
     """log(sum(exp)) of each row's values among some columns."""
     return ops.logsumexp(ops.where(among, values, -1e9), axis=1)
+
+
+def batch_hard(labels, distances, margin, *, both_sides=False):
+    """The batch-hard triplet loss of each anchor, divided by their number, so that the sum is the mean.
+
+    Args:
+        labels: (batch,) or (batch, 1).
+        distances: float32 (batch, batch).
+        margin: as in :class:`BatchHardTriplet`.
+        both_sides: take the smaller of the negative's distances to the anchor and to the positive.
+
+    Returns:
+        (batch,); 0 for an anchor without a positive or without a negative.
+    """
+    positive, negative = _pairs(labels)
+    own = ops.where(positive, distances, 0.0)
+    others = ops.where(negative, distances, ops.max(distances) + 1.0)
+    hardest_positive, hardest_negative = ops.max(own, axis=1), ops.min(others, axis=1)
+    if both_sides:
+        between = ops.argmax(own, axis=1) * ops.shape(distances)[1] + ops.argmin(others, axis=1)
+        hardest_negative = ops.minimum(hardest_negative, ops.take(ops.reshape(distances, (-1,)), between))
+    difference = hardest_positive - hardest_negative
+    losses = ops.softplus(difference) if margin == "soft" else ops.relu(difference + margin)
+    complete = ops.logical_and(ops.any(positive, axis=1), ops.any(negative, axis=1))
+    count = ops.maximum(ops.sum(ops.cast(complete, "float32")), 1.0)
+    return ops.where(complete, losses, 0.0) / count
 
 
 def euclidean_distances(embeddings):

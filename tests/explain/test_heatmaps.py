@@ -296,8 +296,10 @@ def colours():
     maps = keras.layers.Concatenate()([keras.ops.relu(maps), keras.ops.relu(-maps)])
     maps = keras.layers.AveragePooling2D(16)(maps)
     maps = ATTENTION["none"](name="attention")(keras.Model(inputs, maps, name="backbone")(images))
-    embedding = keras.layers.Identity(name="neck")(POOLING["avg"](name="pooling")(maps))
-    return keras.Model(images, {"logits": keras.layers.Dense(4, name="classifier")(embedding)})
+    attended = keras.Input(maps.shape[1:])
+    embedding = POOLING["avg"]()(attended)
+    outputs = {"embedding": embedding, "logits": keras.layers.Dense(4)(embedding)}
+    return keras.Model(images, keras.Model(attended, outputs, name="head")(maps))
 
 
 def test_the_match_is_on_the_person_whom_both_images_show():
@@ -344,7 +346,7 @@ def test_upsampled_maps_are_shares_in_the_same_place(interpolation):
 
 
 def test_a_method_without_attention_is_refused():
-    with pytest.raises(ValueError, match="has no attention: it lacks backbone, attention.*method='gaap'"):
+    with pytest.raises(ValueError, match="has no attention: it lacks backbone, attention.*such as 'gaap'"):
         show(make(method="histogram"), "received")
 
 

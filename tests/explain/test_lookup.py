@@ -5,7 +5,7 @@ import shutil
 import keras
 import numpy as np
 import pytest
-from made_runs import write_run
+from made_runs import write_model, write_run
 
 from gaaplib import runs
 from gaaplib.explain import heatmaps, lookup
@@ -46,6 +46,20 @@ def test_a_photograph_is_left_out_of_its_own_candidates(run, photos, cache, albu
     for photograph in range(len(album.queries.rows)):
         assert photograph not in some.rank(photograph).places
     assert 0 < some.recall() <= 1
+
+
+def test_a_method_that_compares_parts_ranks_by_them(photos, tmp_path):
+    run = write_model(tmp_path, method="vpm", height=96)
+    album = lookup.Index.of_folder(run, photos, outputs=tmp_path)
+    outputs = album.gallery.outputs
+    shared = outputs["visibility"] @ outputs["visibility"].T
+    slow = 1 - outputs["embedding"] @ outputs["embedding"].T / shared
+    found = album.rank(1, top=3)
+    others = np.delete(np.arange(len(slow)), 1)
+    assert found.places.tolist() == others[np.argsort(slow[1][others], kind="stable")][:3].tolist()
+    assert np.allclose(found.distances, slow[1][found.places], atol=1e-5)
+    with pytest.raises(ValueError, match="method='vpm' does not compare embeddings alone"):
+        lookup.Index.of_folder(run, photos, outputs=tmp_path, approximate=True)
 
 
 def test_states_are_match_wrong_or_same_camera(index):

@@ -76,6 +76,23 @@ def test_triplet_equals_the_oracle(seed, labels, margin):
     assert found == pytest.approx(expected, rel=1e-3, abs=1e-4)
 
 
+def test_cross_entropy_of_parts_is_their_mean():
+    rng = np.random.default_rng(1)
+    labels, logits = rng.integers(0, 4, 6), rng.normal(size=(6, 3, 4)).astype("float32")
+    expected = [oracle.cross_entropy(labels, logits[:, part], 0.1) for part in range(3)]
+    assert value_of(CrossEntropy(0.1), labels, logits) == pytest.approx(np.mean(expected), rel=1e-5)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10_000), st.lists(st.integers(0, 3), min_size=2, max_size=8), st.sampled_from([0.3, "soft"]))
+def test_other_triplets_equal_the_oracle(seed, labels, margin):
+    embeddings = np.random.default_rng(seed).normal(size=(len(labels), 4)).astype("float32")
+    for distance, both_sides in (("cosine", False), ("euclidean", True), ("cosine", True)):
+        expected = oracle.batch_hard_triplet(labels, embeddings, margin, distance, both_sides)
+        found = value_of(BatchHardTriplet(margin, distance, both_sides), np.array(labels), embeddings)
+        assert found == pytest.approx(expected, rel=1e-3, abs=1e-4)
+
+
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 10_000), st.lists(st.integers(0, 3), min_size=2, max_size=8))
 def test_losses_of_all_pairs_equal_their_oracles(seed, labels):

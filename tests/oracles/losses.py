@@ -13,15 +13,22 @@ def cross_entropy(labels, logits, smoothing):
     return total / len(labels)
 
 
-def batch_hard_triplet(labels, embeddings, margin):
-    losses = []
+def cosine_distance(one, two):
+    return 1 - sum(x * y for x, y in zip(one, two, strict=True)) / (math.hypot(*one) * math.hypot(*two))
+
+
+def batch_hard_triplet(labels, embeddings, margin, distance="euclidean", both_sides=False):
+    apart, losses = math.dist if distance == "euclidean" else cosine_distance, []
     for a, anchor in enumerate(embeddings):
-        distances = [math.dist(anchor, other) for other in embeddings]
-        positives = [d for b, d in enumerate(distances) if b != a and labels[b] == labels[a]]
-        negatives = [d for b, d in enumerate(distances) if labels[b] != labels[a]]
+        distances = [apart(anchor, other) for other in embeddings]
+        positives = [(d, b) for b, d in enumerate(distances) if b != a and labels[b] == labels[a]]
+        negatives = [(d, b) for b, d in enumerate(distances) if labels[b] != labels[a]]
         if not positives or not negatives:
             continue
-        gap = max(positives) - min(negatives)
+        (far, positive), (near, negative) = max(positives), min(negatives)
+        if both_sides:
+            near = min(near, apart(embeddings[positive], embeddings[negative]))
+        gap = far - near
         losses.append(math.log(1 + math.exp(gap)) if margin == "soft" else max(0.0, margin + gap))
     return sum(losses) / len(losses) if losses else 0.0
 
