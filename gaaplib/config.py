@@ -66,7 +66,10 @@ CHOICES = {
     "training_images": ("split", "all"),
     "pool_over": ("positions", "class"),
     "neck": ("none", "bnneck"),
-    "schedule": ("plateau", "cosine", "constant"),
+    "schedule": ("plateau", "cosine", "constant", "steps"),
+    "optimizer": ("adam", "sgd"),
+    "eraser": ("small", "bot", "cutout"),
+    "stem": ("relu", "linear"),
     "distance": ("cosine", "euclidean"),
     "ap": ("step", "trapezoid"),
     "last_stride": (1, 2),
@@ -97,6 +100,12 @@ RANGES = {
     "min_steps": (0, 1_000_000),
     "learning_rate": (1e-9, 10.0),
     "beta_1": (0.0, 0.9999),
+    "momentum": (0.0, 0.9999),
+    "weight_decay": (0.0, 1.0),
+    "backbone_rate": (0.0, 1.0),
+    "step_factor": (0.0001, 1.0),
+    "pad_crop": (0, 256),
+    "jitter": (0.0, 0.9),
     "dropout": (0.0, 0.9),
     "label_smoothing": (0.0, 0.99),
     "margin": (0.0, 100.0),
@@ -164,6 +173,8 @@ class RunConfig:
     backbone: str = "resnet18"
     weights: str | None = None
     last_stride: int = 2
+    # "linear": without the ReLU of a ResNet's stem, as in the released code of BoT.
+    stem: str = "relu"
     attention: str = "class"
     attention_at: str = "last"
     # "identity": W_a of Eq. 5 starts at zero, so the network starts as the one without the block.
@@ -190,8 +201,18 @@ class RunConfig:
     images_per_identity: int = 4
     # None: the paper's rate for the backbone.
     learning_rate: float | None = 1e-3
+    optimizer: str = "adam"
     beta_1: float = 0.9
+    # Of "sgd", in Nesterov's form; 0: none.
+    momentum: float = 0.9
+    # Times each weight, added to its gradient: the L2 penalty of PyTorch's optimisers.
+    weight_decay: float = 0.0
+    # The backbone's learning rate, as a share of that of new layers.
+    backbone_rate: float = 1.0
     schedule: str = "cosine"
+    # Of "steps": the epochs from which on the rate is lower by step_factor, counted from 1, such as "40 70".
+    steps: str | None = None
+    step_factor: float = 0.1
     warmup_epochs: int = 1
     label_smoothing: float = 0.1
     # The network's weights are the mean of those at the ends of so many last epochs, or of all; 0: the last weights.
@@ -206,6 +227,13 @@ class RunConfig:
     crop: float = 0.1
     flip: float = 0.5
     erase: float = 0.0
+    # What is erased: "small", 2-20 % with the image's own aspect; "bot", 2-40 % of any aspect, as BoT has it; "cutout",
+    # a square of a sixth of the height, as BDB has it.
+    eraser: str = "small"
+    # Pixels of black around the image, of which a random part of the image's size is taken.
+    pad_crop: int = 0
+    # Largest change of brightness, contrast and saturation, as a share.
+    jitter: float = 0.0
     # Evaluation.
     distance: str = "cosine"
     ap: str = "step"
@@ -276,16 +304,29 @@ class RunConfig:
             value = getattr(self, name)
             if value is not None and not low <= value <= high:
                 raise ValueError(f"{name}={value!r}: expected {low} to {high}")
-        if self.sampler == "identity_balanced" and self.batch_size % self.images_per_identity:
+        if self.sampler in ("identity_balanced", "chunks") and self.batch_size % self.images_per_identity:
             raise ValueError(
                 f"batch_size={self.batch_size} is not a multiple of "
                 f"images_per_identity={self.images_per_identity}, as P x K batches need"
             )
+        if bool(self.falls()) != (self.schedule == "steps"):
+            raise ValueError(f"steps={self.steps!r} with schedule={self.schedule!r}: each needs the other")
         if self.averaged_epochs and self.schedule == "plateau":
             raise ValueError(
                 f"averaged_epochs={self.averaged_epochs} with schedule='plateau', which may end at any epoch: choose "
                 "schedule='cosine' or 'constant'"
             )
+
+    def falls(self):
+        """The epochs from which on the learning rate of ``schedule="steps"`` is lower, in rising order.
+
+        Raises:
+            ValueError: ``steps`` is not such a list.
+        """
+        words = (self.steps or "").split()
+        if not all(word.isdigit() and int(word) > 1 for word in words) or words != sorted(words, key=int):
+            raise ValueError(f"steps={self.steps!r}: expected rising epochs from 2, such as '40 70'")
+        return tuple(map(int, words))
 
     @classmethod
     def from_notebook(cls, namespace):

@@ -86,14 +86,15 @@ class MaxPooling(Pooling):
 
 @keras.saving.register_keras_serializable(package="gaaplib")
 class GeMPooling(Pooling):
-    """Generalised mean, ``(mean x^p)^(1/p)`` with a trainable p (Radenovic et al. 2018; AGW starts it at 3).
+    """Generalised mean, ``(mean x^p)^(1/p)`` (Radenovic et al. 2018), by default with a trained p; AGW starts at 3.
 
     p = 1 is the average; as p grows, the result approaches the maximum. Values below ``epsilon`` are first set to
     ``epsilon``, because the power of a negative number is not real.
 
     Args:
         pool_over: as in :class:`Pooling`.
-        p: initial value of the exponent, above 0.
+        p: the exponent, or its initial value, above 0.
+        learned: whether p is trained.
         epsilon: smallest value that is pooled, above 0.
 
     Raises:
@@ -106,16 +107,21 @@ class GeMPooling(Pooling):
         [2.0, 2.41, 2.96]
     """
 
-    def __init__(self, pool_over="positions", p=3.0, epsilon=1e-6, **kwargs):
+    def __init__(self, pool_over="positions", p=3.0, learned=True, epsilon=1e-6, **kwargs):
         super().__init__(pool_over, **kwargs)
         if p <= 0 or epsilon <= 0:
             raise ValueError(f"p={p!r}, epsilon={epsilon!r}: expected both above 0")
         self.p = p
+        self.learned = learned
         self.epsilon = epsilon
 
     def build(self, input_shape):
         self.exponent = self.add_weight(
-            shape=(), initializer=keras.initializers.Constant(self.p), dtype="float32", name="p"
+            shape=(),
+            initializer=keras.initializers.Constant(self.p),
+            trainable=self.learned,
+            dtype="float32",
+            name="p",
         )
 
     def pool(self, inputs):
@@ -125,7 +131,12 @@ class GeMPooling(Pooling):
         return ops.cast(ops.power(ops.mean(powered, axis=(1, 2)), 1.0 / exponent), inputs.dtype)
 
     def get_config(self):
-        return {**super().get_config(), "p": self.p, "epsilon": self.epsilon}
+        return {**super().get_config(), "p": self.p, "learned": self.learned, "epsilon": self.epsilon}
 
 
-POOLING = {"avg": AveragePooling, "max": MaxPooling, "gem": GeMPooling}
+def _fixed_gem(**kwargs):
+    """GeM with p = 3, as FastReID's AGW has it."""
+    return GeMPooling(learned=False, **kwargs)
+
+
+POOLING = {"avg": AveragePooling, "max": MaxPooling, "gem": GeMPooling, "gem3": _fixed_gem}

@@ -45,7 +45,7 @@ def test_a_value_out_of_range_is_named(name):
 
 def test_every_number_has_a_range_and_every_word_a_choice():
     checked = {*REGISTRIES, *CHOICES, *RANGES, "profile"}
-    free = {"data", "options", "pattern", "train_data", "weights", "attention_at", "input_mean", "input_std"}
+    free = {"data", "options", "pattern", "train_data", "weights", "attention_at", "input_mean", "input_std", "steps"}
     of_the_data_sets = {"train_dataset", "variant"}
     assert {field.name for field in dataclasses.fields(RunConfig)} - checked == free | of_the_data_sets
 

@@ -87,6 +87,13 @@ def test_gem_raises_small_values_to_epsilon():
     assert np.allclose(pooled, [[((0.5**2 + 2**2) / 2) ** 0.5]])
 
 
-@pytest.mark.parametrize("layer", POOLING.values())
+@pytest.mark.parametrize("layer", [type(make()) for make in POOLING.values()])
 def test_saved_models_name_the_package(layer):
     assert keras.saving.get_registered_name(layer) == f"gaaplib>{layer.__name__}"
+
+
+def test_a_fixed_exponent_is_no_trained_weight():
+    layer = POOLING["gem3"]()
+    learned = POOLING["gem"]()
+    np.testing.assert_array_equal(layer(MAPS), learned(MAPS))
+    assert layer.trainable_weights == [] and len(learned.trainable_weights) == 1

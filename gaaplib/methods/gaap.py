@@ -49,6 +49,10 @@ class Gaap(Method):
         self.training_model = keras.Model(inputs, trained, name="training")
         self.model = self._inference_model(images)
 
+    @property
+    def slow_weights(self):
+        return [weight for part in (self._lower, self._upper) if part for weight in part.trainable_weights]
+
     def batch_inputs(self, labels, rng):
         """The partner of each image (in validation the image itself), and the number of its identity as its group."""
         own = np.arange(len(labels), dtype="int32")
@@ -84,6 +88,7 @@ class Gaap(Method):
             last_stride=config.last_stride,
             kernel_initializer=initializer,
             weights=config.weights,
+            stem=config.stem,
             insert=self._insert,
         )
         maps = list(backbone.output)

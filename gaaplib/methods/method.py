@@ -71,6 +71,11 @@ class Method:
         self.options = options.parsed(config.method, config.options)
         self.num_classes = num_classes
 
+    @property
+    def slow_weights(self):
+        """Weights that learn with ``backbone_rate`` times the rate of the others: those of the backbone."""
+        return []
+
     def batch_inputs(self, labels, rng):
         """Further inputs of the training model for a batch: a dict of arrays (batch, ...).
 

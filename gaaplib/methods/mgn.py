@@ -54,6 +54,10 @@ class Mgn(Gaap):
         check_batches(config)
         super().__init__(config, num_classes)
 
+    @property
+    def slow_weights(self):
+        return [weight for part in (self._lower, *self._branches) for weight in part.trainable_weights]
+
     def _backbone(self, initializer):
         check_own(self.config, neck="none", attention_at="last")
         trunk, first = self._cut(2, initializer)
@@ -79,6 +83,7 @@ class Mgn(Gaap):
             last_stride=last_stride,
             kernel_initializer=initializer,
             weights=self.config.weights,
+            stem=self.config.stem,
             insert=insert,
         )
         trunk = keras.Model(backbone.input, ends[0], name="backbone")

@@ -28,7 +28,7 @@ class Triplet(Gaap):
 
 def check_batches(config):
     """Refuse batches that need not have several images of an identity, without which no triplet loss learns."""
-    if config.sampler != "identity_balanced":
+    if config.sampler not in ("identity_balanced", "chunks"):
         raise ValueError(
             f"sampler={config.sampler!r}: the triplet loss needs several images per identity in a batch; "
             "use sampler='identity_balanced' and batch_size=32, which is 8 identities with 4 images each"

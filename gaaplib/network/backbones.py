@@ -1,13 +1,15 @@
-"""Backbones without their classifier: VGG-16/19 and ResNet-18/34/50/101/152, in `BACKBONES`.
+"""Backbones without their classifier: VGG-16/19, ResNet-18/34/50/101/152 and OSNet, in `BACKBONES`.
 
 "vgg16_bn" and "vgg19_bn" have a batch normalisation after each convolution, as torchvision's models of these names.
-The paper's own do not, and hardly learn from scratch.
+The paper's own do not, and hardly learn from scratch. "resnet18_ibn" and "resnet50_ibn" normalise half of the channels
+of each block's first convolution over the image instead of over the batch, apart from the last stage (IBN-a; Pan et
+al., "Two at Once", ECCV 2018). "osnet_x1_0" and "osnet_x0_25" are described in :mod:`gaaplib.network.osnet`.
 
 Every entry is a function `build(height=128, width=64, ...)` that returns a `keras.Model`. The model
 maps RGB images (batch, height, width, 3), floats in 0..255, to a dict of feature maps
 (batch, height', width', channels). It normalises its input itself.
 
-The maps are "stage1", "stage2", ..., in order. A ResNet has four, conv2_x to conv5_x. A VGG has
+The maps are "stage1", "stage2", ..., in order. A ResNet has four, conv2_x to conv5_x, and OSNet has four. A VGG has
 five, its blocks, each after its pooling.
 
 Sources: Simonyan and Zisserman, "Very Deep Convolutional Networks for Large-Scale Image
@@ -21,7 +23,7 @@ from pathlib import Path
 
 import keras
 
-from gaaplib.network import layers
+from gaaplib.network import layers, osnet
 
 # ImageNet's mean and standard deviation of R, G and B in 0..255, as in torchvision, and the mean
 # that Caffe subtracts, which the weights of keras.applications expect.
@@ -37,6 +39,9 @@ APPLICATIONS = {
     "resnet101": "ResNet101",
     "resnet152": "ResNet152",
 }
+# Below every value of a feature map, and representable in half precision.
+LOWEST = -3e4
+
 STEMS = ("conv1_conv", "block1_conv1")  # the first convolution of a ResNet and of a VGG
 
 
@@ -49,6 +54,8 @@ class _Form:
     momentum: float
     strided_kernel: int  # size of the convolution that has the stride in a bottleneck block: 1 or 3
     kernel_initializer: str | keras.initializers.Initializer
+    # Whether a block's first normalisation is half instance, half batch normalisation.
+    instance: bool = False
 
 
 def _initializer(kernel_initializer):
@@ -56,8 +63,8 @@ def _initializer(kernel_initializer):
     return keras.initializers.get(kernel_initializer).clone()
 
 
-def _conv_bn(x, filters, kernel_size, strides, name, form):
-    """Convolution and batch normalisation, (batch, h, w, c) to (batch, h / strides, ..., filters).
+def _conv_bn(x, filters, kernel_size, strides, name, form, instance=False):
+    """Convolution and normalisation, (batch, h, w, c) to (batch, h / strides, ..., filters).
 
     The strided convolution pads both sides, as in torchvision and keras.applications. "same" would
     pad only the bottom and the right if height and width are even.
@@ -75,7 +82,13 @@ def _conv_bn(x, filters, kernel_size, strides, name, form):
         kernel_initializer=_initializer(form.kernel_initializer),
         name=f"{name}_conv",
     )(x)
-    return layers.BatchNormalization(momentum=form.momentum, epsilon=form.epsilon, name=f"{name}_bn")(x)
+    kind = layers.InstanceBatchNormalization if instance else layers.BatchNormalization
+    return kind(momentum=form.momentum, epsilon=form.epsilon, name=f"{name}_bn")(x)
+
+
+def _is_instance(filters, form):
+    """Whether a block's first normalisation is half over the image: not in the last stage, of 512 filters."""
+    return form.instance and filters < 512
 
 
 def _add(shortcut, x, name):
@@ -88,7 +101,7 @@ def _basic_block(x, filters, strides, name, form):
     shortcut = x
     if x.shape[-1] != filters:
         shortcut = _conv_bn(x, filters, 1, strides, f"{name}_0", form)
-    x = _conv_bn(x, filters, 3, strides, f"{name}_1", form)
+    x = _conv_bn(x, filters, 3, strides, f"{name}_1", form, _is_instance(filters, form))
     x = keras.layers.Activation("relu", name=f"{name}_1_relu")(x)
     x = _conv_bn(x, filters, 3, 1, f"{name}_2", form)
     return _add(shortcut, x, name)
@@ -100,7 +113,7 @@ def _bottleneck_block(x, filters, strides, name, form):
     if x.shape[-1] != 4 * filters:
         shortcut = _conv_bn(x, 4 * filters, 1, strides, f"{name}_0", form)
     first, second = (strides, 1) if form.strided_kernel == 1 else (1, strides)
-    x = _conv_bn(x, filters, 1, first, f"{name}_1", form)
+    x = _conv_bn(x, filters, 1, first, f"{name}_1", form, _is_instance(filters, form))
     x = keras.layers.Activation("relu", name=f"{name}_1_relu")(x)
     x = _conv_bn(x, filters, 3, second, f"{name}_2", form)
     x = keras.layers.Activation("relu", name=f"{name}_2_relu")(x)
@@ -120,12 +133,15 @@ def bottleneck(shape, name):
     return keras.Model(inputs, _bottleneck_block(inputs, shape[-1] // 4, 1, name, form), name=name)
 
 
-def _resnet_stem(x, form):
+def _resnet_stem(x, form, stem):
     """7 x 7 convolution and pooling, (batch, h, w, 3) to (batch, h / 4, w / 4, 64)."""
     x = _conv_bn(x, 64, 7, 2, "conv1", form)
-    x = keras.layers.Activation("relu", name="conv1_relu")(x)
-    # After the ReLU no value is negative, so padding with zeros does not change a maximum.
-    x = keras.layers.ZeroPadding2D(1, name="pool1_pad")(x)
+    if stem == "relu":
+        x = keras.layers.Activation("relu", name="conv1_relu")(x)
+        # After the ReLU no value is negative, so padding with zeros does not change a maximum.
+        x = keras.layers.ZeroPadding2D(1, name="pool1_pad")(x)
+    else:
+        x = keras.ops.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), constant_values=LOWEST)
     return keras.layers.MaxPooling2D(3, strides=2, name="pool1_pool")(x)
 
 
@@ -137,15 +153,15 @@ def _resnet_stage(x, block, filters, repeats, strides, name, form, insert):
     return x
 
 
-def _resnet(block, repeats, last_stride, variant, kernel_initializer, insert):
+def _resnet(block, repeats, last_stride, variant, kernel_initializer, stem, insert, instance=False):
     """The stages of a ResNet (He et al., Table 1), each a function from feature map to feature map."""
     if variant == "v1":
         form = _Form(True, 1.001e-5, 0.99, 1, kernel_initializer)
     else:
-        form = _Form(False, 1e-5, 0.9, 3, kernel_initializer)
+        form = _Form(False, 1e-5, 0.9, 3, kernel_initializer, instance)
 
     def stage1(x):
-        return _resnet_stage(_resnet_stem(x, form), block, 64, repeats[0], 1, "conv2", form, insert)
+        return _resnet_stage(_resnet_stem(x, form, stem), block, 64, repeats[0], 1, "conv2", form, insert)
 
     later = zip((128, 256, 512), repeats[1:], (2, 2, last_stride), (3, 4, 5), strict=True)
     return [stage1] + [
@@ -161,6 +177,13 @@ def _resnet(block, repeats, last_stride, variant, kernel_initializer, insert):
         )
         for filters, count, strides, i in later
     ]
+
+
+def _osnet(last_stride, variant, kernel_initializer, stem, insert, width=1.0):
+    """The stages of OSNet, with channels times a width."""
+    if stem != "relu":
+        raise ValueError(f"stem={stem!r}: it is for ResNets, not for OSNet")
+    return osnet.stages(last_stride, kernel_initializer, insert, width)
 
 
 def _vgg_stage(x, filters, convolutions, pool, name, kernel_initializer, batch_norm, insert):
@@ -180,8 +203,10 @@ def _vgg_stage(x, filters, convolutions, pool, name, kernel_initializer, batch_n
     return insert(x, int(name[-1]), 0)
 
 
-def _vgg(convolutions, last_stride, variant, kernel_initializer, insert, batch_norm=False):
+def _vgg(convolutions, last_stride, variant, kernel_initializer, stem, insert, batch_norm=False):
     """The stages of a VGG (Simonyan and Zisserman, Table 1, D and E), the same for both variants."""
+    if stem != "relu":
+        raise ValueError(f"stem={stem!r}: a VGG has no stem; it is for ResNets")
     filters = (64, 128, 256, 512, 512)
     pools = (True, True, True, True, last_stride == 2)
     return [
@@ -266,6 +291,7 @@ def _build(
     kernel_initializer="he_normal",
     weights=None,
     variant=None,
+    stem="relu",
     insert=lambda x, stage, left: x,
 ):
     """A backbone, a `keras.Model` from images (batch, height, width, 3) to a dict of feature maps.
@@ -283,17 +309,21 @@ def _build(
             variance. "v1" is the form of keras.applications: the stride is in the first 1 x 1
             convolution, convolutions have a bias, and inputs have zero mean only. None is "v1" with
             weights="imagenet", otherwise "v1.5".
+        stem: "relu", or "linear": a ResNet without the ReLU after its first normalisation, as the released code of BoT,
+            AGW, HOReID and MEB-Net has it, by an oversight.
         insert: a function of a block's output, the number of its stage from 1, and the number of blocks that the stage
             has left, which returns what the next block gets. A stage of a VGG is one block. The default adds nothing.
 
     Raises:
-        ValueError: a wrong value of `last_stride`, `weights` or `variant`, or images that are too
+        ValueError: a wrong value of `last_stride`, `weights`, `variant` or `stem`, or images that are too
             small for the last map.
         OSError: the ImageNet weights could not be downloaded.
     """
     _check_size(name, height, width, last_stride)
     variant = _check_variant(name, weights, variant)
-    stages = family(last_stride, variant, kernel_initializer, insert)
+    if stem not in ("relu", "linear"):
+        raise ValueError(f'stem={stem!r}: must be "relu" or "linear".')
+    stages = family(last_stride, variant, kernel_initializer, stem, insert)
     names = [f"stage{i}" for i in range(1, len(stages) + 1)]
     inputs = keras.Input((height, width, 3), name="image")
     x = _normalisation(variant)(inputs)
@@ -332,4 +362,8 @@ BACKBONES = {
     "resnet50": partial(_build, "resnet50", partial(_resnet, _bottleneck_block, (3, 4, 6, 3))),
     "resnet101": partial(_build, "resnet101", partial(_resnet, _bottleneck_block, (3, 4, 23, 3))),
     "resnet152": partial(_build, "resnet152", partial(_resnet, _bottleneck_block, (3, 8, 36, 3))),
+    "resnet18_ibn": partial(_build, "resnet18_ibn", partial(_resnet, _basic_block, (2, 2, 2, 2), instance=True)),
+    "resnet50_ibn": partial(_build, "resnet50_ibn", partial(_resnet, _bottleneck_block, (3, 4, 6, 3), instance=True)),
+    "osnet_x1_0": partial(_build, "osnet_x1_0", _osnet),
+    "osnet_x0_25": partial(_build, "osnet_x0_25", partial(_osnet, width=0.25)),
 }

@@ -66,6 +66,47 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
 
 @keras.saving.register_keras_serializable(package="gaaplib")
+class InstanceBatchNormalization(keras.layers.Layer):
+    """Instance normalisation of the first half of the channels, batch normalisation of the others.
+
+    Pan et al., "Two at Once: Enhancing Learning and Generalization Capacities via IBN-Net", ECCV 2018 (IBN-a). Shape:
+    (batch, height, width, channels), unchanged.
+
+    Args:
+        momentum: of the batch's moving statistics.
+        epsilon: added to both variances.
+    """
+
+    def __init__(self, momentum=0.9, epsilon=1e-5, **kwargs):
+        super().__init__(**kwargs)
+        self.momentum = momentum
+        self.epsilon = epsilon
+
+    def build(self, input_shape):
+        *positions, channels = input_shape
+        self.half = channels // 2
+        # A group for each channel.
+        self.instance = keras.layers.GroupNormalization(
+            groups=-1, epsilon=self.epsilon, dtype=self.dtype_policy, name="instance"
+        )
+        self.batch = BatchNormalization(
+            momentum=self.momentum, epsilon=self.epsilon, dtype=self.dtype_policy, name="batch"
+        )
+        self.instance.build((*positions, self.half))
+        self.batch.build((*positions, channels - self.half))
+
+    def call(self, inputs, training=None):
+        first = self.instance(inputs[..., : self.half])
+        return ops.concatenate([first, self.batch(inputs[..., self.half :], training=training)], axis=-1)
+
+    def get_config(self):
+        return {**super().get_config(), "momentum": self.momentum, "epsilon": self.epsilon}
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+
+@keras.saving.register_keras_serializable(package="gaaplib")
 class Conv2D(keras.layers.Conv2D):
     """2D convolution, (batch, h, w, c) to (batch, h', w', filters), as a matrix product if that is faster.
 

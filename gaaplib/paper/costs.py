@@ -40,7 +40,8 @@ def by_part(model):
         A DataFrame with the columns ``parameters`` and ``multiply_adds`` (per image) and one row per part:
         ``backbone``, ``attention``, ...; the classifier and parts that have neither are left out.
     """
-    parts = [layer for layer in model.layers if layer.name != UNUSED]
+    opened = [part for layer in model.layers for part in (layer.layers if layer.name == "head" else [layer])]
+    parts = [layer for layer in opened if layer.name != UNUSED]
     counts = [(layer.count_params(), multiply_adds(layer)) for layer in parts]
     found = pd.DataFrame(counts, [layer.name for layer in parts], ["parameters", "multiply_adds"])
     return found[found.any(axis=1)]
@@ -62,8 +63,8 @@ def multiply_adds(layer):
         return sum(multiply_adds(part) for part in layer.layers)
     if isinstance(layer, AttentionBlock):
         return _of_attention(layer)
-    if isinstance(layer, keras.layers.Conv2D | keras.layers.Dense):
-        # Each output position uses the whole kernel.
+    if isinstance(layer, keras.layers.Conv2D | keras.layers.DepthwiseConv2D | keras.layers.Dense):
+        # Each output position uses the whole kernel, also in a depthwise convolution.
         return _values(layer.output.shape[:-1]) * math.prod(layer.kernel.shape)
     if any(len(weight.shape) > 1 for weight in layer.trainable_weights):
         kind = type(layer).__name__

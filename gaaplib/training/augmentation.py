@@ -3,25 +3,35 @@
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageEnhance
 
 from gaaplib.datasets.images import BORDER
+
+# ImageNet's mean as a normalised value, (m + m * s) * 255: what BoT's code fills erased rectangles with.
+NORMALISED_MEAN = (152, 142, 127)
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """The paper's four augmentations and two common ones, with random parameters for each image.
+    """The paper's four augmentations and those of other methods, with random parameters for each image.
+
+    They come in this order: jitter, the paper's four and the flip in one step, pad-crop, erasing.
 
     Attributes:
         shift_x, shift_y: largest shift, as a share of width and of height.
         zoom: largest change of size, as a share; in or out, about the centre.
         crop: largest share of height and width that is cropped, at a random position; the rest is enlarged again.
         flip: probability of a horizontal flip (not in the paper).
-        erase: probability that a random rectangle of 2-20 % of the image is blanked (Zhong et al. 2020; not in the
-            paper).
+        erase: probability that a rectangle is erased (Zhong et al. 2020; not in the paper).
+        eraser: which: ``"small"`` fills 2-20 % of the image, of the image's own aspect ratio, with the mean colour.
+            ``"bot"`` is that of BoT's code: 2-40 % of the image, an aspect ratio from 0.3 to 1 / 0.3, filled with
+            ImageNet's mean after normalisation, which is lighter than the mean colour. ``"cutout"`` fills a square of
+            a sixth of the height with the mean colour: 64 of BDB's 384 pixels.
+        pad_crop: width in pixels of a black frame, out of which a random part of the image's size is taken.
+        jitter: largest change of brightness, contrast and saturation, as a share, each drawn on its own.
 
     Raises:
-        ValueError: a share or probability out of range.
+        ValueError: a share or probability out of range, an unknown eraser.
 
     Example:
         >>> image = np.zeros((2, 4, 3), "uint8")
@@ -38,10 +48,17 @@ class Augmentation:
     crop: float = 0.1
     flip: float = 0.0
     erase: float = 0.0
+    eraser: str = "small"
+    pad_crop: int = 0
+    jitter: float = 0.0
 
     def __post_init__(self):
-        for name, value in vars(self).items():
-            top = 1.0 if name in ("flip", "erase") else 0.9
+        if self.eraser not in ERASERS:
+            raise ValueError(f"eraser={self.eraser!r} is not known; known: {', '.join(ERASERS)}")
+        if self.pad_crop < 0:
+            raise ValueError(f"augmentation pad_crop={self.pad_crop!r}: expected pixels from 0")
+        for name in ("shift_x", "shift_y", "zoom", "crop", "flip", "erase", "jitter"):
+            value, top = getattr(self, name), 1.0 if name in ("flip", "erase") else 0.9
             if not 0.0 <= value <= top:
                 raise ValueError(f"augmentation {name}={value!r}: expected a share from 0 to {top}")
 
@@ -52,9 +69,22 @@ class Augmentation:
             image: uint8 (height, width, 3).
             rng: numpy generator for the random parameters.
         """
-        height, width = image.shape[:2]
-        # Always the same number of draws, so that no setting changes the random numbers of another.
+        # Always the same number of draws, so that no setting changes the random numbers of another. What came later
+        # draws from a generator of its own.
         draws = rng.random(11)
+        later = rng.spawn(1)[0] if self.jitter or self.pad_crop or self.eraser == "bot" else None
+        if self.jitter:
+            image = _jittered(image, self.jitter, later)
+        image = self._moved(image, draws)
+        if self.pad_crop:
+            image = _padded_and_cropped(image, self.pad_crop, later)
+        if draws[7] < self.erase:
+            ERASERS[self.eraser](image, draws[8:], later)
+        return image
+
+    def _moved(self, image, draws):
+        """Zoomed, cropped, shifted and flipped."""
+        height, width = image.shape[:2]
         signed = 2.0 * draws - 1.0
         scale = (1.0 + self.zoom * signed[0]) * (1.0 - self.crop * draws[1])
         spare = self.crop * draws[1]
@@ -72,15 +102,54 @@ class Augmentation:
             fillcolor=BORDER,
         )
         # A copy, because Pillow's buffer is read-only.
-        return self._erased(np.array(moved), draws[7:])
+        return np.array(moved)
 
-    def _erased(self, image, draws):
-        if draws[0] >= self.erase:
-            return image
-        height, width = image.shape[:2]
-        area = 0.02 + 0.18 * draws[1]
-        # The same share of height and width, so the rectangle has the image's aspect ratio.
-        rows, columns = max(1, int(height * area**0.5)), max(1, int(width * area**0.5))
-        top, left = int(draws[2] * (height - rows + 1)), int(draws[3] * (width - columns + 1))
-        image[top : top + rows, left : left + columns] = BORDER
-        return image
+
+def _jittered(image, most, rng):
+    picture = Image.fromarray(image)
+    for kind in (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color):
+        picture = kind(picture).enhance(rng.uniform(1.0 - most, 1.0 + most))
+    return np.array(picture)
+
+
+def _padded_and_cropped(image, frame, rng):
+    height, width = image.shape[:2]
+    padded = np.pad(image, ((frame, frame), (frame, frame), (0, 0)))
+    top, left = rng.integers(0, 2 * frame, 2, endpoint=True)
+    return padded[top : top + height, left : left + width].copy()
+
+
+# Erasers change the image, by three draws of the first generator or by the second one.
+
+
+def _erase_small(image, draws, rng):
+    height, width = image.shape[:2]
+    area = 0.02 + 0.18 * draws[0]
+    # The same share of height and width, so the rectangle has the image's aspect ratio.
+    rows, columns = max(1, int(height * area**0.5)), max(1, int(width * area**0.5))
+    _fill(image, rows, columns, draws[1:], BORDER)
+
+
+def _erase_bot(image, draws, rng):
+    height, width = image.shape[:2]
+    for _ in range(100):
+        area, aspect = rng.uniform(0.02, 0.4) * height * width, rng.uniform(0.3, 1 / 0.3)
+        rows, columns = round((area * aspect) ** 0.5), round((area / aspect) ** 0.5)
+        if rows < height and columns < width:
+            _fill(image, rows, columns, rng.random(2), NORMALISED_MEAN)
+            return
+
+
+def _cut_out(image, draws, rng):
+    side = round(image.shape[0] / 6)
+    _fill(image, side, min(side, image.shape[1]), draws[1:], BORDER)
+
+
+def _fill(image, rows, columns, place, colour):
+    """Fill a rectangle whose place is given by two shares of the room that it has."""
+    height, width = image.shape[:2]
+    top, left = int(place[0] * (height - rows + 1)), int(place[1] * (width - columns + 1))
+    image[top : top + rows, left : left + columns] = colour
+
+
+ERASERS = {"small": _erase_small, "bot": _erase_bot, "cutout": _cut_out}

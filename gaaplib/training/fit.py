@@ -1,5 +1,6 @@
 """Trains a method on images, and embeds images with the trained model."""
 
+import dataclasses
 import math
 import time
 import warnings
@@ -13,6 +14,7 @@ from gaaplib.network import devices, layers
 from gaaplib.training.augmentation import Augmentation
 from gaaplib.training.averaging import WeightAverage
 from gaaplib.training.batches import Batches
+from gaaplib.training.optimizers import optimizer_of
 
 
 def fit(method, images, train, validation, *, checkpoint=None, verbose=0):
@@ -112,7 +114,7 @@ def embed(model, images, rows, *, batch_size=128, progress=False):
 
 def augmentation_of(config):
     """The :class:`Augmentation` with a configuration's settings."""
-    return Augmentation(config.shift_x, config.shift_y, config.zoom, config.crop, config.flip, config.erase)
+    return Augmentation(**{field.name: getattr(config, field.name) for field in dataclasses.fields(Augmentation)})
 
 
 def _training_batches(method, images, rows, labels, epoch):
@@ -172,22 +174,12 @@ def _enough(epochs, min_steps, steps):
 
 
 def _compile(method, steps, epochs=None):
-    """Compile the training model with Adam, the configuration's schedule, and accuracy if there are logits."""
+    """Compile the training model with the configuration's optimiser, and accuracy if there are logits."""
     devices.keep_memory()
     config = method.config
-    epochs = epochs or config.epochs
-    rate = config.learning_rate
-    if config.schedule == "cosine":
-        warmup = config.warmup_epochs * steps
-        rate = keras.optimizers.schedules.CosineDecay(
-            0.0 if warmup else rate,
-            max(1, epochs * steps - warmup),
-            warmup_target=rate if warmup else None,
-            warmup_steps=warmup,
-        )
     accuracy = {"logits": [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]}
     method.training_model.compile(
-        layers.Adam(rate, beta_1=config.beta_1),
+        optimizer_of(config, steps, epochs or config.epochs, method.slow_weights),
         loss={name: loss for name, (loss, _) in method.losses.items()},
         loss_weights={name: weight for name, (_, weight) in method.losses.items()},
         metrics=accuracy if "logits" in method.losses else None,

@@ -46,16 +46,8 @@ def identity_balanced(labels, batch_size, images_per_identity, rng):
          [8 8 7 7]
          [9 9 8 8]]
     """
-    identities_per_batch, rest = divmod(batch_size, images_per_identity)
+    identities_per_batch = _identities_per_batch(labels, batch_size, images_per_identity)
     identities = np.unique(labels)
-    if rest or not identities_per_batch:
-        raise ValueError(f"batch_size={batch_size} is not a multiple of images_per_identity={images_per_identity}")
-    if len(identities) < identities_per_batch:
-        raise ValueError(
-            f"batch_size={batch_size} with images_per_identity={images_per_identity} needs {identities_per_batch} "
-            f"identities, but there are only {len(identities)} to train on: decrease batch_size or increase "
-            "images_per_identity"
-        )
     members = {identity: np.flatnonzero(labels == identity) for identity in identities}
     queues = {identity: np.empty(0, int) for identity in identities}
     batches, waiting = [], np.empty(0, identities.dtype)
@@ -77,4 +69,46 @@ def identity_balanced(labels, batch_size, images_per_identity, rng):
     return np.stack(batches)
 
 
-SAMPLERS = {"shuffled": shuffled, "identity_balanced": identity_balanced}
+def chunks(labels, batch_size, images_per_identity, rng):
+    """P x K batches as BoT's code has them: each image at most once per epoch, apart from identities with fewer than K.
+
+    The images of an identity are put in a random order and cut into chunks of K; what is left over is not used. An
+    identity with fewer than K images has one chunk, drawn with replacement. A batch is a chunk each of P identities,
+    drawn from those that have one left, as long as there are P. So an epoch's number of batches is not fixed, and
+    differs between epochs.
+
+    Args, Returns, Raises: as :func:`identity_balanced`.
+    """
+    per_batch = _identities_per_batch(labels, batch_size, images_per_identity)
+    left = {}
+    for identity in np.unique(labels):
+        members = np.flatnonzero(labels == identity)
+        if len(members) < images_per_identity:
+            members = rng.choice(members, images_per_identity)
+        members = rng.permutation(members)
+        whole = len(members) // images_per_identity * images_per_identity
+        left[identity] = list(members[:whole].reshape(-1, images_per_identity))
+    batches = []
+    while len(left) >= per_batch:
+        chosen = rng.choice(np.array(list(left)), per_batch, replace=False)
+        batches.append(np.concatenate([left[identity].pop(0) for identity in chosen]))
+        left = {identity: rest for identity, rest in left.items() if rest}
+    return np.stack(batches)
+
+
+def _identities_per_batch(labels, batch_size, images_per_identity):
+    """P; raises a ValueError if it is not a whole number, or there are fewer identities."""
+    identities_per_batch, rest = divmod(batch_size, images_per_identity)
+    if rest or not identities_per_batch:
+        raise ValueError(f"batch_size={batch_size} is not a multiple of images_per_identity={images_per_identity}")
+    number = len(np.unique(labels))
+    if number < identities_per_batch:
+        raise ValueError(
+            f"batch_size={batch_size} with images_per_identity={images_per_identity} needs {identities_per_batch} "
+            f"identities, but there are only {number} to train on: decrease batch_size or increase "
+            "images_per_identity"
+        )
+    return identities_per_batch
+
+
+SAMPLERS = {"shuffled": shuffled, "identity_balanced": identity_balanced, "chunks": chunks}

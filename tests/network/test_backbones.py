@@ -19,7 +19,12 @@ PUBLISHED = {
     "resnet50": 25_557_032,
     "resnet101": 44_549_160,
     "resnet152": 60_192_808,
+    # Half of the normalisations' weights are those of an instance normalisation.
+    "resnet18_ibn": 11_689_512,
+    "resnet50_ibn": 25_557_032,
 }
+# The authors' code, torchreid, with a layer of 512 and its normalisation. Its table of models has 2.2 and 0.2 million.
+OSNETS = {"osnet_x1_0": 2_169_508, "osnet_x0_25": 201_864}
 DEEP = ("resnet101", "resnet152")
 
 
@@ -62,6 +67,9 @@ def last_map(maps):
 def test_parameters_are_the_published_ones(entry):
     name, model = entry
     channels = last_map(model.output).shape[-1]
+    if name in OSNETS:
+        assert trainable_parameters(model) + dense_parameters(channels, 512) + 2 * 512 == OSNETS[name]
+        return
     if name.startswith("vgg"):
         head = dense_parameters(7 * 7 * channels, 4096, 4096, 1000)
     else:
@@ -77,9 +85,12 @@ def test_every_stage_halves_the_map(entry, size):
     }
     first = 2 if name.startswith("vgg") else 4
     rounding = np.floor if name.startswith("vgg") else np.ceil
-    for i, stage in enumerate(sorted(shapes)):
-        stride = first * 2**i
-        assert shapes[stage] == tuple(int(rounding(side / stride)) for side in size)
+    expected = tuple(int(rounding(side / first)) for side in size)
+    for stage in sorted(shapes):
+        assert shapes[stage] == expected
+        # OSNet's later stages begin with a pooling, which does not pad.
+        half = np.floor if name in OSNETS else rounding
+        expected = tuple(int(half(side / 2)) for side in expected)
     assert list(shapes) == [f"stage{i + 1}" for i in range(5 if name.startswith("vgg") else 4)]
 
 
@@ -247,3 +258,47 @@ def test_saving_and_loading(tmp_path):
 def test_bad_arguments_are_named(name, options, message):
     with pytest.raises(ValueError, match=message):
         BACKBONES[name](**options)
+
+
+def test_a_linear_stem_has_no_relu_and_pads_with_nothing_that_could_be_a_maximum():
+    model = BACKBONES["resnet18"](height=32, width=32, stem="linear")
+    names = [layer.name for layer in model.layers]
+    assert "conv1_relu" not in names and "conv1_relu" in [layer.name for layer in BACKBONES["resnet18"]().layers]
+    assert model.count_params() == BACKBONES["resnet18"](height=32, width=32).count_params()
+    # With an offset that makes every value negative, the pooled map is negative, also at the edges.
+    model.get_layer("conv1_bn").beta.assign(np.full(64, -100.0))
+    pooled = keras.Model(model.input, model.get_layer("pool1_pool").output)(np.zeros((1, 32, 32, 3), "float32"))
+    assert keras.ops.min(pooled) > -200 and keras.ops.max(pooled) < -50
+
+
+def test_a_vgg_has_no_stem():
+    with pytest.raises(ValueError, match="stem='linear': a VGG has no stem"):
+        BACKBONES["vgg16"](stem="linear")
+    with pytest.raises(ValueError, match="stem='none'"):
+        BACKBONES["resnet18"](stem="none")
+
+
+def test_an_osnet_block_sees_four_sizes():
+    """Streams of one to four 3 x 3 convolutions see 3, 5, 7 and 9 positions across."""
+    model = BACKBONES["osnet_x0_25"](height=64, width=64)
+    randomise(model)
+    starts = model.get_layer("conv2_block1_1_out").output
+    for stream in range(1, 5):
+        part = keras.Model(starts, model.get_layer(f"conv2_block1_stream{stream}_{stream}_relu").output)
+        before = np.random.default_rng(0).random((1, 16, 16, 16)).astype("float32") + 1
+        changed = before.copy()
+        changed[0, 8, 8] += 10
+        moved = np.abs(part(changed) - part(before)).max(axis=(0, 3)) > 0
+        assert moved.any(axis=0).sum() <= 2 * stream + 1 and moved.any(axis=1).sum() <= 2 * stream + 1
+        rows = np.flatnonzero(moved.any(axis=1))
+        assert rows.min() >= 8 - stream and rows.max() <= 8 + stream
+    gates = [layer for layer in model.layers if layer.name.startswith("conv2_block1_gate")]
+    # One gate for all streams.
+    assert [len(layer._inbound_nodes) for layer in gates] == [4, 4]
+
+
+def test_half_of_the_channels_are_normalised_over_the_image_except_in_the_last_stage():
+    model = BACKBONES["resnet18_ibn"](height=32, width=32)
+    halves = [layer for layer in model.layers if hasattr(layer, "instance")]
+    assert [layer.name for layer in halves] == [f"conv{s}_block{b}_1_bn" for s in (2, 3, 4) for b in (1, 2)]
+    assert [layer.half for layer in halves] == [32, 32, 64, 64, 128, 128]

@@ -8,6 +8,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from layer_checks import check_layer
 
 from gaaplib.network import layers
 
@@ -414,3 +415,14 @@ def test_the_gradient_equals_finite_differences():
             moved[place] += step
             values.append((np.tanh(moved.astype("float64").mean(axis=(1, 2))) * slopes).sum())
         assert np.isclose(found[place], (values[0] - values[1]) / 2e-2, rtol=1e-2, atol=1e-4)
+
+
+def test_half_instance_normalisation_passes_the_shared_check_and_equals_its_definition():
+    features = maps(4, 7, 5, 6)
+    check_layer(layers.InstanceBatchNormalization, [features], rtol=1e-4)
+    layer = layers.InstanceBatchNormalization()
+    found = np.asarray(layer(features, training=True))
+    for axes, part in (((1, 2), slice(0, 3)), ((0, 1, 2), slice(3, 6))):
+        half = features[..., part]
+        expected = (half - half.mean(axes, keepdims=True)) / np.sqrt(half.var(axes, keepdims=True) + 1e-5)
+        np.testing.assert_allclose(found[..., part], expected, rtol=1e-3, atol=1e-4)

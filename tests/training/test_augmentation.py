@@ -65,3 +65,82 @@ def test_zoom_goes_both_ways_and_crop_only_enlarges(setting, low, high):
 def test_augmentation_names_a_wrong_share():
     with pytest.raises(ValueError, match="zoom=1.5"):
         Augmentation(zoom=1.5)
+
+
+def without(**settings):
+    return Augmentation(shift_x=0, shift_y=0, zoom=0, crop=0, **settings)
+
+
+def test_later_augmentations_leave_the_generator_as_it_was():
+    rngs = [np.random.default_rng(3) for _ in range(2)]
+    without(erase=0.5)(picture(), rngs[0])
+    without(erase=0.5, eraser="bot", pad_crop=4, jitter=0.2)(picture(), rngs[1])
+    assert rngs[0].random() == rngs[1].random()
+
+
+def test_pad_crop_moves_by_whole_pixels_and_fills_with_black():
+    image, moves = picture(), set()
+    for seed in range(60):
+        found = without(pad_crop=3)(image, np.random.default_rng(seed))
+        padded = np.pad(image, ((3, 3), (3, 3), (0, 0)))
+        places = [
+            (top, left)
+            for top in range(7)
+            for left in range(7)
+            if np.array_equal(padded[top : top + 32, left : left + 16], found)
+        ]
+        assert len(places) == 1
+        moves.add(places[0])
+    assert {move[0] for move in moves} == {move[1] for move in moves} == set(range(7))
+
+
+def test_the_eraser_of_bot_has_its_sizes_and_its_colour():
+    image, shares, aspects = np.zeros((128, 64, 3), np.uint8), [], []
+    for seed in range(200):
+        erased = without(erase=1.0, eraser="bot")(image, np.random.default_rng(seed))
+        filled = (erased == (152, 142, 127)).all(-1)
+        assert (erased[~filled] == 0).all()
+        rows, columns = filled.any(axis=1).sum(), filled.any(axis=0).sum()
+        assert filled.sum() == rows * columns and rows < 128 and columns < 64
+        shares.append(filled.mean())
+        aspects.append(rows / columns)
+    assert 0.015 < min(shares) < 0.05 and 0.33 < max(shares) < 0.41
+    assert 0.25 < min(aspects) < 0.5 and 2.0 < max(aspects) < 3.8
+
+
+def test_half_of_the_images_are_erased():
+    image = picture()
+    changed = [
+        not np.array_equal(without(erase=0.5, eraser=kind)(image, np.random.default_rng(seed)), image)
+        for kind in ("small", "bot", "cutout")
+        for seed in range(200)
+    ]
+    assert 0.42 < np.mean(changed) < 0.58
+
+
+def test_cutout_is_a_square_of_a_sixth_of_the_height():
+    image = np.zeros((384, 128, 3), np.uint8)
+    for seed in range(20):
+        filled = (without(erase=1.0, eraser="cutout")(image, np.random.default_rng(seed)) > 0).all(-1)
+        assert (filled.any(axis=1).sum(), filled.any(axis=0).sum(), filled.sum()) == (64, 64, 64 * 64)
+
+
+def test_jitter_changes_brightness_contrast_and_saturation_within_its_share():
+    grey = np.full((8, 8, 3), 100, np.uint8)
+    levels = [int(without(jitter=0.2)(grey, np.random.default_rng(seed))[0, 0, 0]) for seed in range(100)]
+    assert 80 <= min(levels) < 90 and 110 < max(levels) <= 120
+    coloured = without(jitter=0.5)(picture(), np.random.default_rng(0))
+    assert coloured.dtype == np.uint8 and not np.array_equal(coloured, picture())
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"eraser": "big"}, "eraser='big' is not known; known: small, bot, cutout"),
+        ({"pad_crop": -1}, "pad_crop=-1: expected pixels from 0"),
+        ({"jitter": 1.5}, "jitter=1.5: expected a share from 0 to 0.9"),
+    ],
+)
+def test_wrong_settings_are_named(settings, message):
+    with pytest.raises(ValueError, match=message):
+        without(**settings)

@@ -51,3 +51,23 @@ def test_identity_balanced_names_what_does_not_fit():
         SAMPLERS["identity_balanced"](np.arange(20), 10, 4, np.random.default_rng(0))
     with pytest.raises(ValueError, match="needs 8 identities, but there are only 2"):
         SAMPLERS["identity_balanced"](np.arange(40) % 2, 32, 4, np.random.default_rng(0))
+
+
+@settings(max_examples=60, deadline=None)
+@given(LABELS, st.integers(0, 1000))
+def test_chunks_use_an_image_once_and_leave_fewer_than_p_identities(labels, seed):
+    identities, counts = np.unique(labels, return_counts=True)
+    if len(identities) < 4:
+        return
+    batches = SAMPLERS["chunks"](labels, 8, 2, np.random.default_rng(seed))
+    assert all((np.unique(labels[batch], return_counts=True)[1] == 2).all() for batch in batches)
+    used = batches[np.isin(labels[batches], identities[counts >= 2])]
+    assert len(np.unique(used)) == used.size
+    done = {identity: (labels[batches] == identity).sum() // 2 for identity in identities}
+    left = [identity for identity, count in zip(identities, counts, strict=True) if done[identity] < max(1, count // 2)]
+    assert len(left) < 4
+
+
+def test_chunks_refuse_too_few_identities():
+    with pytest.raises(ValueError, match="needs 4 identities, but there are only 2"):
+        SAMPLERS["chunks"](np.repeat([0, 1], 8), 8, 2, np.random.default_rng(0))
