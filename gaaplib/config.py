@@ -20,7 +20,7 @@ from gaaplib.datasets import check_pattern, check_variant, trained_on
 from gaaplib.network import external
 from gaaplib.project import portable, project_folder, registered_names
 
-SYNTHETIC, IMAGENET = "synthetic", "imagenet"
+SYNTHETIC, IMAGENET, OWN = "synthetic", "imagenet", "own"
 
 # The paper: 1e-4 for ResNet-50 and "higher" for shallower ResNets; the other two are ours (docs/paper.md).
 LEARNING_RATES = {"resnet34": 2e-4, "resnet18": 5e-4}
@@ -248,7 +248,13 @@ class RunConfig:
                 raise ValueError(f"{name}=None: write 'none' for no {name}, or leave it out for the profile's value")
         defaults = {field.name: field.default for field in dataclasses.fields(self)}
         given = {name: value for name, value in changes.items() if value is not None}
-        follows = _of_the_method(given) | _crossing(given) | _few_images(profile, given) | _of_the_file(given)
+        follows = (
+            _of_the_method(given)
+            | _own_recipe(profile, given)
+            | _crossing(given)
+            | _few_images(profile, given)
+            | _of_the_file(given)
+        )
         values = {**defaults, **PROFILES[profile], **follows, **given, "profile": profile}
         for name, kind in kinds.items():
             value = checked_value(name, values[name], kind)
@@ -351,11 +357,17 @@ class RunConfig:
         }
         return cls(**values)
 
+    @classmethod
+    def usual(cls, profile, method, **settings):
+        """The values of a profile for a method, as a dict, in which the method itself is the default one."""
+        if profile == OWN:
+            return cls(profile, method=method, **settings).to_dict() | {"method": cls.method}
+        return cls(profile, **settings).to_dict() | options.defaults(method)
+
     def changes(self):
         """A dict of the settings that differ from the profile's and the method's, for the same data and backbone."""
         same = ("dataset", "data", "variant", "pattern", "train_dataset", "train_data", "backbone", "precision")
-        usual = type(self)(self.profile, **{name: getattr(self, name) for name in same}).to_dict()
-        usual |= options.defaults(self.method)
+        usual = self.usual(self.profile, self.method, **{name: getattr(self, name) for name in same})
         return {name: value for name, value in self.to_dict().items() if value != usual[name]}
 
     def baseline(self):
@@ -364,7 +376,9 @@ class RunConfig:
         data += ("training_images",)
         same = (*data, "height", "width", "distance", "ap")
         values = {name: getattr(self, name) for name in same}
-        return type(self)(self.profile, method="histogram", **values)
+        # The histogram has no recipe of its own, and nothing is trained.
+        profile = "standard" if self.profile == OWN else self.profile
+        return type(self)(profile, method="histogram", **values)
 
     def training(self):
         """The configuration whose model this run scores: the same on ``train_dataset``; None if it trains its own."""
@@ -447,6 +461,18 @@ def _of_the_method(given):
     """What follows from the method: ``DEFAULTS`` in its file, which are settings of its paper."""
     method = given.get("method")
     return options.defaults(method) if method in choices("method") else {}
+
+
+def _own_recipe(profile, given):
+    """What follows from the profile ``own``: ``RECIPE`` in the method's file, the training of its paper."""
+    if profile != OWN:
+        return {}
+    method = given.get("method", RunConfig.method)
+    found = options.recipe(method) if method in choices("method") else {"method": method}
+    if not found:
+        known = ", ".join(name for name in choices("method") if options.recipe(name))
+        raise ValueError(f"profile={OWN!r}: the training of method={method!r} is not known; known: {known}")
+    return found
 
 
 def _of_the_file(given):
@@ -590,6 +616,8 @@ PROFILES = {
         "warmup_epochs": 10,
         "erase": 0.5,
     },
+    # That of the method's own paper, RECIPE in its file.
+    "own": {"training_images": "all", "neck": "none", "label_smoothing": 0.0, "warmup_epochs": 0},
     # The first recipe, of the committed runs, until they are made anew.
     "five_epochs": {},
 }

@@ -16,6 +16,11 @@ def defaults(method):
     return literal(f"gaaplib.methods.{method}", "DEFAULTS") or {}
 
 
+def recipe(method):
+    """The training of a method's own paper, ``RECIPE`` in its file: a dict, empty if it is not known."""
+    return literal(f"gaaplib.methods.{method}", "RECIPE") or {}
+
+
 def parsed(method, text):
     """The values of all options of a method: those in the text, and the defaults of the others.
 

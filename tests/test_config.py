@@ -22,7 +22,7 @@ def test_the_defaults_are_the_demo_profile():
 
 @pytest.mark.parametrize("profile", PROFILES)
 def test_every_profile_is_valid_and_survives_json(profile):
-    config = RunConfig(profile)
+    config = RunConfig(profile, method="bot" if profile == "own" else None)
     assert config.profile == profile
     assert RunConfig(**json.loads(json.dumps(config.to_dict()))) == config
 

@@ -3,7 +3,7 @@
 import pytest
 
 from gaaplib import options
-from gaaplib.config import RunConfig
+from gaaplib.config import RunConfig, choices
 
 
 def test_options_are_read_from_the_method_and_have_one_form():
@@ -40,3 +40,28 @@ def test_settings_follow_the_method_unless_they_are_given():
     assert config.changes() == {"method": "agw"}
     assert RunConfig(**config.to_dict()) == config
     assert config.baseline().neck == RunConfig("standard").neck
+
+
+RECIPES = [name for name in choices("method") if options.recipe(name)]
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_the_training_of_a_methods_own_paper_is_a_profile(name):
+    recipe = options.recipe(name)
+    config = RunConfig("own", method=name)
+    assert {setting: getattr(config, setting) for setting in recipe} == recipe
+    assert config.training_images == "all" and config.neck == options.defaults(name)["neck"]
+    assert config.changes() == {"method": name}
+    assert RunConfig(**config.to_dict()) == config
+    assert RunConfig("own", method=name, epochs=7).epochs == 7
+    assert config.baseline().height == config.height
+
+
+def test_a_method_without_a_known_training_has_no_profile_of_its_own():
+    assert "gaap" not in RECIPES and "hmbn" not in RECIPES
+    with pytest.raises(
+        ValueError, match="profile='own': the training of method='gaap' is not known; known: bot, agw, pcb"
+    ):
+        RunConfig("own")
+    with pytest.raises(ValueError, match="method='bott' is not known"):
+        RunConfig("own", method="bott")

@@ -18,6 +18,24 @@ DEFAULTS = {
     "last_stride": 1,
 }
 OPTIONS = {"triplet": 1.0}
+# Of the successor's code; it fills what it erases with ImageNet's mean before the normalisation, here it is BoT's.
+RECIPE = {
+    "height": 256,
+    "width": 128,
+    "batch_size": 64,
+    "epochs": 60,
+    "learning_rate": 3.5e-4,
+    "weight_decay": 5e-4,
+    "schedule": "steps",
+    "steps": "21 41",
+    "warmup_epochs": 0,
+    "shift_x": 0.0,
+    "shift_y": 0.0,
+    "zoom": 0.0,
+    "crop": 0.0,
+    "erase": 0.5,
+    "eraser": "bot",
+}
 
 STAGES = (2, 3)
 """The stages that end with a block; He et al. number them 3 and 4."""

@@ -21,6 +21,23 @@ DEFAULTS = {
     "last_stride": 1,
 }
 OPTIONS = {"dim": 256, "identified": "pooled"}
+RECIPE = {
+    "height": 384,
+    "width": 128,
+    "batch_size": 64,
+    "epochs": 80,
+    "learning_rate": 0.01,
+    "optimizer": "sgd",
+    "momentum": 0.9,
+    "weight_decay": 5e-4,
+    "schedule": "steps",
+    "warmup_epochs": 0,
+    "steps": "41 61",
+    "shift_x": 0.0,
+    "shift_y": 0.0,
+    "zoom": 0.0,
+    "crop": 0.0,
+}
 
 STRIPES = (1, 2, 3)
 """Of the three branches."""

@@ -16,6 +16,24 @@ DEFAULTS = {
     "last_stride": 1,
 }
 OPTIONS = {"parts": 6, "dim": 256}
+RECIPE = {
+    "height": 384,
+    "width": 128,
+    "batch_size": 64,
+    "epochs": 60,
+    "learning_rate": 0.1,
+    "backbone_rate": 0.1,
+    "optimizer": "sgd",
+    "momentum": 0.9,
+    "weight_decay": 5e-4,
+    "schedule": "steps",
+    "warmup_epochs": 0,
+    "steps": "41",
+    "shift_x": 0.0,
+    "shift_y": 0.0,
+    "zoom": 0.0,
+    "crop": 0.0,
+}
 
 
 class Pcb(Gaap):

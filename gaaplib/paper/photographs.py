@@ -108,16 +108,22 @@ def _images(dataset, data):
 def ranking(outputs=None):
     """Return the methods of Table IV that were measured, from the highest mAP, as one sentence."""
     found = tables.scores(plan.photographs().table_4(), *RETRIEVAL, outputs)
-    scored = found[found.value.notna()].sort_values("value", ascending=False)
-    named = [f"{name} {words}" for name, words in zip(_names(scored), wording.in_words(scored), strict=True)]
-    missing = f"; {len(found) - len(scored)} not run" if len(scored) < len(found) else ""
-    return wording.filled(f"{WHERE}, retrieval mAP, methods in order: {', '.join(named) or 'none yet'}{missing}")
-
-
-def _names(found):
-    """``gaap`` with its block; without it, it is plain softmax."""
     plain = (found.method == "gaap") & (found.attention == "none")
-    return found.method.mask(plain, "softmax (gaap without its block)")
+    groups = found[found.value.notna()].groupby(found.method.mask(plain, "softmax (gaap without its block)"))
+    named = {name: (runs.value.mean(), _of_seeds(runs)) for name, runs in groups}
+    order = sorted(named, key=lambda name: -named[name][0])
+    missing = found.groupby([found.method, plain]).ngroups - len(named)
+    words = ", ".join(f"{name} {named[name][1]}" for name in order) or "none yet"
+    words += f"; {missing} not run" if missing else ""
+    return wording.filled(f"{WHERE}, retrieval mAP, methods in order: {words}")
+
+
+def _of_seeds(runs):
+    """The score of a run with its interval over identities, or the mean of several with that over seeds."""
+    if len(runs) == 1:
+        return wording.in_words(runs).item()
+    spread = statistics.mean_and_spread(runs.value)
+    return f"{spread.mean:.3f} [{spread.low:.3f}, {spread.high:.3f}] over {spread.n} seeds"
 
 
 def front(outputs=None):

@@ -18,6 +18,9 @@ WAYS = ("the paper's Table IV", "the method's own paper", "measured here", "meas
 PRINTED, OWN, HERE, HERE_SYNTHETIC = WAYS
 """Where a number comes from: Table IV, the method's own paper, runs here, runs here on synthetic images."""
 
+TABLE_4_NAMES = {"vpm": "PLF", "hmbn": "TLE"}
+"""The methods here that Table IV calls otherwise."""
+
 RESULTS = [
     *("method", "dataset", "rank1", "rank1_low", "rank1_high", "mAP", "mAP_low", "mAP_high"),
     *("height", "width", "pretraining", "ap", "synthetic", "source"),
@@ -141,7 +144,7 @@ def three_ways(dataset, measure, table_4, published, results):
         is_synthetic = row["dataset"] != dataset or str(row["synthetic"]).casefold() == "true"
         way = HERE_SYNTHETIC if is_synthetic else HERE
         first, *rest = row["method"].split()
-        method = names.get(first.casefold(), first)
+        method = names.get(TABLE_4_NAMES.get(first, first).casefold(), first)
         known = ", ".join(
             [
                 *rest,

@@ -55,8 +55,10 @@ def test_parameters_and_products_by_part():
 
 def test_layers_that_cannot_be_counted_are_refused():
     images = keras.Input((8, 8, 3))
-    with pytest.raises(ValueError, match="'odd' is a DepthwiseConv2D, whose products are not counted"):
-        costs.multiply_adds(keras.Model(images, keras.layers.DepthwiseConv2D(3, name="odd")(images)))
+    with pytest.raises(ValueError, match="'odd' is a SeparableConv2D, whose products are not counted"):
+        costs.multiply_adds(keras.Model(images, keras.layers.SeparableConv2D(4, 3, name="odd")(images)))
+    # 6 x 6 positions, 3 x 3 x 3 weights.
+    assert costs.multiply_adds(keras.Model(images, keras.layers.DepthwiseConv2D(3)(images))) == 36 * 27
     anything = keras.Input((None, None, 3))
     with pytest.raises(ValueError, match="has an open size: build the model for images of one size"):
         costs.multiply_adds(keras.Model(anything, keras.layers.Conv2D(4, 3)(anything)))
