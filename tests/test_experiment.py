@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from eager import eager
 from made_images import OTHERS, market_folder, real, save_colour, smoke
 from made_onnx import embeddings_of, write_onnx
 from made_runs import write_run
@@ -145,7 +146,8 @@ def test_a_run_whose_embeddings_are_alike_has_collapsed_and_has_no_scores(cache)
 @pytest.mark.parametrize("method", [name for name, method in METHODS.items() if method.learns])
 def test_a_run_of_every_method_that_learns_is_scored_in_both_protocols(method, cache):
     # The height gives six rows to the methods that need them.
-    run = experiment.run(smoke(method=method, sampler="identity_balanced", height=96), outputs=cache)
+    with eager():
+        run = experiment.run(smoke(method=method, sampler="identity_balanced", height=96), outputs=cache)
     assert run.metrics["status"] == "done"
     assert 0 <= run.metrics["train_accuracy"] <= 1
     assert run.metrics["closed"]["num_images"] and run.metrics["retrieval"]["num_valid_queries"]

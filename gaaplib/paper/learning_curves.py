@@ -5,7 +5,10 @@ import pandas as pd
 from gaaplib.paper import plan, wording
 
 LOSSES = {"gaap": ("loss", "cross-entropy"), "triplet": ("pooled_loss", "batch-hard triplet loss")}
-"""The loss that trains a method's network: its column in the history, and its name. A probe's own loss is not part."""
+"""The loss that trains a method's network: its column in the history, and its name. A probe's own loss is not part.
+
+A method that is not listed has several losses, and its curve is their weighted sum.
+"""
 
 LEVELS = (0.1, 0.25, 0.5, 0.75)
 """The validation accuracies whose first epoch is looked up."""
@@ -41,7 +44,7 @@ def name(config):
 
 
 def _rows(config, run):
-    loss, loss_name = LOSSES[config.method]
+    loss, loss_name = LOSSES.get(config.method, ("loss", "weighted sum of its losses"))
     setting = {column: getattr(config, column) for column in ("dataset", "method", "attention", "run_id")}
     setting |= {
         "name": name(config),

@@ -118,6 +118,11 @@ def ranking(outputs=None):
     return wording.filled(f"{WHERE}, retrieval mAP, methods in order: {words}")
 
 
+def methods():
+    """Return the runs of Table IV whose learning curves are shown: each method that learns, with the first seed."""
+    return [config for config in plan.photographs().table_4() if config.method != "histogram" and config.seed == 0]
+
+
 def _of_seeds(runs):
     """The score of a run with its interval over identities, or the mean of several with that over seeds."""
     if len(runs) == 1:

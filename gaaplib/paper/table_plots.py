@@ -176,6 +176,26 @@ def accuracies(found, *, synthetic=False):
     return figure
 
 
+def training_accuracies(found, *, synthetic=False):
+    """Plot the accuracy on training images over epochs, one line per method, named at its end.
+
+    Args:
+        found: DataFrame of :func:`gaaplib.paper.learning_curves.curves`.
+        synthetic: whether the images are synthetic.
+    """
+    drawn = found.dropna(subset=["epoch", "accuracy"])
+    figure, axis = plt.subplots(figsize=(7.4, 4.4), layout="constrained")
+    if len(drawn):
+        sns.lineplot(drawn, x="epoch", y="accuracy", hue="name", style="name", errorbar=None, ax=axis)
+        sns.move_legend(axis, "center left", bbox_to_anchor=(1.0, 0.5), title=None, frameon=False)
+        axis.xaxis.get_major_locator().set_params(integer=True)
+    else:
+        axis.text(0.5, 0.5, "not run", transform=axis.transAxes, ha="center", color="0.4")
+    axis.set(xlabel="epoch", ylabel="accuracy on training images", ylim=(-0.02, 1.02), xlim=(0, None))
+    mark_synthetic(axis, synthetic, corner="upper left")
+    return figure
+
+
 def losses(found, *, synthetic=False):
     """Plot the loss that trains each method's network, over epochs and over seconds, one row of panels per loss.
 

@@ -108,8 +108,15 @@ def embed(model, images, rows, *, batch_size=128, progress=False):
         raise ValueError("no images to embed: `rows` is empty")
     devices.keep_memory()
     starts = tqdm(range(0, len(rows), batch_size), desc="embedding", unit="batch", disable=not progress)
-    parts = [model.predict_on_batch(devices.shared(images[rows[s : s + batch_size]])) for s in starts]
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    found = {}
+    for start in starts:
+        outputs = model.predict_on_batch(devices.shared(images[rows[start : start + batch_size]]))
+        for name, part in outputs.items():
+            if not start:
+                # At once, because embeddings of parts are large and joining their batches would need them twice.
+                found[name] = np.empty((len(rows), *part.shape[1:]), part.dtype)
+            found[name][start : start + batch_size] = part
+    return found
 
 
 def augmentation_of(config):

@@ -1,16 +1,8 @@
-"""Networks of these tests run a few steps each, for which tracing a graph would take longer than the steps."""
-
-import keras
 import pytest
+from eager import eager
 
 
 @pytest.fixture(autouse=True)
 def _no_graphs():
-    if keras.backend.backend() != "tensorflow":
+    with eager():
         yield
-        return
-    import tensorflow as tf
-
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)

@@ -71,6 +71,12 @@ def test_methods_are_in_the_order_of_their_scores(tmp_path):
     assert words.endswith("; 6 not run")
 
 
+def test_learning_curves_are_of_each_method_once():
+    names = [(config.method, config.attention) for config in photographs.methods()]
+    assert len(names) == len(set(names)) == 11
+    assert {config.seed for config in photographs.methods()} == {0}
+
+
 def test_the_study_has_three_sentences_or_more(tmp_path):
     first, *others = photographs.front(tmp_path)
     assert "80 of 80 differences are +0.124" in first

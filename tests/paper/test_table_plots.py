@@ -61,6 +61,8 @@ CROSSED = pd.DataFrame(
 FIGURES = {
     "accuracies": lambda **k: table_plots.accuracies(CURVES, **k),
     "accuracies, none there": lambda **k: table_plots.accuracies(CURVES[:0], **k),
+    "training accuracies": lambda **k: table_plots.training_accuracies(CURVES, **k),
+    "training accuracies, none there": lambda **k: table_plots.training_accuracies(CURVES[:0], **k),
     "losses": lambda **k: table_plots.losses(CURVES, **k),
     "losses, none there": lambda **k: table_plots.losses(CURVES[:0], **k),
     "crossings": lambda **k: table_plots.crossings(CROSSED, measure="CMC(1)", **k),
@@ -150,6 +152,15 @@ def test_accuracies_are_drawn_over_epochs_and_over_seconds():
         [((9, 0.2), (15, 0.5))],
     ]
     assert "triplet without attention: not run" in words(figure)
+
+
+def test_training_accuracies_have_a_line_and_a_name_for_each_method():
+    figure = table_plots.training_accuracies(CURVES)
+    (axis,) = figure.axes
+    drawn = CURVES.dropna(subset=["epoch", "accuracy"])
+    assert [text.get_text() for text in axis.get_legend().get_texts()] == list(dict.fromkeys(drawn.name))
+    (empty,) = table_plots.training_accuracies(CURVES[:0]).axes
+    assert [text.get_text() for text in empty.texts] == ["not run"]
 
 
 def test_losses_of_different_kinds_share_no_axis():
