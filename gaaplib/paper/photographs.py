@@ -6,6 +6,8 @@ paper claims about its own data sets.
 
 from pathlib import Path
 
+import pandas as pd
+
 from gaaplib.config import SYNTHETIC
 from gaaplib.evaluation import statistics
 from gaaplib.paper import audit, plan, tables, wording
@@ -116,6 +118,18 @@ def ranking(outputs=None):
     words = ", ".join(f"{name} {named[name][1]}" for name in order) or "none yet"
     words += f"; {missing} not run" if missing else ""
     return wording.filled(f"{WHERE}, retrieval mAP, methods in order: {words}")
+
+
+def ladder(outputs=None):
+    """Return BoT's tricks one after the other: retrieval mAP here, and what its README prints, as a DataFrame of text.
+
+    The README's figures are of Market-1501, ResNet-50 from ImageNet and images of 256 x 128.
+    """
+    found = tables.scores(plan.photographs().tricks(), *RETRIEVAL, outputs)
+    printed = audit.read("published_ladder").set_index("trick")
+    here = pd.Series(wording.in_words(found).to_numpy(), list(plan.TRICKS), name="mAP here")
+    columns = {"rank1": "rank-1 in the README", "mAP": "mAP in the README"}
+    return pd.concat([here, printed[list(columns)].rename(columns=columns)], axis=1).rename_axis("with")
 
 
 def methods():

@@ -35,6 +35,17 @@ EARLIER = ("bot", "agw", "pcb", "mgn", "bdb", "ianet", "vpm", "hmbn")
 REPEATED = ("gaap", "triplet", "bot", "agw", "pcb")
 """The methods of Table IV whose order is asked, so that one seed is not enough."""
 
+TRICKS = {
+    "baseline": {},
+    "warm-up": {},
+    "random erasing": {"erase": 0.5},
+    "label smoothing": {"label_smoothing": 0.1},
+    "last stride 1": {"last_stride": 1},
+    "BNNeck": {"neck": "bnneck"},
+    "centre loss": {"options": None},
+}
+"""What each rung of BoT's ladder adds to the one before; the baseline is softmax and the batch-hard triplet loss."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -259,6 +270,27 @@ class Plan:
             for seed in self._seeds_of(method["method"], dataset)
         ]
 
+    def tricks(self):
+        """Return the runs of BoT's tricks, each with all before it, as ``TRICKS`` has them: its README's ladder.
+
+        BoT's learning rate falls after a third and after seven twelfths of its epochs, and rises over a twelfth; so it
+        does here.
+        """
+        epochs = self._ablation().epochs
+        falls = sorted({max(2, round(epochs / 3)), max(3, round(epochs * 7 / 12))})
+        settings = {
+            **{"method": "bot", "training_images": "all", "schedule": "steps", "steps": " ".join(map(str, falls))},
+            **{"options": "centre=0", "warmup_epochs": 0, "erase": 0.0, "eraser": "bot", "label_smoothing": 0.0},
+            **{"last_stride": 2, "neck": "none"},
+            **self._p_x_k(),
+        }
+        found = []
+        for name, trick in TRICKS.items():
+            # How many epochs the warm-up has depends on their number.
+            settings |= {"warmup_epochs": max(1, round(epochs / 12))} if name == "warm-up" else trick
+            found.append(self._ablation(**settings))
+        return found
+
     def _seeds_of(self, method, dataset):
         return self.seeds if method in REPEATED and dataset == self.datasets[0] else self.seeds[:1]
 
@@ -322,7 +354,7 @@ def across_photographs():
 
 PARTS = (
     *("block", "matrix", "all_folds", "methods", "crossings", "table_4", "poolings", "readings", "why", "alphas"),
-    "places",
+    *("places", "tricks"),
 )
 """The parts of a :class:`Plan`, most important first."""
 

@@ -71,6 +71,16 @@ def test_methods_are_in_the_order_of_their_scores(tmp_path):
     assert words.endswith("; 6 not run")
 
 
+def test_the_ladder_has_a_rung_for_each_trick_beside_the_printed_ones(tmp_path):
+    *others, last = plan.photographs().tricks()
+    made(tmp_path, last, 0.1)
+    table = photographs.ladder(tmp_path)
+    assert list(table.index) == list(plan.TRICKS) and len(others) == 6
+    assert table["mAP here"].tolist()[:-1] == ["not run"] * 6
+    assert table.loc["centre loss", "mAP here"].startswith("0.600 [")
+    assert table.loc["BNNeck", ["rank-1 in the README", "mAP in the README"]].tolist() == [0.941, 0.857]
+
+
 def test_learning_curves_are_of_each_method_once():
     names = [(config.method, config.attention) for config in photographs.methods()]
     assert len(names) == len(set(names)) == 11

@@ -1,6 +1,7 @@
 """The plan has the paper's runs, each once, and the parameters that make 02_train produce exactly these."""
 
 import dataclasses
+import itertools
 import json
 
 import pytest
@@ -53,6 +54,16 @@ def test_each_run_can_be_made_from_the_parameters_of_the_notebook(profile, tmp_p
             given = arguments(run)
             assert given.keys() <= known
             assert RunConfig(**given).run_id == run.run_id
+
+
+def test_each_trick_changes_one_setting():
+    runs = Plan("long", datasets=("cuhk03",), precision="float32").tricks()
+    changed = []
+    for one, other in itertools.pairwise(runs):
+        values = zip(one.to_dict().items(), other.to_dict().values(), strict=True)
+        changed.append([name for (name, value), new in values if value != new])
+    assert changed == [["warmup_epochs"], ["erase"], ["label_smoothing"], ["last_stride"], ["neck"], ["options"]]
+    assert (runs[0].steps, runs[1].warmup_epochs, runs[0].epochs) == ("10 18", 2, 30)
 
 
 def test_the_block_is_switched_in_both_protocols_for_each_seed():
