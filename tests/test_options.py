@@ -21,7 +21,11 @@ def test_options_are_read_from_the_method_and_have_one_form():
     ("method", "text", "message"),
     [
         ("gaap", "centre=0", "method='gaap' has no option 'centre=0'; it has none"),
-        ("bot", "center=0", "method='bot' has no option 'center=0'; it has centre=0.0005"),
+        (
+            "bot",
+            "center=0",
+            "method='bot' has no option 'center=0'; it has centre=0.0005 metric=triplet classifier=linear",
+        ),
         ("bot", "centre", "has no option 'centre'"),
         ("bot", "centre=much", "centre='much' must be a float"),
     ],

@@ -2,8 +2,8 @@
 
 from gaaplib.methods.gaap import Gaap
 from gaaplib.methods.triplet import check_batches
-from gaaplib.network.heads import Centres
-from gaaplib.network.losses import BatchHardTriplet, CrossEntropy, Mean
+from gaaplib.network.heads import Centres, MarginClassifier
+from gaaplib.network.losses import BatchHardTriplet, Circle, CrossEntropy, Mean
 
 DEFAULTS = {
     "attention": "none",
@@ -13,7 +13,7 @@ DEFAULTS = {
     "margin": 0.3,
     "dropout": 0.0,
 }
-OPTIONS = {"centre": 5e-4}
+OPTIONS = {"centre": 5e-4, "metric": "triplet", "classifier": "linear"}
 RECIPE = {
     "height": 256,
     "width": 128,
@@ -46,9 +46,12 @@ class Bot(Gaap):
 
     Options:
         centre: weight of the centre loss; 0 leaves it out.
+        metric: ``triplet``, or ``circle`` for the circle loss of pairs (Sun et al. 2020), which is not BoT's.
+        classifier: ``linear``; or ``arc`` or ``cos`` for one with an angular margin
+            (:class:`gaaplib.network.heads.MarginClassifier`), which is not BoT's.
 
     The released code (michuanhaohao/reid-strong-baseline) has no ReLU after the first convolution's normalisation, and
-    decays biases, too. Here the network is that of the other methods. It needs P x K batches.
+    decays biases, too. Both are so in the profile ``own`` alone. It needs P x K batches.
     """
 
     classifier_stddev = 0.001
@@ -69,7 +72,22 @@ class Bot(Gaap):
         return found
 
     def _metric_loss(self):
-        return BatchHardTriplet(self.config.margin)
+        kinds = {"triplet": lambda: BatchHardTriplet(self.config.margin), "circle": Circle}
+        if self.options["metric"] not in kinds:
+            raise ValueError(f"metric={self.options['metric']!r} is not known; known: {', '.join(kinds)}")
+        return kinds[self.options["metric"]]()
+
+    def _make_head(self):
+        super()._make_head()
+        kind = self.options.get("classifier", "linear")
+        if kind != "linear":
+            # It refuses other kinds.
+            self._classifier = MarginClassifier(self.num_classes, kind, name="classifier")
+
+    def _logits(self, embedding, groups):
+        if isinstance(self._classifier, MarginClassifier):
+            return self._classifier(embedding, groups)
+        return super()._logits(embedding, groups)
 
     def _head(self, features, groups=None):
         outputs = super()._head(features, groups)

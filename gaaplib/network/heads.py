@@ -76,7 +76,7 @@ class MarginClassifier(keras.layers.Layer):
 
     The logit of another identity is ``scale * cos t``, t being the angle between feature and class vector. That of the
     own identity is ``scale * cos(t + margin)`` for ``kind="arc"`` (Deng et al. 2019) and ``scale * (cos t - margin)``
-    for ``kind="cos"`` (Wang et al. 2018). Without labels, as at inference, all logits are ``scale * cos t``.
+    for ``kind="cos"`` (Wang et al. 2018). Without labels, or with ``training=False``, all logits are ``scale * cos t``.
 
     Input shapes: features (batch, dim), and labels (batch,) or None. Output: float32 (batch, classes).
 
@@ -113,10 +113,10 @@ class MarginClassifier(keras.layers.Layer):
             shape=(input_shape[-1], self.classes), initializer="glorot_uniform", dtype="float32", name="kernel"
         )
 
-    def call(self, inputs, labels=None):
+    def call(self, inputs, labels=None, training=None):
         features = ops.normalize(ops.cast(inputs, "float32"), axis=1)
         cosines = ops.matmul(features, ops.normalize(ops.convert_to_tensor(self.kernel), axis=0))
-        if labels is None:
+        if labels is None or training is False:
             return self.scale * cosines
         own = ops.one_hot(ops.cast(labels, "int32"), self.classes, dtype="bool")
         return self.scale * ops.where(own, self._with_margin(cosines), cosines)

@@ -92,7 +92,7 @@ def _describe(file, model, metadata):
     _, height, width, _ = model.input_shape
     words = {
         "input": f"uint8 (batch, {height}, {width}, 3), RGB, 0 to 255; normalised by the file itself",
-        "embedding": f"float32 (batch, {model.output['embedding'].shape[-1]}), to be compared by the cosine distance",
+        "embedding": f"float32 (batch, {model.output['embedding'].shape[-1]})",
         **metadata,
     }
     for key, text in words.items():

@@ -1,6 +1,8 @@
 import numpy as np
 import pytest
-from made_methods import LABELS, batch_of, make
+from made_methods import LABELS, batch_of, make, predict
+
+from gaaplib.network.losses import Circle
 
 
 def test_bot_adds_a_triplet_and_a_centre_loss_to_softmax():
@@ -15,6 +17,25 @@ def test_bot_adds_a_triplet_and_a_centre_loss_to_softmax():
     assert float(np.std(method._classifier.kernel)) == pytest.approx(1e-3, rel=0.1)
     with pytest.raises(ValueError, match="sampler='shuffled'"):
         make(method="bot", sampler="shuffled")
+
+
+def test_the_circle_loss_can_take_the_place_of_the_triplet_loss():
+    assert isinstance(make(method="bot", options="metric=circle").losses["pooled"][0], Circle)
+    with pytest.raises(ValueError, match="metric='x' is not known; known: triplet, circle"):
+        make(method="bot", options="metric=x")
+
+
+@pytest.mark.parametrize("kind", ["arc", "cos"])
+def test_an_angular_margin_counts_in_training_alone(kind):
+    method = make(method="bot", options=f"classifier={kind}")
+    inputs = batch_of(method)
+    plain = np.asarray(method.training_model(inputs, training=False)["logits"])
+    np.testing.assert_allclose(plain, predict(method)["logits"], rtol=1e-3, atol=1e-3)
+    own = np.arange(8), LABELS
+    marked = np.asarray(method._classifier(predict(method)["embedding"], LABELS, training=True))
+    assert (marked[own] < plain[own]).all()
+    with pytest.raises(ValueError, match="kind='x' is not known; known: arc, cos"):
+        make(method="bot", options="classifier=x")
 
 
 def test_the_centres_are_no_part_of_the_saved_model():
