@@ -177,7 +177,7 @@ def accuracies(found, *, synthetic=False):
 
 
 def training_accuracies(found, *, synthetic=False):
-    """Plot the accuracy on training images over epochs, one line per method, named at its end.
+    """Plot the accuracy on training images over epochs, one line per method.
 
     Args:
         found: DataFrame of :func:`gaaplib.paper.learning_curves.curves`.
