@@ -109,14 +109,12 @@ class Mgn(Gaap):
     def _make_head(self):
         if self.options["identified"] not in ("pooled", "reduced"):
             raise ValueError(f"identified={self.options['identified']!r} is not known; known: pooled, reduced")
-        self._stripes = [self._parts_of(branch.output.shape[1], count) for branch, count in self._counted()]
+        counted = zip(self._branches, STRIPES, strict=True)
+        self._stripes = [self._parts_of(branch.output.shape[1], count) for branch, count in counted]
         wholes, parts = len(STRIPES), sum(STRIPES[1:])
         self._reduction = Reduction(self.options["dim"], name="reduction")
         self._whole_classifiers = classifiers(wholes, self.num_classes, "whole_classifiers")
         self._part_classifiers = classifiers(parts, self.num_classes, "part_classifiers")
-
-    def _counted(self):
-        return zip(self._branches, STRIPES, strict=True)
 
     def _parts_of(self, rows, count):
         return stripes(rows, count)
