@@ -5,6 +5,7 @@ from itertools import groupby
 
 import matplotlib.pyplot as plt
 
+from gaaplib.paper import costs
 from gaaplib.plots import COLOURS
 
 _FILLS = {"data": "0.95", "layer": (*COLOURS["gaap"], 0.15), "attention": (*COLOURS["none"], 0.3)}
@@ -16,7 +17,7 @@ def network(model):
     Args:
         model: a Keras model whose parts follow each other in one line, such as the model of a method in ``METHODS``.
     """
-    parts = [layer for layer in model.layers if type(layer).__name__ != "Identity"]
+    parts = [layer for layer in costs.layers_of(model) if type(layer).__name__ != "Identity"]
     figure, axis = _canvas(1.75 * len(parts) - 0.3, 1.55)
     for index, layer in enumerate(parts):
         kind, count = type(layer).__name__, layer.count_params()

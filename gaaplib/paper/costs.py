@@ -30,6 +30,15 @@ def model(config):
     return METHODS[config.method](config, num_classes=2).model
 
 
+def layers_of(model):
+    """Return the layers of a method's model in order, those of its head one by one."""
+    opened = []
+    for layer in model.layers:
+        # The first layer of the head is its input.
+        opened += layer.layers[1:] if layer.name == "head" else [layer]
+    return opened
+
+
 def by_part(model):
     """Return parameters and multiply-adds at inference, by part of the model.
 
@@ -40,8 +49,7 @@ def by_part(model):
         A DataFrame with the columns ``parameters`` and ``multiply_adds`` (per image) and one row per part:
         ``backbone``, ``attention``, ...; the classifier and parts that have neither are left out.
     """
-    opened = [part for layer in model.layers for part in (layer.layers if layer.name == "head" else [layer])]
-    parts = [layer for layer in opened if layer.name != UNUSED]
+    parts = [layer for layer in layers_of(model) if layer.name != UNUSED]
     counts = [(layer.count_params(), multiply_adds(layer)) for layer in parts]
     found = pd.DataFrame(counts, [layer.name for layer in parts], ["parameters", "multiply_adds"])
     return found[found.any(axis=1)]
