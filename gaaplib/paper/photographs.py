@@ -10,10 +10,11 @@ import pandas as pd
 
 from gaaplib.config import SYNTHETIC
 from gaaplib.evaluation import statistics
-from gaaplib.paper import audit, plan, tables, wording
+from gaaplib.paper import audit, plan, sota, tables, wording
 
 WHERE = "CUHK03 (photographs, not the paper's)"
 CLOSED, RETRIEVAL = ("closed", "mRA"), ("retrieval", "mAP")
+SOFTMAX = "softmax (gaap without its block)"
 
 
 def differences(configs, changes, measure, by=(), outputs=None, note=""):
@@ -107,17 +108,53 @@ def _images(dataset, data):
     return f"{SYNTHETIC}-{dataset}" if data == SYNTHETIC else Path(data).name
 
 
-def ranking(outputs=None):
-    """Return the methods of Table IV that were measured, from the highest mAP, as one sentence."""
+def measured(outputs=None):
+    """Return the retrieval mAP of each method of Table IV, the highest first and those that were not run last.
+
+    Returns:
+        A DataFrame with the index ``method``: ``value``, ``low`` and ``high``, of one run with its interval over
+        identities, or the mean over seeds with Student's t interval; ``words``, the same as text.
+    """
     found = tables.scores(plan.photographs().table_4(), *RETRIEVAL, outputs)
     plain = (found.method == "gaap") & (found.attention == "none")
-    groups = found[found.value.notna()].groupby(found.method.mask(plain, "softmax (gaap without its block)"))
-    named = {name: (runs.value.mean(), _of_seeds(runs)) for name, runs in groups}
-    order = sorted(named, key=lambda name: -named[name][0])
-    missing = found.groupby([found.method, plain]).ngroups - len(named)
-    words = ", ".join(f"{name} {named[name][1]}" for name in order) or "none yet"
-    words += f"; {missing} not run" if missing else ""
-    return wording.filled(f"{WHERE}, retrieval mAP, methods in order: {words}")
+    rows = {name: _over_seeds(runs) for name, runs in found.groupby(found.method.mask(plain, SOFTMAX), sort=False)}
+    columns = ["value", "low", "high", "words"]
+    table = pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("method")
+    return table.sort_values("value", ascending=False, kind="stable")
+
+
+def _over_seeds(runs):
+    scored = runs[runs.value.notna()]
+    if len(scored) < 2:
+        row = (scored if len(scored) else runs).iloc[[0]]
+        return *row[["value", "low", "high"]].iloc[0], wording.in_words(row).item()
+    spread = statistics.mean_and_spread(scored.value)
+    words = f"{spread.mean:.3f} [{spread.low:.3f}, {spread.high:.3f}] over {spread.n} seeds"
+    return spread.mean, spread.low, spread.high, words
+
+
+def ranking(outputs=None):
+    """Return the methods of Table IV that were measured, from the highest mAP, as one sentence."""
+    table = measured(outputs)
+    scored = table[table.value.notna()]
+    named = ", ".join(f"{name} {words}" for name, words in scored.words.items()) or "none yet"
+    missing = f"; {len(table) - len(scored)} not run" if len(scored) < len(table) else ""
+    return wording.filled(f"{WHERE}, retrieval mAP, methods in order: {named}{missing}")
+
+
+def beside_published(outputs=None):
+    """Return :func:`measured` beside what Table IV and the methods' own papers print on Market-1501.
+
+    Returns:
+        The same DataFrame with the columns ``table_4`` (its CMC) and ``own`` (rank-1 of the method's own paper).
+    """
+    printed, own = audit.read("paper_table_4"), audit.read("published_methods")
+    printed = printed[(printed.dataset == "market1501") & (printed.metric == "CMC")].set_index("method").value
+    own = own[(own.dataset == "market1501") & (own.measure == "rank1")].groupby("method", sort=False).value.first()
+    called = {name.casefold(): name for name in printed.index}
+    table = measured(outputs)
+    names = [called.get(sota.TABLE_4_NAMES.get(name, name).casefold()) for name in table.index]
+    return table.assign(table_4=printed.reindex(names).to_numpy(), own=own.reindex(names).to_numpy())
 
 
 def ladder(outputs=None):
@@ -135,14 +172,6 @@ def ladder(outputs=None):
 def methods():
     """Return the runs of Table IV whose learning curves are shown: each method that learns, with the first seed."""
     return [config for config in plan.photographs().table_4() if config.method != "histogram" and config.seed == 0]
-
-
-def _of_seeds(runs):
-    """The score of a run with its interval over identities, or the mean of several with that over seeds."""
-    if len(runs) == 1:
-        return wording.in_words(runs).item()
-    spread = statistics.mean_and_spread(runs.value)
-    return f"{spread.mean:.3f} [{spread.low:.3f}, {spread.high:.3f}] over {spread.n} seeds"
 
 
 def front(outputs=None):

@@ -97,6 +97,35 @@ def figures_by_method(table, *, xlabel, synthetic=False):
     return figure
 
 
+def three_protocols(table, *, measured, synthetic=False):
+    """Plot what was measured beside two printed numbers of each method, each on an axis of its own.
+
+    The three are of different images, sizes and training, so a point is compared with others of its panel only.
+
+    Args:
+        table: DataFrame of :func:`gaaplib.paper.photographs.beside_published`.
+        measured: name and unit of what was measured.
+        synthetic: whether it is of synthetic images.
+    """
+    figure, axes = plt.subplots(1, 3, figsize=(9.4, 1.2 + 0.3 * len(table)), sharey=True, layout="constrained")
+    places = np.arange(len(table))
+    axes[0].hlines(places, table.low, table.high, color=WAY_COLOURS[HERE], lw=2)
+    names = {"value": measured, "table_4": "Table IV: CMC, Market-1501", "own": "own paper: rank-1, Market-1501"}
+    colours = (WAY_COLOURS[HERE], WAY_COLOURS[PRINTED], WAY_COLOURS[OWN])
+    for axis, (column, name), colour in zip(axes, names.items(), colours, strict=True):
+        axis.plot(table[column], places, "o", color=colour)
+        missing = {"color": "0.4", "fontsize": 8, "backgroundcolor": "white", "ha": "center", "va": "center"}
+        for place in places[table[column].isna()]:
+            words = "not run" if column == "value" else "none"
+            axis.text(0.5, place, words, transform=axis.get_yaxis_transform(), **missing)
+        axis.set_xlabel(name, fontsize=9)
+        axis.margins(x=0.12)
+    axes[0].set_yticks(places, table.index, fontsize=9)
+    axes[0].set_ylim(len(table) - 0.5, -0.5)
+    mark_synthetic(axes[0], synthetic, corner="lower right")
+    return figure
+
+
 def one_against_other(points, *, synthetic=False):
     """Plot two numbers of each method against each other; on the diagonal they are equal.
 

@@ -71,6 +71,14 @@ def test_methods_are_in_the_order_of_their_scores(tmp_path):
     assert words.endswith("; 6 not run")
 
 
+def test_methods_stand_beside_what_is_printed_under_table_4s_names(tmp_path):
+    table = photographs.beside_published(tmp_path)
+    assert table.value.isna().all() and (table.words == "not run").all()
+    # PLF is VPM, TLE is HMBN, and softmax is no method of Table IV.
+    assert table.loc[["vpm", "hmbn", "gaap"], "table_4"].tolist() == [0.737, 0.727, 0.873]
+    assert table.loc["pcb", "own"] == 0.923 and table.loc[photographs.SOFTMAX, ["table_4", "own"]].isna().all()
+
+
 def test_the_ladder_has_a_rung_for_each_trick_beside_the_printed_ones(tmp_path):
     *others, last = plan.photographs().tricks()
     made(tmp_path, last, 0.1)

@@ -17,12 +17,23 @@ BARS = pd.DataFrame(
         "protocol": ["as printed", "384 x 128", "128 x 64"],
     }
 )
+THREE = pd.DataFrame(
+    {
+        "value": [0.2, np.nan],
+        "low": [0.1, np.nan],
+        "high": [0.3, np.nan],
+        "table_4": [np.nan, 0.8],
+        "own": [0.9, np.nan],
+    },
+    index=["softmax", "pcb"],
+)
 RANKS = pd.Series({"a": 1.2, "b": 1.9, "c": 2.9})
 PAIRS = pd.DataFrame({"one": ["a", "a", "b"], "two": ["b", "c", "c"], "p": [0.4, 0.01, 0.03]})
 FIGURES = {
     "offsets": lambda **k: published_plots.offsets({"one": TABLE, "two": TABLE + 0.1}, title="offsets", **k),
     "row_shapes": lambda **k: published_plots.row_shapes(TABLE, ["A", "B"], **k),
     "figures_by_method": lambda **k: published_plots.figures_by_method(BARS, xlabel="rank-1", **k),
+    "three_protocols": lambda **k: published_plots.three_protocols(THREE, measured="mAP", **k),
     "one_against_other": lambda **k: published_plots.one_against_other(POINTS, **k),
     "rank_changes": lambda **k: published_plots.rank_changes(POINTS, **k),
     "critical_difference": lambda **k: published_plots.critical_difference(RANKS, PAIRS, **k),
@@ -80,3 +91,10 @@ def test_a_bar_joins_neighbours_that_do_not_differ_and_no_others():
         line for line in published_plots.critical_difference(RANKS, none).axes[0].lines if line.get_linewidth() == 4
     ]
     assert [list(line.get_xdata()) for line in thick] == [[1.2, 2.9]]
+
+
+def test_three_protocols_have_an_axis_each_and_say_what_is_missing():
+    figure = published_plots.three_protocols(THREE, measured="CUHK03, mAP")
+    assert [axis.get_xlabel().split(":")[0] for axis in figure.axes] == ["CUHK03, mAP", "Table IV", "own paper"]
+    assert [[text.get_text() for text in axis.texts] for axis in figure.axes] == [["not run"], ["none"], ["none"]]
+    assert len({axis.get_xlim() for axis in figure.axes}) == 3
