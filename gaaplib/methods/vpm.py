@@ -62,8 +62,8 @@ class Vpm(Gaap):
 
     The loss is the regions' cross-entropies and the whole map's, each of weight 1, half the locator's cross-entropy,
     and three times a batch-hard triplet loss. It and retrieval compare two images by the distances of their regions'
-    vectors of length 1, weighted by the products of visibilities (:class:`gaaplib.distances.PartDistances`).
-    ``distance`` is therefore not used. Class scores are those of the whole map.
+    vectors of length 1, weighted by the products of visibilities (:class:`gaaplib.distances.PartDistances`). Class
+    scores are those of the whole map.
 
     ``attention`` is GAAP's, and ``pooling`` is that of the whole map; both may be given. There is no neck. ``dropout``
     is before the locator and the reductions. It needs P x K batches, and a row of the map for each region.
@@ -98,7 +98,7 @@ class Vpm(Gaap):
         return super()._further_inputs() | {"kept": keras.Input((), dtype="float32", name="kept")}
 
     def _make_head(self):
-        check_own(self.config, neck="none")
+        check_own(self.config, neck="none", distance="cosine")
         parts = self.options["parts"]
         # It refuses too few rows.
         stripes(self._rows, parts)

@@ -51,6 +51,12 @@ def test_a_half_is_compared_with_the_whole_by_what_both_show():
     assert (distances.argmin(axis=1) == np.arange(3)).all()
 
 
+@pytest.mark.parametrize("setting", [{"distance": "euclidean"}, {"neck": "bnneck"}])
+def test_settings_that_it_has_of_its_own_are_refused(setting):
+    with pytest.raises(ValueError, match="method='vpm' has its own; leave"):
+        make(method="vpm", **setting)
+
+
 def test_too_few_rows_are_refused():
     with pytest.raises(ValueError, match="6 stripes of a feature map of 3 rows"):
         make(method="vpm", last_stride=2)
