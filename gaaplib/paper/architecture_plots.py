@@ -5,7 +5,6 @@ from itertools import groupby
 
 import matplotlib.pyplot as plt
 
-from gaaplib.paper import costs
 from gaaplib.plots import COLOURS
 
 _FILLS = {"data": "0.95", "layer": (*COLOURS["gaap"], 0.15), "attention": (*COLOURS["none"], 0.3)}
@@ -17,7 +16,7 @@ def network(model):
     Args:
         model: a Keras model whose parts follow each other in one line, such as the model of a method in ``METHODS``.
     """
-    parts = [layer for layer in costs.layers_of(model) if type(layer).__name__ != "Identity"]
+    parts = [layer for layer in layers_of(model) if type(layer).__name__ != "Identity"]
     figure, axis = _canvas(1.75 * len(parts) - 0.3, 1.55)
     for index, layer in enumerate(parts):
         kind, count = type(layer).__name__, layer.count_params()
@@ -30,6 +29,15 @@ def network(model):
         if index:
             _arrow(axis, (1.75 * index - 0.3, 1.0), (1.75 * index, 1.0))
     return figure
+
+
+def layers_of(model):
+    """Return the layers of a method's model in order, those of its head one by one."""
+    opened = []
+    for layer in model.layers:
+        # The first layer of the head is its input.
+        opened += layer.layers[1:] if layer.name == "head" else [layer]
+    return opened
 
 
 def block(attention):

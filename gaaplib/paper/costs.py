@@ -16,6 +16,7 @@ import pandas as pd
 from gaaplib.attention import AttentionBlock, UniformAttention
 from gaaplib.methods import METHODS
 from gaaplib.network import layers
+from gaaplib.paper.architecture_plots import layers_of
 
 UNUSED = "classifier"
 """The layer that is not counted: retrieval does not use it, and its size depends on the data set."""
@@ -28,15 +29,6 @@ def model(config):
         config: a :class:`gaaplib.config.RunConfig`.
     """
     return METHODS[config.method](config, num_classes=2).model
-
-
-def layers_of(model):
-    """Return the layers of a method's model in order, those of its head one by one."""
-    opened = []
-    for layer in model.layers:
-        # The first layer of the head is its input.
-        opened += layer.layers[1:] if layer.name == "head" else [layer]
-    return opened
 
 
 def by_part(model):
