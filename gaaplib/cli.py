@@ -434,23 +434,15 @@ def export(name, output):
         if images is None:
             shape = (64, run.config.height, run.config.width, 3)
             images, what = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8), "images of noise"
+        from gaaplib.methods import METHODS
         from gaaplib.network import onnx
 
         output.parent.mkdir(parents=True, exist_ok=True)
-        lowest = onnx.export(model, output, images, run=run.folder.name, compared=_comparison(run.config))
+        compared = METHODS[run.config.method].comparison(run.config.distance)
+        lowest = onnx.export(model, output, images, run=run.folder.name, compared=compared)
     except (ImportError, OSError, RuntimeError, ValueError) as error:
         raise _refusal(error) from error
     click.echo(f"{output}: cosine with the run's embeddings at least {lowest:.6f}, on {len(images)} {what}")
-
-
-def _comparison(config):
-    """How the outputs of a run's model are compared, for whoever uses them without this package."""
-    from gaaplib.methods import METHODS
-
-    compared = METHODS[config.method].compared
-    if compared == ("embedding",):
-        return f"embeddings, by the {config.distance} distance"
-    return f"{' and '.join(compared)}, by gaaplib.distances.PartDistances"
 
 
 def _images_to_check(run):

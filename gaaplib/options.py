@@ -13,12 +13,18 @@ def known(method):
 
 def defaults(method):
     """What settings of a run are for this method unless they are given, ``DEFAULTS`` in its file: a dict."""
-    return literal(f"gaaplib.methods.{method}", "DEFAULTS") or {}
+    return _settings(method, "DEFAULTS")
 
 
 def recipe(method):
     """The training of a method's own paper, ``RECIPE`` in its file: a dict, empty if it is not known."""
-    return literal(f"gaaplib.methods.{method}", "RECIPE") or {}
+    return _settings(method, "RECIPE")
+
+
+def _settings(method, name):
+    """A literal dict of a method's file; if it is a word, that of the method of this name."""
+    found = literal(f"gaaplib.methods.{method}", name) or {}
+    return _settings(found, name) if isinstance(found, str) else found
 
 
 def parsed(method, text):

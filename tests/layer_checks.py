@@ -53,6 +53,15 @@ def _check_mixed(make, inputs, expected):
     assert np.isfinite(keras.ops.convert_to_numpy(keras.ops.cast(outputs, "float32"))).all()
 
 
+def randomise(model):
+    """Random biases and moving statistics, which otherwise start at 0 and 1 and hide mistakes."""
+    rng = np.random.default_rng(1)
+    for weight in model.weights:
+        if len(weight.shape) == 1:
+            low, high = (0.5, 1.5) if weight.name in ("gamma", "moving_variance") else (-0.2, 0.2)
+            weight.assign(rng.uniform(low, high, weight.shape).astype("float32"))
+
+
 def gradient(function, array):
     """Gradient of a scalar function of an array, on whichever backend runs."""
     if keras.backend.backend() == "tensorflow":

@@ -13,7 +13,6 @@ from click.testing import CliRunner
 from made_images import market_folder, save_colour
 from made_onnx import write_onnx
 
-from gaaplib import cli
 from gaaplib.cli import main
 from gaaplib.config import RunConfig
 from gaaplib.datasets import DATASETS
@@ -417,12 +416,6 @@ def test_export_writes_a_file_checked_on_the_runs_own_images(model, photos, tmp_
     assert call("embed", photos, "--model", target, "-o", tmp_path / "photos.npz").exit_code == 0
     result = call("export", "--run", model.folder, "-o", tmp_path / "model.pt")
     assert result.exit_code == 1 and "a model is exported as .onnx" in result.output
-
-
-def test_an_exported_model_says_how_its_outputs_are_compared():
-    assert cli._comparison(RunConfig("smoke", method="bdb")) == "embeddings, by the euclidean distance"
-    said = cli._comparison(RunConfig("smoke", method="vpm"))
-    assert said == "embedding and visibility, by gaaplib.distances.PartDistances"
 
 
 def test_the_model_of_an_external_run_is_ranked_with_but_has_no_maps_and_is_not_exported(photos, tmp_path, outputs):

@@ -13,27 +13,7 @@ DEFAULTS = {
     "dropout": 0.0,
 }
 OPTIONS = {"centre": 5e-4, "channels": "half"}
-RECIPE = {
-    "height": 256,
-    "width": 128,
-    "last_stride": 1,
-    "stem": "linear",
-    "batch_size": 64,
-    "sampler": "chunks",
-    "epochs": 120,
-    "learning_rate": 3.5e-4,
-    "weight_decay": 5e-4,
-    "schedule": "steps",
-    "steps": "40 70",
-    "warmup_epochs": 10,
-    "shift_x": 0.0,
-    "shift_y": 0.0,
-    "zoom": 0.0,
-    "crop": 0.0,
-    "pad_crop": 10,
-    "erase": 0.5,
-    "eraser": "bot",
-}
+RECIPE = "bot"
 
 BLOCKS = {2: 2, 3: 3}
 """After how many of the last blocks of a stage there is a non-local block; He et al. number these stages 3 and 4."""

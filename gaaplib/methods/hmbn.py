@@ -8,16 +8,7 @@ from gaaplib.network.blocks import BranchAttention
 from gaaplib.network.losses import BatchHardTriplet
 from gaaplib.network.parts import stripes
 
-DEFAULTS = {
-    "attention": "none",
-    "neck": "none",
-    "pooling": "max",
-    "sampler": "identity_balanced",
-    "label_smoothing": 0.0,
-    "margin": 1.2,
-    "dropout": 0.0,
-    "last_stride": 1,
-}
+DEFAULTS = "mgn"
 OPTIONS = {"dim": 256, "identified": "pooled", "overlap": 0.5}
 
 

@@ -49,6 +49,7 @@ class Method:
       ``"embedding"`` (batch, features) and, for the closed protocol, ``"logits"`` (batch, identities).
     - ``OPTIONS`` and ``DEFAULTS``, in its file, if it has any: literal dicts of settings that are its own
       (``self.options``), and of values that settings of :class:`gaaplib.config.RunConfig` have unless others are given.
+      ``RECIPE``, likewise: the training of its paper. The name of another method in their place stands for its dict.
     - ``compared``: the outputs of ``model`` that are compared in retrieval, ``("embedding",)`` by default. A method
       with others overrides :meth:`distances`. The embedding is wanted in any case: heat maps and exports are of it.
     - ``has_maps``: whether there are heat maps of its model (True by default), which need the layers of our networks.
@@ -111,6 +112,11 @@ class Method:
             metric: ``distance`` of the configuration.
         """
         return EmbeddingDistances(query["embedding"], gallery["embedding"], metric)
+
+    @staticmethod
+    def comparison(metric):
+        """How :meth:`distances` compares, in words, for whoever uses an exported model without this package."""
+        return f"embeddings, by the {metric} distance"
 
     def retrieval_scores(self, query, gallery, **protocol):
         """Scores of the retrieval protocol from the outputs of ``model`` for queries and gallery.

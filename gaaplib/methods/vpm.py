@@ -87,6 +87,10 @@ class Vpm(Gaap):
     def distances(query, gallery, metric):
         return PartDistances(query["embedding"], gallery["embedding"], query["visibility"], gallery["visibility"])
 
+    @staticmethod
+    def comparison(metric):
+        return "embedding and visibility, by gaaplib.distances.PartDistances"
+
     def batch_inputs(self, labels, rng):
         """Those of GAAP, and the share of each image's height that is kept: all of it in validation."""
         kept = np.ones(len(labels))

@@ -7,13 +7,11 @@ import keras
 from keras import ops
 
 
-def reduced(units, name, *, use_bias=True, relu=True):
+def reduced(units, name):
     """A linear layer, batch normalisation and a ReLU: a `keras.Sequential` from (batch, channels) to (batch, units)."""
-    layers = [
-        keras.layers.Dense(units, use_bias=use_bias, kernel_initializer="he_normal", name="linear"),
-        keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name="normalization"),
-    ]
-    return keras.Sequential([*layers, keras.layers.ReLU()] if relu else layers, name=name)
+    linear = keras.layers.Dense(units, kernel_initializer="he_normal", name="linear")
+    normalization = keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name="normalization")
+    return keras.Sequential([linear, normalization, keras.layers.ReLU()], name=name)
 
 
 @keras.saving.register_keras_serializable(package="gaaplib")

@@ -199,3 +199,8 @@ def test_every_method_has_heat_maps_of_every_kind_and_stage(name):
         np.testing.assert_allclose(maps.sum(axis=(1, 2)), 1.0, rtol=1e-4)
     for stage in heatmaps.stages(model):
         assert heatmaps.heatmap(model, IMAGES[:2], "energy", layer=stage).shape[1:] == heatmaps.grid(model, stage)
+
+
+def test_an_exported_model_says_how_its_outputs_are_compared():
+    assert METHODS["bdb"].comparison("euclidean") == "embeddings, by the euclidean distance"
+    assert METHODS["vpm"].comparison("cosine") == "embedding and visibility, by gaaplib.distances.PartDistances"

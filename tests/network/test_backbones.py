@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from layer_checks import randomise
 
 from gaaplib.network import backbones
 from gaaplib.network.backbones import BACKBONES, copy_application_weights
@@ -40,15 +41,6 @@ def trainable_parameters(model):
 def images(height=64, width=32, batch=2):
     rng = np.random.default_rng(0)
     return rng.integers(0, 256, (batch, height, width, 3)).astype("float32")
-
-
-def randomise(model):
-    """Random biases and moving statistics, which otherwise start at 0 and 1 and hide mistakes."""
-    rng = np.random.default_rng(1)
-    for weight in model.weights:
-        if len(weight.shape) == 1:
-            low, high = (0.5, 1.5) if weight.name in ("gamma", "moving_variance") else (-0.2, 0.2)
-            weight.assign(rng.uniform(low, high, weight.shape).astype("float32"))
 
 
 @pytest.fixture(scope="module", params=list(BACKBONES))

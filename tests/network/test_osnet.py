@@ -1,17 +1,9 @@
 import keras
 import numpy as np
 import pytest
+from layer_checks import randomise
 
 from gaaplib.network.backbones import BACKBONES
-
-
-def randomise(model):
-    """Random offsets and statistics, without which a ReLU cuts every change of zero maps alike."""
-    rng = np.random.default_rng(1)
-    for weight in model.weights:
-        if len(weight.shape) == 1:
-            low, high = (0.5, 1.5) if weight.name in ("gamma", "moving_variance") else (-0.2, 0.2)
-            weight.assign(rng.uniform(low, high, weight.shape).astype("float32"))
 
 
 def test_an_osnet_block_sees_four_sizes():
