@@ -54,6 +54,7 @@ class Batches(keras.utils.PyDataset):
         self.augmentation = augmentation
         self.batch_inputs = batch_inputs
         self.seed = seed
+        self.length = None if sampler is None else len(self._sampled(np.random.default_rng([seed, 0])))
         self.start(epoch)
 
     def start(self, epoch):
@@ -64,8 +65,14 @@ class Batches(keras.utils.PyDataset):
             self.batches = [np.arange(s, min(s + self.batch_size, len(self.rows))) for s in starts]
         else:
             rng = np.random.default_rng([self.seed, self.epoch])
-            size, per_identity = self.batch_size, self.images_per_identity
-            self.batches = SAMPLERS[self.sampler](self.labels, size, per_identity, rng)
+            batches = self._sampled(rng)
+            # Keras counts an epoch's batches once, in the first epoch; a sampler may give more or fewer in another.
+            while len(batches) < self.length:
+                batches = np.concatenate([batches, self._sampled(rng)])
+            self.batches = batches[: self.length]
+
+    def _sampled(self, rng):
+        return SAMPLERS[self.sampler](self.labels, self.batch_size, self.images_per_identity, rng)
 
     def partnered_share(self):
         """Share of this epoch's images that have another image of their identity in the same batch."""

@@ -74,8 +74,8 @@ def chunks(labels, batch_size, images_per_identity, rng):
 
     The images of an identity are put in a random order and cut into chunks of K; what is left over is not used. An
     identity with fewer than K images has one chunk, drawn with replacement. A batch is a chunk each of P identities,
-    drawn from those that have one left, as long as there are P. So an epoch's number of batches is not fixed, and
-    differs between epochs.
+    drawn from those that have one left, as long as there are P. So the number of batches is not fixed;
+    :class:`gaaplib.training.batches.Batches` gives every epoch as many as the first.
 
     Args, Returns, Raises: as :func:`identity_balanced`.
     """

@@ -2,6 +2,7 @@ import numpy as np
 
 from gaaplib.training.augmentation import Augmentation
 from gaaplib.training.batches import Batches
+from gaaplib.training.samplers import SAMPLERS
 
 
 def picture(height=32, width=16, seed=0):
@@ -58,3 +59,20 @@ def test_partnered_share_counts_images_with_company():
     pairs = make_batches(rows=np.arange(8), labels=np.array([0, 0, 1, 1, 2, 3, 4, 5]))
     assert pairs.partnered_share() == 0.5
     assert make_batches(sampler="identity_balanced", images_per_identity=2).partnered_share() == 1.0
+
+
+def test_every_epoch_has_as_many_batches_as_the_first():
+    """Chunks give a number of batches that depends on the draws; Keras would run out of them within an epoch."""
+    labels = np.repeat(np.arange(6), [14, 10, 6, 4, 4, 2])
+    settings = {"labels": labels, "sampler": "chunks", "images_per_identity": 2}
+    drawn = {len(SAMPLERS["chunks"](labels, 8, 2, np.random.default_rng([0, epoch]))) for epoch in range(20)}
+    assert len(drawn) > 1
+    batches = make_batches(**settings)
+    first = batches.batches.copy()
+    for epoch in range(20):
+        batches.start(epoch)
+        assert len(batches) == len(first)
+    batches.start(0)
+    assert np.array_equal(batches.batches, first)
+    # Also if training is resumed at a later epoch.
+    assert len(make_batches(**settings, epoch=7)) == len(first)
