@@ -4,6 +4,7 @@ from gaaplib.methods.agw import Agw
 from gaaplib.methods.bdb import Bdb
 from gaaplib.methods.bot import Bot
 from gaaplib.methods.external import External
+from gaaplib.methods.fpr import Fpr
 from gaaplib.methods.gaap import Gaap
 from gaaplib.methods.histogram import Histogram
 from gaaplib.methods.hmbn import Hmbn
@@ -24,6 +25,7 @@ METHODS = {
     "ianet": Ianet,
     "vpm": Vpm,
     "hmbn": Hmbn,
+    "fpr": Fpr,
     "histogram": Histogram,
     "external": External,
 }

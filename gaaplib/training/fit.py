@@ -99,7 +99,7 @@ def embed(model, images, rows, *, batch_size=128, progress=False):
         rows: indices in ``images``; at least one.
 
     Returns:
-        A dict of float32 arrays (len(rows), ...).
+        A dict of arrays (len(rows), ...), of the types that the model has.
 
     Raises:
         ValueError: ``rows`` is empty.

@@ -1,0 +1,110 @@
+"""FPR, foreground-aware pyramid reconstruction (He et al., ICCV 2019), as its authors' later code has it."""
+
+import keras
+from keras import ops
+
+from gaaplib.evaluation.reconstruction import ReconstructionDistances
+from gaaplib.methods.gaap import Gaap
+from gaaplib.methods.method import check_own
+from gaaplib.methods.triplet import check_batches
+from gaaplib.network.losses import CrossEntropy, WeightedTriplet
+from gaaplib.network.pyramid import Foreground, finest, pyramid
+
+DEFAULTS = {
+    "attention": "none",
+    "neck": "bnneck",
+    "sampler": "identity_balanced",
+    "label_smoothing": 0.12,
+    "dropout": 0.0,
+    "last_stride": 1,
+}
+# Theirs warms up for 500 batches and falls from epoch 20 on.
+RECIPE = {
+    "height": 384,
+    "width": 128,
+    "batch_size": 256,
+    "epochs": 60,
+    "learning_rate": 7e-4,
+    "weight_decay": 5e-4,
+    "schedule": "cosine",
+    "warmup_epochs": 10,
+    "shift_x": 0.0,
+    "shift_y": 0.0,
+    "zoom": 0.0,
+    "crop": 0.0,
+    "erase": 0.5,
+    "eraser": "bot",
+}
+
+
+class Fpr(Gaap):
+    """Compares two images by how well the windows of one can be put together from those of the other.
+
+    Windows of several sizes over the feature map give a vector each (:func:`gaaplib.network.pyramid.pyramid`). A
+    foreground weight is learnt for each window, without masks. The mean of the smallest windows by their weights, and
+    the pooled map, each have a BNNeck, a classifier with a smoothed cross-entropy, and the weighted triplet loss of
+    AGW before the neck: four losses of weight 1. Class scores are the mean logits.
+
+    Images are compared by the cosine distance of the foreground's normalised vector. For the 100 nearest images of a
+    query, half of the distance is the residual of its windows, weighted by its foreground, after their ridge
+    regression on the windows of the gallery image
+    (:class:`gaaplib.evaluation.reconstruction.ReconstructionDistances`). Heat maps are of the vector alone.
+
+    ``attention`` is GAAP's, and ``pooling`` is that of the whole map; both may be given. It needs P x K batches.
+
+    No code of this name was found. The authors' rewrite (projects/PartialReID of JDAI-CV/fast-reid) chooses the
+    residual's share of the distance by the rank-1 on the test set. Here it is 0.5 before any test.
+    """
+
+    compared = ("embedding", "parts", "weights")
+
+    def __init__(self, config, num_classes):
+        check_batches(config)
+        super().__init__(config, num_classes)
+
+    @staticmethod
+    def distances(query, gallery, metric):
+        return ReconstructionDistances(query, gallery)
+
+    @staticmethod
+    def comparison(metric):
+        return "embedding, parts and weights, by gaaplib.evaluation.reconstruction.ReconstructionDistances"
+
+    def _make_head(self):
+        check_own(self.config, neck="bnneck", distance="cosine")
+        _, rows, columns, _ = (self._upper or self._lower).output.shape
+        self._foreground = Foreground(finest(rows, columns), name="foreground")
+        sides = ("foreground", "whole")
+        self._necks = {side: self._neck(f"{side}_neck") for side in sides}
+        self._classifiers = {side: self._classifier(f"{side}_classifier") for side in sides}
+
+    def _neck(self, name):
+        return keras.layers.BatchNormalization(center=False, momentum=0.9, epsilon=1e-5, dtype="float32", name=name)
+
+    def _classifier(self, name):
+        small = keras.initializers.RandomNormal(stddev=0.001)
+        return keras.layers.Dense(
+            self.num_classes, use_bias=False, kernel_initializer=small, dtype="float32", name=name
+        )
+
+    def _make_losses(self):
+        # The loss of "identities" is the mean of two. "logits" are only watched.
+        identity, triplet = CrossEntropy(self.config.label_smoothing), WeightedTriplet()
+        found = {"identities": (identity, 2.0), "logits": (identity, 0.0)}
+        return found | {"foreground": (triplet, 1.0), "whole": (triplet, 1.0)}
+
+    def _head(self, features, groups=None):
+        if self._upper is not None:
+            features = self._upper(features)
+        windows = pyramid(features)
+        weights, foreground = self._foreground(windows)
+        whole = ops.cast(self._pooling(features, groups=groups), "float32")
+        pooled = {"foreground": foreground, "whole": whole}
+        normalised = {side: self._necks[side](vector) for side, vector in pooled.items()}
+        identities = ops.stack([self._classifiers[side](vector) for side, vector in normalised.items()], axis=1)
+        outputs = {"embedding": normalised["foreground"], "logits": ops.mean(identities, axis=1)}
+        if groups is None:
+            # In 16 bits, because a gallery has many: the windows of an image take as much memory as it does itself.
+            parts = ops.cast(ops.normalize(ops.cast(windows, "float32"), axis=2), "float16")
+            return outputs | {"parts": parts, "weights": weights}
+        return outputs | pooled | {"identities": identities}
