@@ -52,6 +52,8 @@ class Method:
       ``RECIPE``, likewise: the training of its paper. The name of another method in their place stands for its dict.
     - ``compared``: the outputs of ``model`` that are compared in retrieval, ``("embedding",)`` by default. A method
       with others overrides :meth:`distances`. The embedding is wanted in any case: heat maps and exports are of it.
+    - ``supervised``: whether it learns from identities (True by default); otherwise it labels images in
+      :meth:`next_round`, and there are no validation images.
     - ``has_maps``: whether there are heat maps of its model (True by default), which need the layers of our networks.
     - ``losses``: ``{output: (loss, weight)}``; each loss is called with the labels and that output.
 
@@ -61,6 +63,7 @@ class Method:
     """
 
     learns = True
+    supervised = True
     has_maps = True
     compared = ("embedding",)
     training_model: keras.Model
@@ -86,14 +89,19 @@ class Method:
         """
         return {}
 
-    def rounds(self, labels, embed):
-        """Yield the rounds of training. Supervised methods have one round; a clustering method may have many.
+    def next_round(self, number, labels, embed):
+        """The next round of training, a :class:`Round`; None: the training is over.
+
+        Each round is compiled anew, so it has its own optimiser and its own schedule. Supervised methods have one
+        round; a clustering method may have many. A training that is resumed takes the labels of its round from the
+        checkpoint, so nothing but the weights and ``number`` may be remembered from one round to the next.
 
         Args:
-            labels: (n,) identity of each training image.
+            number: of the round, from 0.
+            labels: (n,) identity of each training image; None unless the method is ``supervised``.
             embed: a function without arguments that returns the current outputs of ``model`` for all training images.
         """
-        yield Round(labels, self.config.epochs)
+        return None if number else Round(labels, self.config.epochs)
 
     def save(self, folder):
         """Save the model in a run's folder, where :meth:`gaaplib.runs.Run.model` finds it."""

@@ -5,6 +5,7 @@ import tempfile
 import time
 import warnings
 import zipfile
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import keras
@@ -18,6 +19,23 @@ SECONDS = 10
 """The least time between two checkpoints: with few images, saving takes longer than an epoch."""
 
 
+@dataclass(frozen=True)
+class Place:
+    """A round of training, and where it is in the whole.
+
+    Attributes:
+        number: of the round, from 0.
+        begun: epochs before it.
+        epochs: of the round.
+        labels: (n,) integers, those of the training images in this round.
+    """
+
+    number: int
+    begun: int
+    epochs: int
+    labels: np.ndarray
+
+
 class Checkpoint(keras.callbacks.Callback):
     """Saves the state of the training at the ends of epochs, in one file that is replaced atomically.
 
@@ -25,10 +43,11 @@ class Checkpoint(keras.callbacks.Callback):
 
     The file is a zip, so its checksums detect damage. One member is Keras' ``.weights.h5`` with the weights, the
     moving statistics and the optimiser's variables, learning rate and iterations. Another is a JSON file with what
-    :class:`keras.callbacks.BackupAndRestore` does not save: the history, the schedule's counts, whether the schedule
-    stopped the training, and the state of the layers' seed generators, as dropout has one. If weights are averaged,
-    their mean so far is the third. Batches need no state, because they depend only on seed and epoch. Nothing is
-    saved within an epoch, because that would also need the running means of its metrics and the batch's number.
+    :class:`keras.callbacks.BackupAndRestore` does not save: the history, the round of training with its labels, the
+    schedule's counts, whether the schedule stopped the training, and the state of the layers' seed generators, as
+    dropout has one. If weights are averaged, their mean so far is the third. Batches need no state, because they depend
+    only on seed and epoch. Nothing is saved within an epoch, because that would also need the running means of its
+    metrics and the batch's number.
 
     Args:
         path: the file; its folder is created.
@@ -42,57 +61,69 @@ class Checkpoint(keras.callbacks.Callback):
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.saved_at, self.saved_epochs = -np.inf, 0
 
-    def restore(self, model, rows, schedule=None, average=None):
-        """Restore the state from the file, if it exists, and keep ``rows`` and what else was given for saving.
+    def read(self):
+        """The :class:`Place` in the training that was saved; None if there is no file.
 
-        If the file is damaged or has another key, there is a warning and nothing is restored.
-
-        Args:
-            model: the compiled model; its weights and those of its optimiser are restored.
-            rows: empty list for the rows of the history; those of the finished epochs are added.
-            schedule: a :class:`gaaplib.training.fit.PlateauSchedule` or None; its counts are restored.
-            average: a :class:`gaaplib.training.averaging.WeightAverage` or None; its mean so far is restored.
-
-        Returns:
-            Whether the schedule had stopped the training.
+        If the file is damaged or has another key, there is a warning, and None is returned as well.
         """
-        self.rows, self.schedule, self.average = rows, schedule, average
-        with tempfile.TemporaryDirectory(dir=self.path.parent) as folder:
-            state = self._unpack(folder)
-            if state is None:
-                return False
-            model.optimizer.build(model.trainable_variables)
-            model.load_weights(Path(folder) / WEIGHTS)
-            if average:
-                average.load(Path(folder) / MEAN)
-        for variable, value in zip(_seeds(model), state["seeds"], strict=True):
-            variable.assign(value)
-        rows.extend(state["history"])
-        if schedule:
-            vars(schedule).update(state["schedule"])
-        return state["stopped"]
-
-    def _unpack(self, folder):
-        """The content of the JSON, with the weights unpacked into a folder; None if nothing can be restored."""
         if not self.path.exists():
             return None
         try:
             with zipfile.ZipFile(self.path) as archive:
-                state = json.loads(archive.read("state.json"))
-                for member in {WEIGHTS, MEAN}.intersection(archive.namelist()):
-                    archive.extract(member, folder)
+                if damaged := archive.testzip():
+                    raise ValueError(f"bad checksum of {damaged}")
+                self.state = json.loads(archive.read("state.json"))
+                saved = self.state["round"]
+                place = Place(**saved | {"labels": np.array(saved["labels"])})
         except Exception as error:  # A damaged zip makes zipfile raise errors of many types.
-            warnings.warn(f"{self.path} is damaged ({error}): training starts from the beginning", stacklevel=4)
+            warnings.warn(f"{self.path} is damaged ({error}): training starts from the beginning", stacklevel=3)
             return None
-        different = [name for name in {**state["key"], **self.key} if state["key"].get(name) != self.key.get(name)]
+        key = self.state["key"]
+        different = [name for name in {**key, **self.key} if key.get(name) != self.key.get(name)]
         if different:
-            names = ", ".join(different)
             warnings.warn(
-                f"{self.path} was saved by a training with other {names}: training starts from the beginning",
-                stacklevel=4,
+                f"{self.path} was saved by a training with other {', '.join(different)}: training starts from the "
+                "beginning",
+                stacklevel=3,
             )
             return None
-        return state
+        return place
+
+    def follow(self, place, rows, schedule=None, average=None):
+        """Keep what is to be saved from now on, besides the model that Keras gives to callbacks.
+
+        Args:
+            place: the :class:`Place` of the round that is about to be trained.
+            rows: list of the rows of the history, which grows.
+            schedule: a :class:`gaaplib.training.fit.PlateauSchedule` or None.
+            average: a :class:`gaaplib.training.averaging.WeightAverage` or None.
+        """
+        self.place, self.rows, self.schedule, self.average = place, rows, schedule, average
+
+    def restore(self, model):
+        """Restore the state that :meth:`read` has found, in what was given to :meth:`follow`.
+
+        Args:
+            model: the compiled model; its weights and those of its optimiser are restored.
+
+        Returns:
+            Whether the schedule had stopped the training.
+        """
+        with tempfile.TemporaryDirectory(dir=self.path.parent) as folder:
+            with zipfile.ZipFile(self.path) as archive:
+                for member in {WEIGHTS, MEAN}.intersection(archive.namelist()):
+                    archive.extract(member, folder)
+            model.optimizer.build(model.trainable_variables)
+            model.load_weights(Path(folder) / WEIGHTS)
+            if self.average:
+                self.average.load(Path(folder) / MEAN)
+        for variable, value in zip(_seeds(model), self.state["seeds"], strict=True):
+            variable.assign(value)
+        self.rows.extend(self.state["history"])
+        self.saved_epochs = len(self.rows)
+        if self.schedule:
+            vars(self.schedule).update(self.state["schedule"])
+        return self.state["stopped"]
 
     def on_epoch_end(self, epoch, logs=None):
         if time.monotonic() - self.saved_at >= SECONDS:
@@ -106,6 +137,7 @@ class Checkpoint(keras.callbacks.Callback):
         state = {
             "key": self.key,
             "history": self.rows,
+            "round": asdict(self.place) | {"labels": self.place.labels.tolist()},
             "schedule": self.schedule.state if self.schedule else {},
             "stopped": self.model.stop_training,
             "seeds": [keras.ops.convert_to_numpy(variable).tolist() for variable in _seeds(self.model)],

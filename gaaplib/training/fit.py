@@ -14,6 +14,7 @@ from gaaplib.network import devices, layers
 from gaaplib.training.augmentation import Augmentation
 from gaaplib.training.averaging import WeightAverage
 from gaaplib.training.batches import Batches
+from gaaplib.training.checkpoint import Place
 from gaaplib.training.optimizers import optimizer_of
 
 
@@ -26,9 +27,7 @@ def fit(method, images, train, validation, *, checkpoint=None, verbose=0):
         train, validation: pairs ``(rows, labels)`` of indices in ``images`` and integer labels from 0. The validation
             set may be empty; the schedule then uses the training loss.
         checkpoint: a :class:`gaaplib.training.checkpoint.Checkpoint` to resume from and to save to; None: start from
-            the beginning and save nothing. It covers the first round, which is the only one of supervised methods. The
-            labels of later rounds come from the method and are not saved, so after an interruption later rounds are
-            repeated from the end of the first.
+            the beginning and save nothing.
         verbose: 0 silent, 1 Keras' progress bars, 2 one line per epoch with the seconds left.
 
     Returns:
@@ -37,47 +36,62 @@ def fit(method, images, train, validation, *, checkpoint=None, verbose=0):
         :func:`trouble`.
     """
     rows, labels = train
-    logs, start, stopped = [], time.perf_counter(), False
-    watched = _validation_batches(method, images, validation)
-    for round_ in method.rounds(labels, lambda: embed(method.model, images, rows)):
-        begun = len(logs)
-        batches = _training_batches(method, images, rows, round_.labels, begun)
-        epochs = _enough(round_.epochs, method.config.min_steps, len(batches))
-        averaged, last = method.config.averaged_epochs, begun + epochs
-        schedule = PlateauSchedule() if method.config.schedule == "plateau" else None
-        average = WeightAverage(last - averaged) if averaged else None
-        keeper = None
-        if not begun:
-            _compile(method, len(batches), epochs)
-            if not layers.on_tensorflow():
-                # Otherwise `fit` takes a first batch to build the metrics, and the epoch begins with later batches.
-                method.training_model._symbolic_build(data_batch=batches[0])
-            if checkpoint is not None:
-                # Not earlier, because the labels of the first round may come from the untrained network.
-                stopped = checkpoint.restore(method.training_model, logs, schedule, average)
-                keeper = checkpoint
-                batches.start(len(logs))
-                start -= logs[-1]["seconds"] if logs else 0
-        if not stopped:
-            recorder = _Recorder(logs, start, batches)
-            printer = _EpochLines(logs, last) if verbose == 2 else None
-            # The recorder needs the schedule's changes, and the checkpoint needs all that is before it.
-            callbacks = [keras.callbacks.TerminateOnNaN(), schedule, recorder, printer, average, keeper]
-            method.training_model.fit(
-                batches,
-                validation_data=watched,
-                initial_epoch=len(logs),
-                epochs=last,
-                callbacks=[callback for callback in callbacks if callback is not None],
-                verbose=0 if printer else verbose,
-                shuffle=False,
-            )
-        stopped = False
-        if trouble(logs):
+    rows, labels = train
+    recorder, watched = _Recorder(), _validation_batches(method, images, validation)
+    saved = checkpoint.read() if checkpoint is not None else None
+    # A method that learns without identities is not given any.
+    labels = labels if method.supervised else None
+    for place in _places(method, saved, recorder.rows, labels, lambda: embed(method.model, images, rows)):
+        _train(method, images, rows, watched, place, recorder, checkpoint, place is saved, verbose)
+        if trouble(recorder.rows):
             break
-        if average is not None:
-            average.apply(method.training_model, _plain_batches(method, images, rows, round_.labels))
-    return pd.DataFrame(logs, columns=None if logs else ["epoch"])
+    return pd.DataFrame(recorder.rows, columns=None if recorder.rows else ["epoch"])
+
+
+def _places(method, saved, history, labels, embedded):
+    """The rounds of a training, from the saved one on if there is one; the history grows meanwhile."""
+    number = 0
+    if saved is not None:
+        yield saved
+        number = saved.number + 1
+    while (round_ := method.next_round(number, labels, embedded)) is not None:
+        yield Place(number, len(history), round_.epochs, round_.labels)
+        number += 1
+
+
+def _train(method, images, rows, watched, place, recorder, checkpoint, resumed, verbose):
+    """Train one round, from the checkpoint if it is resumed."""
+    config, model = method.config, method.training_model
+    batches = recorder.batches = _training_batches(method, images, rows, place.labels, place.begun)
+    epochs = _enough(place.epochs, config.min_steps, len(batches))
+    last, stopped = place.begun + epochs, False
+    schedule = PlateauSchedule() if config.schedule == "plateau" else None
+    average = WeightAverage(last - config.averaged_epochs) if config.averaged_epochs else None
+    _compile(method, len(batches), epochs)
+    if not layers.on_tensorflow():
+        # Otherwise `fit` takes a first batch to build the metrics, and the epoch begins with later batches.
+        model._symbolic_build(data_batch=batches[0])
+    if checkpoint is not None:
+        checkpoint.follow(place, recorder.rows, schedule, average)
+    if resumed:
+        stopped = checkpoint.restore(model)
+        recorder.go_on()
+        batches.start(len(recorder.rows))
+    if not stopped:
+        printer = _EpochLines(recorder.rows, last) if verbose == 2 else None
+        # The recorder needs the schedule's changes, and the checkpoint needs all that is before it.
+        callbacks = [keras.callbacks.TerminateOnNaN(), schedule, recorder, printer, average, checkpoint]
+        model.fit(
+            batches,
+            validation_data=watched,
+            initial_epoch=len(recorder.rows),
+            epochs=last,
+            callbacks=[callback for callback in callbacks if callback is not None],
+            verbose=0 if printer else verbose,
+            shuffle=False,
+        )
+    if average is not None and not trouble(recorder.rows):
+        average.apply(model, _plain_batches(method, images, rows, place.labels))
 
 
 def trouble(history):
@@ -147,7 +161,7 @@ def _plain_batches(method, images, rows, labels, largest=128):
 
 def _validation_batches(method, images, validation):
     rows, labels = validation
-    if not len(rows):
+    if not len(rows) or not method.supervised:
         return None
     size = devices.batch_size_for(len(rows), method.config.batch_size)
     return _batches(method, images, rows, labels, size)
@@ -240,11 +254,16 @@ class PlateauSchedule(keras.callbacks.Callback):
 class _Recorder(keras.callbacks.Callback):
     """Appends one row per epoch to the list ``rows``, which continues over all rounds."""
 
-    def __init__(self, rows, start, batches):
+    def __init__(self):
         super().__init__()
-        self.rows = rows
-        self.start = start
-        self.batches = batches
+        self.rows = []
+        self.start = time.perf_counter()
+        self.batches = None
+
+    def go_on(self):
+        """Count the seconds on from the last row, which is of an earlier process."""
+        if self.rows:
+            self.start = time.perf_counter() - self.rows[-1]["seconds"]
 
     def on_epoch_begin(self, epoch, logs=None):
         self.partnered_share = self.batches.partnered_share()

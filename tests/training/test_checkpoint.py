@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from tiny_training import Flat, TinyInRounds, assert_same, tiny
 
-from gaaplib.training import fit
+from gaaplib.training import checkpoint, fit
 from gaaplib.training.checkpoint import Checkpoint
 
 
@@ -49,24 +49,33 @@ def test_an_interrupted_training_ends_like_a_whole_one(tmp_path, monkeypatch, in
     assert [file.name for file in path.parent.iterdir()] == ["last.zip"]
 
 
-def test_a_later_round_is_taken_up_at_the_end_of_the_first(tmp_path, interrupted):
+@pytest.mark.parametrize("averaged", [0, 1])
+def test_an_interrupted_training_in_rounds_ends_like_a_whole_one(tmp_path, monkeypatch, interrupted, averaged):
+    """Interrupted in a round, between two, and twice in one; the labels of a round are not made again within it."""
+    changes = {"kind": TinyInRounds, "schedule": "cosine", "dropout": 0.5, "averaged_epochs": averaged}
+    monkeypatch.setattr(checkpoint, "SECONDS", 0)
+    made, next_round = [], TinyInRounds.next_round
+    whole = tiny(**changes)
+    monkeypatch.setattr(
+        TinyInRounds, "next_round", lambda self, number, *rest: made.append(number) or next_round(self, number, *rest)
+    )
     path = tmp_path / "last.zip"
-    whole = tiny(kind=TinyInRounds)
-    interrupted(3, path, kind=TinyInRounds)
-    assert_same(tiny(path, kind=TinyInRounds), whole)
+    for epoch, rounds in ((1, [0]), (2, [1]), (3, [1]), (3, [])):
+        made.clear()
+        interrupted(epoch, path, **changes)
+        assert made == rounds
+    assert_same(tiny(path, **changes), whole)
+    assert_same(tiny(path, **changes), whole)
 
 
 def test_a_damaged_checkpoint_is_left_with_a_warning(tmp_path):
     path = tmp_path / "last.zip"
-    method, _ = tiny(path)
+    tiny(path)
     whole = path.read_bytes()
     for place in np.random.default_rng(0).integers(len(whole), size=12):
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 255]) + whole[place + 1 :])
-        rows, before = [], method.training_model.get_weights()
         with pytest.warns(UserWarning, match="last.zip is damaged .* from the beginning"):
-            assert not Checkpoint(path, {"key": "k"}).restore(method.training_model, rows)
-        assert not rows
-        assert all(map(np.array_equal, before, method.training_model.get_weights()))
+            assert Checkpoint(path, {"key": "k"}).read() is None
     path.write_bytes(whole[:-100])
     with pytest.warns(UserWarning, match="damaged"):
         assert_same(tiny(path), tiny())
