@@ -11,7 +11,10 @@ PROJECT = Path(__file__).parents[1]
 LIBRARY = PROJECT / "gaaplib"
 FILES = sorted(LIBRARY.rglob("*.py"))
 
-GROUND = {"quiet", "threads", "options", "matlab", "project", "plots", "distances", "network", "attention", "pooling"}
+GROUND = {
+    *("quiet", "threads", "options", "matlab", "project", "plots", "distances", "clustering", "network", "attention"),
+    "pooling",
+}
 SCORES = GROUND | {"metrics", "datasets"}
 PARTS = SCORES | {"evaluation", "training", "methods"}
 RUNS = PARTS | {"config", "runs"}
@@ -26,6 +29,7 @@ MAY_IMPORT = {
     "plots": set(),
     "options": {"project"},
     "distances": set(),
+    "clustering": set(),
     "network": {"project"},
     "attention": {"network"},
     "pooling": {"network"},

@@ -354,7 +354,7 @@ def test_a_model_of_changed_training_images_is_not_scored_again(tmp_path):
 
 def test_initial_weights_that_are_missing_are_named_first(tmp_path):
     config = smoke(weights=str(tmp_path / "start.weights.h5"))
-    with pytest.raises(FileNotFoundError, match="start.weights.h5': no such file; give a .weights.h5 file"):
+    with pytest.raises(FileNotFoundError, match="start.weights.h5': no such file; give a .weights.h5 file, a run's"):
         experiment.run(config, outputs=tmp_path)
     assert not list(tmp_path.glob("cache/*"))
 

@@ -68,6 +68,8 @@ def heatmap(model, images, kind="received", *, position=None, label=None, others
     network = _opened(model, layer)
     if kind not in KINDS:
         raise ValueError(f"kind={kind!r} is not known; known: {', '.join(KINDS)}")
+    if kind not in kinds(model):
+        raise ValueError(f"kind={kind!r} needs class scores, which this model does not have; use gradcam_match")
     if layer is not None and kind not in AT_ANY_LAYER:
         raise ValueError(
             f"kind={kind!r} shows the attention, so layer={layer!r} must be None; with layer: {', '.join(AT_ANY_LAYER)}"
@@ -91,6 +93,11 @@ def heatmap(model, images, kind="received", *, position=None, label=None, others
 def grid(model, layer=None):
     """(rows, columns) of the feature map that enters the model's attention, or of a stage of its backbone."""
     return _opened(model, layer).shape
+
+
+def kinds(model):
+    """The keys of ``KINDS`` that a model has: not Grad-CAM of a class if it was trained without classes."""
+    return tuple(kind for kind in KINDS if kind != "gradcam" or _opened(model).classes)
 
 
 def stages(model):
@@ -133,7 +140,8 @@ class _Network(keras.Model):
                 "use the model of a run whose method has heat maps, such as 'gaap'"
             )
         self.lower, self.attention, self._head = (by_name[name] for name in PARTS)
-        self.classes = self._head.output["logits"].shape[-1]
+        logits = self._head.output.get("logits")
+        self.classes = None if logits is None else logits.shape[-1]
         self.shape = tuple(self.lower.output_shape[1:3])
 
     def call(self, images):
@@ -144,9 +152,9 @@ class _Network(keras.Model):
         return {"matrix": ops.cast(matrix, "float32"), "features": features, **self.head(features)}
 
     def head(self, features):
-        """The layers after attention: (batch, rows, columns, channels) -> embedding and logits in float32."""
+        """The layers after attention: (batch, rows, columns, channels) -> float32 embedding, and logits if any."""
         outputs = self._head(features, training=False)
-        return {name: ops.cast(outputs[name], "float32") for name in ("embedding", "logits")}
+        return {name: ops.cast(outputs[name], "float32") for name in ("embedding", "logits") if name in outputs}
 
 
 class _Stage(_Network):

@@ -148,7 +148,8 @@ def maps_of(model, images, matches):
         images: uint8 (n, height, width, 3).
         matches: uint8 (n, height, width, 3), the image that each one is compared with.
     """
-    return {name: heatmaps.heatmap(model, images, kind, others=matches) for kind, name in KINDS.items()}
+    had = heatmaps.kinds(model)
+    return {name: heatmaps.heatmap(model, images, kind, others=matches) for kind, name in KINDS.items() if kind in had}
 
 
 def caption(maps):
@@ -180,7 +181,9 @@ def untrained(config, model):
     """
     keras.config.set_dtype_policy(config.precision)
     keras.utils.set_random_seed(config.seed)
-    return METHODS[config.method](config, model.output["logits"].shape[-1]).model
+    logits = model.output.get("logits")
+    # A method without class scores does not ask for the number of classes.
+    return METHODS[config.method](config, 1 if logits is None else logits.shape[-1]).model
 
 
 def baselines(config, model, data, images):

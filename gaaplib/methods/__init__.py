@@ -6,6 +6,7 @@ from gaaplib.methods.bot import Bot
 from gaaplib.methods.external import External
 from gaaplib.methods.fpr import Fpr
 from gaaplib.methods.gaap import Gaap
+from gaaplib.methods.hct import Hct
 from gaaplib.methods.histogram import Histogram
 from gaaplib.methods.hmbn import Hmbn
 from gaaplib.methods.ianet import Ianet
@@ -26,6 +27,7 @@ METHODS = {
     "vpm": Vpm,
     "hmbn": Hmbn,
     "fpr": Fpr,
+    "hct": Hct,
     "histogram": Histogram,
     "external": External,
 }

@@ -261,13 +261,29 @@ def _normalisation(variant):
 def _load(model, name, weights):
     if weights == "imagenet":
         copy_application_weights(model, _imagenet(name))
-    elif Path(weights).is_file():
-        model.load_weights(weights)
-    else:
+    elif not Path(weights).is_file():
         raise ValueError(
-            f'weights={str(weights)!r}: no such file; give None, "imagenet" or the path of a '
-            "file written by model.save_weights."
+            f'weights={str(weights)!r}: no such file; give None, "imagenet", the path of a file written by '
+            "model.save_weights, or a run's model.keras."
         )
+    elif Path(weights).suffix == ".keras":
+        _copy_backbone_of_run(model, name, weights)
+    else:
+        model.load_weights(weights)
+
+
+def _copy_backbone_of_run(model, name, path):
+    """Copy the weights of the layer "backbone" of a saved model."""
+    try:
+        saved = keras.saving.load_model(path, compile=False, safe_mode=True)
+        values = saved.get_layer("backbone").get_weights()
+    except Exception as error:  # On damaged files Keras, zipfile and h5py raise errors of many types.
+        reason = str(error).split("\n")[0]
+        raise ValueError(f"weights={str(path)!r} is not the model of a run that can be loaded ({reason})") from error
+    wanted = [weight.shape for weight in model.weights]
+    if [value.shape for value in values] != wanted:
+        raise ValueError(f"weights={str(path)!r}: its backbone is not a {name} alone, so it has other weights")
+    model.set_weights(values)
 
 
 def _imagenet(name):
@@ -303,7 +319,8 @@ def _build(
         last_stride: stride of a ResNet's last stage, 2 or 1. With 1 the last map has twice the
             height and width, and a VGG has no last pooling.
         kernel_initializer: name or `keras.initializers.Initializer` for every convolution.
-        weights: None (random), "imagenet" (from keras.applications) or the path of a file.
+        weights: None (random), "imagenet" (from keras.applications), or the path of a file: written by
+            ``model.save_weights``, or the ``model.keras`` of a run, whose backbone is taken.
         variant: "v1.5" is torchvision's form: a bottleneck block has its stride in the 3 x 3
             convolution, convolutions of a ResNet have no bias, and inputs have zero mean and unit
             variance. "v1" is the form of keras.applications: the stride is in the first 1 x 1

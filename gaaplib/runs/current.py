@@ -51,6 +51,8 @@ def weights_key(config):
     if config.weights in (None, IMAGENET):
         return None
     if not Path(config.weights).is_file():
-        raise FileNotFoundError(f"weights={config.weights!r}: no such file; give a .weights.h5 file, or {IMAGENET!r}")
+        raise FileNotFoundError(
+            f"weights={config.weights!r}: no such file; give a .weights.h5 file, a run's model.keras, or {IMAGENET!r}"
+        )
     with open(config.weights, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 from layer_checks import randomise
+from made_methods import make
 
 from gaaplib.network import backbones
 from gaaplib.network.backbones import BACKBONES, copy_application_weights
@@ -218,6 +219,20 @@ def test_weights_from_a_file(tmp_path):
     again = BACKBONES["resnet18"](weights=path)
     for saved, loaded in zip(model.get_weights(), again.get_weights(), strict=True):
         np.testing.assert_array_equal(saved, loaded)
+
+
+def test_weights_from_a_run(tmp_path):
+    method = make(method="bot", last_stride=1)
+    randomise(method.model)
+    method.save(tmp_path)
+    again = make(method="triplet", last_stride=1, weights=str(tmp_path / "model.keras"))
+    for saved, loaded in zip(method._lower.get_weights(), again._lower.get_weights(), strict=True):
+        np.testing.assert_array_equal(saved, loaded)
+    with pytest.raises(ValueError, match="model.keras'.*its backbone is not a resnet34 alone"):
+        BACKBONES["resnet34"](weights=tmp_path / "model.keras")
+    (tmp_path / "model.keras").write_bytes(b"not a model")
+    with pytest.raises(ValueError, match="model.keras' is not the model of a run that can be loaded"):
+        BACKBONES["resnet18"](weights=tmp_path / "model.keras")
 
 
 def test_saving_and_loading(tmp_path):
