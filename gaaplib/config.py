@@ -287,6 +287,10 @@ class RunConfig:
                 f"dataset={self.dataset!r} is scored by a model trained on {self.train_dataset!r}: give train_data, "
                 f"the folder of your copy of it, or {SYNTHETIC!r} to train on synthetic images"
             )
+        if self.adapts and trained_on(self.dataset):
+            raise ValueError(
+                f"method={self.method!r} trains on the images of dataset={self.dataset!r}, which has no training set"
+            )
         if trained_on(self.train_dataset):
             raise ValueError(f"train_dataset={self.train_dataset!r} has no training set; give another data set")
         if (self.train_dataset, self.train_data) == (self.dataset, self.data):
@@ -382,14 +386,39 @@ class RunConfig:
 
     def training(self):
         """The configuration whose model this run scores: the same on ``train_dataset``; None if it trains its own."""
-        if self.train_dataset is None:
+        if self.train_dataset is None or self.adapts:
             return None
-        values = self.to_dict() | {"dataset": self.train_dataset, "data": self.train_data}
-        values |= {"variant": None, "pattern": None}
+        return type(self)(**self.to_dict() | self._on_source())
+
+    def starts(self):
+        """The configurations on ``train_dataset`` whose backbones this run starts from; none unless its method adapts.
+
+        They have this run's settings, apart from those of its method.
+        """
+        if self.train_dataset is None or not self.adapts:
+            return []
+        own = {"method", "options", *options.defaults(self.method)}
+        shared = {name: value for name, value in self.to_dict().items() if name not in own}
+        changes = options.starts(self.method, self.options, self.backbone)
+        return [type(self)(**shared | self._on_source() | change) for change in changes]
+
+    def needed(self):
+        """The configurations of the runs that have to be there before this one."""
+        training = self.training()
+        return self.starts() if training is None else [training]
+
+    @property
+    def adapts(self):
+        """Whether the method trains on the images of ``dataset`` even if ``train_dataset`` is given."""
+        return options.start(self.method) is not None
+
+    def _on_source(self):
+        """The settings that differ on ``train_dataset``."""
+        values = {"dataset": self.train_dataset, "data": self.train_data, "variant": None, "pattern": None}
         values |= {"train_dataset": None, "train_data": None}
         if self.scale == SCALES.get(self.profile, {}).get(self.dataset, 1.0):
             values["scale"] = None
-        return type(self)(**values)
+        return values
 
     def to_dict(self):
         """All values, in the order of the fields, ready for JSON."""

@@ -36,7 +36,8 @@ def run(config, *, outputs=None, rerun=False, verbose=0):
 
     If the configuration trains on another data set, its model is that of ``config.training()``, which is run first if
     it is missing. There are no scores of the closed protocol then, as it needs the training identities, and none if
-    all images of these are for training.
+    all images of these are for training. If its method adapts, it starts from the backbones of ``config.starts()``,
+    which are run first if they are missing, and trains on the images of its own data set.
 
     Args:
         config: a :class:`gaaplib.config.RunConfig`.
@@ -86,6 +87,7 @@ def _run(config, outputs, rerun, verbose):
     """What :func:`run` does if there is no finished run."""
     weights = weights_key(config)
     source = _source(config, outputs, verbose)
+    starts = [run(start, outputs=outputs, verbose=verbose) for start in config.starts()]
     clock = _Clock()
     data = load_data(config, outputs=outputs, progress=verbose > 0)
     nothing = splits.no_match(data.table)
@@ -96,7 +98,7 @@ def _run(config, outputs, rerun, verbose):
     keras.backend.clear_session()
     _make_deterministic(config)
     devices.use_all(config.batch_size if METHODS[config.method].learns else None, config.images_per_identity)
-    method, history = _trained(config, data, source, result, verbose)
+    method, history = _trained(config, data, source, starts, result, verbose)
     history.to_csv(result.folder / "history.csv", index=False)
     clock.stop("training")
     if not source and len(history):
@@ -123,7 +125,7 @@ def _run(config, outputs, rerun, verbose):
         counts=_counts(data),
         closed=closed,
         retrieval=retrieval,
-        data=_origin_of_data(config, data, source, weights),
+        data=_origin_of_data(config, data, source or next(iter(starts), None), weights),
         partnered=None if history.empty else float(history.partnered_share.mean()),
         train_accuracy=fitted,
         seconds=clock.seconds,
@@ -178,8 +180,8 @@ def _make_deterministic(config):
     layers.make_deterministic()
 
 
-def _trained(config, data, source, result, verbose):
-    """The trained method, from here or from the run ``source``, and its history."""
+def _trained(config, data, source, starts, result, verbose):
+    """The trained method, from here, after the runs ``starts`` if any, or from the run ``source``; and its history."""
     if source is not None:
         classes = source.metrics["counts"]["train"]["identities"]
         method = METHODS[config.method](config, classes)
@@ -192,23 +194,26 @@ def _trained(config, data, source, result, verbose):
             "some, or give train_dataset and train_data to train on another data set"
         )
     method = METHODS[config.method](config, data.num_classes)
-    return method, _fit(method, data, result, verbose) if learns else pd.DataFrame({"epoch": []})
+    if starts:
+        method.start_from([start.model_file for start in starts])
+    return method, _fit(method, data, starts, result, verbose) if learns else pd.DataFrame({"epoch": []})
 
 
-def _fit(method, data, result, verbose):
+def _fit(method, data, starts, result, verbose):
     """Train on the data, resuming from the run's checkpoint if it has one; return the history."""
     parts = {role: data.part(role) for role in ("train", "val")}
     train, validation = ((part.row.to_numpy(), part.label.to_numpy()) for part in (parts["train"], parts["val"]))
-    checkpoint = Checkpoint(result.checkpoint, _key(method.config, data))
+    checkpoint = Checkpoint(result.checkpoint, _key(method.config, data, starts))
     return fit.fit(method, data.store.images, train, validation, checkpoint=checkpoint, verbose=verbose)
 
 
-def _key(config, data):
+def _key(config, data, starts):
     """What the weights depend on, bit for bit, except for the processor: a queue may resume on another node."""
     came_from = origin()
     return {
         "configuration": config.to_dict(),
         "images": data.store.fingerprint,
+        "starts": [start.metrics["data"]["fingerprint"] for start in starts],
         "results": RESULTS,
         "backend": [came_from["backend"], layers.fast()],
         "versions": came_from["versions"],

@@ -21,6 +21,23 @@ def recipe(method):
     return _settings(method, "RECIPE")
 
 
+def start(method):
+    """``START`` of a method's file, a dict: the settings of the runs that it starts from; None unless it adapts."""
+    return literal(f"gaaplib.methods.{method}", "START")
+
+
+def starts(method, text, backbone):
+    """The settings of each run that a method starts from: one for its backbone, and one for each of its ``others``.
+
+    Args:
+        method: a key of ``METHODS`` that adapts.
+        text: its options, as for :func:`parsed`. ``others``, if there are any, are the names of further backbones.
+        backbone: the run's.
+    """
+    others = parsed(method, text).get("others", "")
+    return [start(method) | {"backbone": name} for name in (backbone, *filter(None, others.split(",")))]
+
+
 def _settings(method, name):
     """A literal dict of a method's file; if it is a word, that of the method of this name."""
     found = literal(f"gaaplib.methods.{method}", name) or {}

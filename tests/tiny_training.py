@@ -42,7 +42,7 @@ class TinyInRounds(Tiny):
 
     def next_round(self, number, labels, embed):
         if number < 2:
-            return Round(embed()["logits"].argmax(axis=1) if number else labels, 2)
+            return Round(embed(self.model)["logits"].argmax(axis=1) if number else labels, 2)
         return None
 
 

@@ -129,7 +129,7 @@ def described(runs, seconds):
     return {
         run_id: {
             "said": plan.arguments(config),
-            "source": config.training() and config.training().run_id,
+            "needed": [needed.run_id for needed in config.needed()],
             "baseline": config.baseline().run_id,
             "seconds": seconds.get(run_id, 0),
         }

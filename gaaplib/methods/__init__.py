@@ -13,6 +13,7 @@ from gaaplib.methods.ianet import Ianet
 from gaaplib.methods.mgn import Mgn
 from gaaplib.methods.pcb import Pcb
 from gaaplib.methods.triplet import Triplet
+from gaaplib.methods.udaml import Udaml
 from gaaplib.methods.vpm import Vpm
 
 METHODS = {
@@ -28,6 +29,7 @@ METHODS = {
     "hmbn": Hmbn,
     "fpr": Fpr,
     "hct": Hct,
+    "udaml": Udaml,
     "histogram": Histogram,
     "external": External,
 }

@@ -5,7 +5,7 @@ import numpy as np
 
 from gaaplib.attention import ATTENTION
 from gaaplib.methods.method import Method
-from gaaplib.network.backbones import BACKBONES
+from gaaplib.network.backbones import BACKBONES, copy_backbone_of_run
 from gaaplib.network.losses import CrossEntropy
 from gaaplib.pooling import POOLING
 
@@ -52,6 +52,10 @@ class Gaap(Method):
     @property
     def slow_weights(self):
         return [weight for part in (self._lower, self._upper) if part for weight in part.trainable_weights]
+
+    def start_from(self, files):
+        """Take the backbone of the first run, up to where the attention is."""
+        copy_backbone_of_run(self._lower, files[0])
 
     def batch_inputs(self, labels, rng):
         """The partner of each image (in validation the image itself), and the number of its identity as its group."""

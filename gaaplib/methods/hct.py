@@ -74,7 +74,7 @@ class Hct(Gaap):
     def next_round(self, number, labels, embed):
         if number == self._rounds:
             return None
-        embeddings = embed()["embedding"]
+        embeddings = embed(self.model)["embedding"]
         clusters = average_linkage(embeddings, max(1, round(len(embeddings) * (1.0 - self.options["merged"]))))
         found = without_single(clusters)
         several, needed = found.max() + 1, self.config.batch_size // self.config.images_per_identity

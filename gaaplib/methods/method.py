@@ -50,6 +50,8 @@ class Method:
     - ``OPTIONS`` and ``DEFAULTS``, in its file, if it has any: literal dicts of settings that are its own
       (``self.options``), and of values that settings of :class:`gaaplib.config.RunConfig` have unless others are given.
       ``RECIPE``, likewise: the training of its paper. The name of another method in their place stands for its dict.
+      ``START``, if the method adapts to the data set of a run from a supervised training on ``train_dataset``: the
+      settings of that run, such as its method.
     - ``compared``: the outputs of ``model`` that are compared in retrieval, ``("embedding",)`` by default. A method
       with others overrides :meth:`distances`. The embedding is wanted in any case: heat maps and exports are of it.
     - ``supervised``: whether it learns from identities (True by default); otherwise it labels images in
@@ -89,6 +91,14 @@ class Method:
         """
         return {}
 
+    def start_from(self, files):
+        """Take the backbones of runs on another data set; only a method with ``START`` in its file is asked to.
+
+        Args:
+            files: ``model.keras`` of each of :meth:`gaaplib.config.RunConfig.starts`.
+        """
+        raise NotImplementedError
+
     def next_round(self, number, labels, embed):
         """The next round of training, a :class:`Round`; None: the training is over.
 
@@ -99,7 +109,7 @@ class Method:
         Args:
             number: of the round, from 0.
             labels: (n,) identity of each training image; None unless the method is ``supervised``.
-            embed: a function without arguments that returns the current outputs of ``model`` for all training images.
+            embed: a function of a model, such as ``self.model``, that returns its outputs for all training images.
         """
         return None if number else Round(labels, self.config.epochs)
 

@@ -267,22 +267,30 @@ def _load(model, name, weights):
             "model.save_weights, or a run's model.keras."
         )
     elif Path(weights).suffix == ".keras":
-        _copy_backbone_of_run(model, name, weights)
+        copy_backbone_of_run(model, weights)
     else:
         model.load_weights(weights)
 
 
-def _copy_backbone_of_run(model, name, path):
-    """Copy the weights of the layer "backbone" of a saved model."""
+def copy_backbone_of_run(model, path):
+    """Copy the weights of the layer "backbone" of a saved model.
+
+    Args:
+        model: the backbone that gets them.
+        path: ``model.keras`` of a run.
+
+    Raises:
+        ValueError: the file is no such model, or its backbone has other weights.
+    """
     try:
         saved = keras.saving.load_model(path, compile=False, safe_mode=True)
         values = saved.get_layer("backbone").get_weights()
     except Exception as error:  # On damaged files Keras, zipfile and h5py raise errors of many types.
         reason = str(error).split("\n")[0]
-        raise ValueError(f"weights={str(path)!r} is not the model of a run that can be loaded ({reason})") from error
+        raise ValueError(f"{path} is not the model of a run that can be loaded ({reason})") from error
     wanted = [weight.shape for weight in model.weights]
     if [value.shape for value in values] != wanted:
-        raise ValueError(f"weights={str(path)!r}: its backbone is not a {name} alone, so it has other weights")
+        raise ValueError(f"{path}: its backbone does not have the weights of a {model.name} alone")
     model.set_weights(values)
 
 

@@ -316,7 +316,7 @@ class Plan:
             raise ValueError(f"part {unknown[0]!r} is not known; known: {', '.join(PARTS)}")
         found, seen = {}, set()
         for part in [part for part in PARTS if part in (names or PARTS)]:
-            asked = [needed for run in getattr(self, part)() for needed in (run.training(), run) if needed is not None]
+            asked = [each for run in getattr(self, part)() for each in (*run.needed(), run)]
             found[part] = {run.run_id: run for run in asked if run.run_id not in seen}
             seen |= found[part].keys()
         return found
@@ -376,7 +376,7 @@ def reproduced(profile, dataset, data=SYNTHETIC, train_data=None, ilids_data=Non
     if closed_on(dataset) != dataset and ilids_data:
         asked.append({"dataset": closed_on(dataset), "data": ilids_data})
     found = [RunConfig(profile, attention=attention, **one) for one in asked for attention in ("none", "class")]
-    return {run.run_id: run for config in found for run in (config.training(), config) if run is not None}
+    return {run.run_id: run for config in found for run in (*config.needed(), config)}
 
 
 def arguments(config):

@@ -32,14 +32,14 @@ def out_of_date(run, *, now=files_now):
         return f"the images in {config.data} are not those that {run.folder.name} was scored on"
     if weights_key(config) != metrics["data"].get("weights"):
         return f"{config.weights} is not the file that {run.folder.name} started from"
-    training = config.training()
-    if training is None or training.data == SYNTHETIC or run.history.empty:
-        return None
-    source = Run(run.folder.with_name(training.run_id))
-    same = source.is_done() and not out_of_date(source, now=now)
-    if same and source.metrics["data"]["fingerprint"] == metrics["data"].get("trained_on"):
-        return None
-    return f"the images in {training.data} are not those that the model of {run.folder.name} was trained on"
+    for needed in config.needed():
+        if needed.data == SYNTHETIC or run.history.empty:
+            continue
+        source = Run(run.folder.with_name(needed.run_id))
+        same = source.is_done() and not out_of_date(source, now=now)
+        if not same or source.metrics["data"]["fingerprint"] != metrics["data"].get("trained_on"):
+            return f"the images in {needed.data} are not those that the model of {run.folder.name} was trained on"
+    return None
 
 
 def weights_key(config):

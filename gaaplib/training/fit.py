@@ -41,7 +41,7 @@ def fit(method, images, train, validation, *, checkpoint=None, verbose=0):
     saved = checkpoint.read() if checkpoint is not None else None
     # A method that learns without identities is not given any.
     labels = labels if method.supervised else None
-    for place in _places(method, saved, recorder.rows, labels, lambda: embed(method.model, images, rows)):
+    for place in _places(method, saved, recorder.rows, labels, lambda model: embed(model, images, rows)):
         _train(method, images, rows, watched, place, recorder, checkpoint, place is saved, verbose)
         if trouble(recorder.rows):
             break

@@ -19,7 +19,7 @@ def clouds(counts, seed=0):
 def round_of(embeddings, number=0, **options):
     words = " ".join(f"{name}={value}" for name, value in options.items())
     method = make(method="hct", batch_size=4, images_per_identity=2, epochs=7, options=words)
-    return method.next_round(number, None, lambda: {"embedding": embeddings})
+    return method.next_round(number, None, lambda model: {"embedding": embeddings})
 
 
 def test_separated_clouds_are_the_clusters():
@@ -38,7 +38,7 @@ def test_as_many_clusters_are_left_as_said_and_single_images_are_left_out():
 
 def test_the_epochs_are_divided_among_the_rounds_and_each_begins_from_single_images():
     method = make(method="hct", batch_size=4, images_per_identity=2, epochs=7, options="rounds=3 merged=0.75")
-    seen = [method.next_round(number, None, lambda: {"embedding": clouds([5, 4, 3])}) for number in range(4)]
+    seen = [method.next_round(number, None, lambda model: {"embedding": clouds([5, 4, 3])}) for number in range(4)]
     assert [round_.epochs for round_ in seen[:3]] == [2, 2, 3] and seen[3] is None
     assert all(np.array_equal(round_.labels, seen[0].labels) for round_ in seen[:3])
 

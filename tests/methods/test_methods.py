@@ -27,8 +27,8 @@ def test_every_method_embeds_trains_on_its_batches_and_compares(name, tmp_path):
     if method.learns:
         assert set(method.losses) <= set(method.training_model.output)
         if method.supervised:
-            assert method.next_round(0, LABELS, lambda: outputs).epochs == method.config.epochs
-            assert method.next_round(1, LABELS, lambda: outputs) is None
+            assert method.next_round(0, LABELS, lambda model: outputs).epochs == method.config.epochs
+            assert method.next_round(1, LABELS, lambda model: outputs) is None
         inputs = {"images": IMAGES, **method.batch_inputs(LABELS, np.random.default_rng(0))}
         targets = {output: LABELS for output in method.losses}
         losses, weights = ({output: pair[side] for output, pair in method.losses.items()} for side in (0, 1))

@@ -228,10 +228,10 @@ def test_weights_from_a_run(tmp_path):
     again = make(method="triplet", last_stride=1, weights=str(tmp_path / "model.keras"))
     for saved, loaded in zip(method._lower.get_weights(), again._lower.get_weights(), strict=True):
         np.testing.assert_array_equal(saved, loaded)
-    with pytest.raises(ValueError, match="model.keras'.*its backbone is not a resnet34 alone"):
+    with pytest.raises(ValueError, match="model.keras: its backbone does not have the weights of a resnet34"):
         BACKBONES["resnet34"](weights=tmp_path / "model.keras")
     (tmp_path / "model.keras").write_bytes(b"not a model")
-    with pytest.raises(ValueError, match="model.keras' is not the model of a run that can be loaded"):
+    with pytest.raises(ValueError, match="model.keras is not the model of a run that can be loaded"):
         BACKBONES["resnet18"](weights=tmp_path / "model.keras")
 
 

@@ -69,7 +69,7 @@ def test_rounds_follow_each_other_and_may_relabel():
     class TwoRounds(METHODS["gaap"]):
         def next_round(self, number, labels, embed):
             if number == 1:
-                seen.append(embed()["embedding"].shape)
+                seen.append(embed(self.model)["embedding"].shape)
                 return Round(np.where(labels == 3, -1, labels), 2)
             return None if number else Round(labels, 1)
 
