@@ -1,7 +1,9 @@
 """Clusters of embeddings, the labels of methods that learn without identities. NumPy in, NumPy out."""
 
+import warnings
+
 import numpy as np
-from scipy.cluster import hierarchy
+from scipy.cluster import hierarchy, vq
 
 
 def average_linkage(embeddings, clusters):
@@ -63,3 +65,50 @@ def without_single(labels):
     """
     counts = np.bincount(labels)
     return in_order(np.where(counts[labels] > 1, labels, -1))
+
+
+def kmeans(embeddings, clusters, seed):
+    """Clusters by the nearest of so many means (k-means with k-means++ as the start, at most 20 steps).
+
+    Args:
+        embeddings: (n, dim).
+        clusters: from 1 to n. A cluster that loses all of its images is left out, so there may be fewer.
+        seed: of the start.
+
+    Returns:
+        (n,) integers, the cluster of each image, from 0 in the order of their first images; and their means.
+
+    Example:
+        >>> labels, means = kmeans([[0.0], [5.0], [1.0], [6.0]], clusters=2, seed=0)
+        >>> labels.tolist(), means.tolist()
+        ([0, 1, 0, 1], [[0.5], [5.5]])
+    """
+    embeddings = np.asarray(embeddings, float)
+    # Of fewer different images than clusters, the start divides by zero and clusters lose their images.
+    with warnings.catch_warnings(), np.errstate(divide="ignore", invalid="ignore"):
+        warnings.filterwarnings("ignore", message="One of the clusters is empty")
+        _, labels = vq.kmeans2(embeddings, clusters, iter=20, minit="++", seed=np.random.default_rng(seed))
+    labels = in_order(labels)
+    return labels, means_of(embeddings, labels)
+
+
+def means_of(embeddings, labels):
+    """The mean of each cluster, (clusters, dim)."""
+    sums = np.zeros((labels.max() + 1, embeddings.shape[1]))
+    np.add.at(sums, labels, embeddings)
+    return sums / np.bincount(labels)[:, np.newaxis]
+
+
+def separation(embeddings, labels):
+    """The scatter of the clusters' means, divided by the scatter of the images about their own cluster's mean.
+
+    It is the larger, the farther apart and the denser the clusters are (MEB-Net's authority, Zhai et al. 2020).
+
+    Example:
+        >>> separation(np.array([[0.0], [2.0], [10.0], [12.0]]), np.array([0, 0, 1, 1]))  # 4 * 25 / (4 * 1)
+        25.0
+    """
+    means = means_of(embeddings, labels)[labels]
+    within = np.square(embeddings - means).sum()
+    between = np.square(means - embeddings.mean(axis=0)).sum()
+    return float(between / max(within, np.finfo(float).tiny))

@@ -22,7 +22,7 @@ def predict(method):
 
 def batch_of(method, seed=0):
     """The inputs of the training model for the images."""
-    return {"images": IMAGES, **method.batch_inputs(LABELS, np.random.default_rng(seed))}
+    return {**dict.fromkeys(method.views, IMAGES), **method.batch_inputs(LABELS, np.random.default_rng(seed))}
 
 
 def copy_weights(source, target):

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gaaplib.clustering import average_linkage, in_order, without_single
+from gaaplib.clustering import average_linkage, in_order, kmeans, means_of, separation, without_single
 
 
 def slow_average_linkage(embeddings, clusters):
@@ -45,3 +45,32 @@ def test_labels_in_order_are_the_same_partition(labels):
 
 def test_single_images_have_no_label():
     assert without_single(np.array([3, 1, 3, 0, 1, 2])).tolist() == [0, 1, 0, -1, 1, -1]
+
+
+def test_separated_clouds_are_the_clusters_of_kmeans():
+    rng = np.random.default_rng(0)
+    embeddings = np.repeat(10 * np.eye(4), 25, axis=0) + rng.normal(size=(100, 4))
+    labels, means = kmeans(embeddings, 4, seed=0)
+    assert labels.tolist() == np.repeat(range(4), 25).tolist()
+    np.testing.assert_allclose(means, embeddings.reshape(4, 25, 4).mean(axis=1))
+    again, _ = kmeans(embeddings, 4, seed=0)
+    assert np.array_equal(labels, again)
+
+
+def test_equal_images_are_fewer_clusters_than_asked_for_and_no_warning(recwarn):
+    labels, means = kmeans(np.repeat([[0.0], [1.0]], 5, axis=0), 4, seed=0)
+    assert labels.max() + 1 == len(means) < 4 + 1 and np.isfinite(means).all()
+    assert not recwarn.list
+
+
+@given(st.integers(0, 1000))
+def test_separation_is_the_ratio_of_the_two_scatters(seed):
+    rng = np.random.default_rng(seed)
+    embeddings, labels = rng.normal(size=(20, 3)), in_order(rng.integers(0, 4, 20))
+    between = within = 0.0
+    for label in np.unique(labels):
+        members = embeddings[labels == label]
+        between += len(members) * ((members.mean(axis=0) - embeddings.mean(axis=0)) ** 2).sum()
+        within += ((members - members.mean(axis=0)) ** 2).sum()
+    assert separation(embeddings, labels) == pytest.approx(between / within)
+    np.testing.assert_allclose(means_of(embeddings, labels)[0], embeddings[labels == 0].mean(axis=0))

@@ -10,6 +10,7 @@ from gaaplib.methods.hct import Hct
 from gaaplib.methods.histogram import Histogram
 from gaaplib.methods.hmbn import Hmbn
 from gaaplib.methods.ianet import Ianet
+from gaaplib.methods.mebnet import Mebnet
 from gaaplib.methods.mgn import Mgn
 from gaaplib.methods.pcb import Pcb
 from gaaplib.methods.triplet import Triplet
@@ -29,6 +30,7 @@ METHODS = {
     "hmbn": Hmbn,
     "fpr": Fpr,
     "hct": Hct,
+    "mebnet": Mebnet,
     "udaml": Udaml,
     "histogram": Histogram,
     "external": External,

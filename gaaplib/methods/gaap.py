@@ -111,6 +111,11 @@ class Gaap(Method):
         """Rows of the last feature map."""
         return (self._upper or self._lower).output.shape[1]
 
+    @property
+    def _name(self):
+        """Of the model for inference."""
+        return type(self).__name__.lower()
+
     def _insert(self, x, stage, left):
         """What follows a block of the backbone: nothing. See ``insert`` in :mod:`gaaplib.network.backbones`."""
         return x
@@ -130,7 +135,7 @@ class Gaap(Method):
         features = self._attention(self._lower(images))
         attended = keras.Input(features.shape[1:], dtype=features.dtype, name="attended")
         head = keras.Model(attended, self._head(attended), name="head")
-        return keras.Model(images, head(features), name=type(self).__name__.lower())
+        return keras.Model(images, head(features), name=self._name)
 
     def _head(self, features, groups=None):
         """The outputs from the attended feature map (batch, height, width, channels); ``groups`` in training only."""

@@ -56,6 +56,8 @@ class Method:
       with others overrides :meth:`distances`. The embedding is wanted in any case: heat maps and exports are of it.
     - ``supervised``: whether it learns from identities (True by default); otherwise it labels images in
       :meth:`next_round`, and there are no validation images.
+    - ``views``: inputs of ``training_model`` that are the images of a batch, each augmented anew: ``("images",)`` by
+      default.
     - ``has_maps``: whether there are heat maps of its model (True by default), which need the layers of our networks.
     - ``losses``: ``{output: (loss, weight)}``; each loss is called with the labels and that output.
 
@@ -66,6 +68,7 @@ class Method:
 
     learns = True
     supervised = True
+    views = ("images",)
     has_maps = True
     compared = ("embedding",)
     training_model: keras.Model

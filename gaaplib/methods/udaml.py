@@ -6,7 +6,7 @@ from gaaplib.network.losses import BatchHardTriplet
 DEFAULTS = "hct"
 OPTIONS = {"rounds": 10, "merged": 0.91}
 RECIPE = "bot"
-START = {"method": "bot", "options": "centre=0"}
+START = {"method": "bot", "options": "centre=0.0"}
 
 
 class Udaml(Hct):

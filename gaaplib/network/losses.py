@@ -1,5 +1,7 @@
 """Losses with integer identities as labels; each entry of ``LOSSES`` is called as ``loss(labels, predictions)``."""
 
+from typing import NamedTuple
+
 import keras
 from keras import ops
 
@@ -209,18 +211,52 @@ def batch_hard(labels, distances, margin, *, both_sides=False):
     Returns:
         (batch,); 0 for an anchor without a positive or without a negative.
     """
+    pairs = hardest_pairs(labels, distances)
+    positive, negative = pairs.positive, pairs.negative
+    if both_sides:
+        between = pairs.positive_at * ops.shape(distances)[1] + pairs.negative_at
+        negative = ops.minimum(negative, ops.take(ops.reshape(distances, (-1,)), between))
+    difference = positive - negative
+    losses = ops.softplus(difference) if margin == "soft" else ops.relu(difference + margin)
+    count = ops.maximum(ops.sum(ops.cast(pairs.complete, "float32")), 1.0)
+    return ops.where(pairs.complete, losses, 0.0) / count
+
+
+class HardestPairs(NamedTuple):
+    """The farthest image of the own identity and the nearest of another one, for each image of a batch.
+
+    Attributes:
+        positive, negative: (batch,) their distances.
+        positive_at, negative_at: (batch,) their places in the batch.
+        complete: (batch,) whether there are both.
+    """
+
+    positive: object
+    negative: object
+    positive_at: object
+    negative_at: object
+    complete: object
+
+    def of(self, distances):
+        """Other distances (batch, batch) to the same two images: (batch, 2)."""
+        flat, size = ops.reshape(distances, (-1,)), ops.shape(distances)[1]
+        rows = ops.arange(size, dtype="int32") * size
+        return ops.stack([ops.take(flat, rows + at) for at in (self.positive_at, self.negative_at)], axis=1)
+
+    def mean_of(self, losses):
+        """Losses (batch,) so scaled that their mean is the mean over the images that have both pairs."""
+        count = ops.maximum(ops.sum(ops.cast(self.complete, "float32")), 1.0)
+        return ops.where(self.complete, losses, 0.0) * (ops.cast(ops.shape(losses)[0], "float32") / count)
+
+
+def hardest_pairs(labels, distances):
+    """The :class:`HardestPairs` of a batch with labels (batch,) or (batch, 1) and distances (batch, batch)."""
     positive, negative = _pairs(labels)
     own = ops.where(positive, distances, 0.0)
     others = ops.where(negative, distances, ops.max(distances) + 1.0)
-    hardest_positive, hardest_negative = ops.max(own, axis=1), ops.min(others, axis=1)
-    if both_sides:
-        between = ops.argmax(own, axis=1) * ops.shape(distances)[1] + ops.argmin(others, axis=1)
-        hardest_negative = ops.minimum(hardest_negative, ops.take(ops.reshape(distances, (-1,)), between))
-    difference = hardest_positive - hardest_negative
-    losses = ops.softplus(difference) if margin == "soft" else ops.relu(difference + margin)
+    places = (ops.cast(ops.argmax(own, axis=1), "int32"), ops.cast(ops.argmin(others, axis=1), "int32"))
     complete = ops.logical_and(ops.any(positive, axis=1), ops.any(negative, axis=1))
-    count = ops.maximum(ops.sum(ops.cast(complete, "float32")), 1.0)
-    return ops.where(complete, losses, 0.0) / count
+    return HardestPairs(ops.max(own, axis=1), ops.min(others, axis=1), *places, complete)
 
 
 def euclidean_distances(embeddings):

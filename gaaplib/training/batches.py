@@ -21,6 +21,7 @@ class Batches(keras.utils.PyDataset):
         sampler: a key of ``SAMPLERS``, or None for all images in the given order (validation).
         images_per_identity: K of P x K batches.
         augmentation: an :class:`gaaplib.training.augmentation.Augmentation`, or None.
+        views: names under which each image of a batch is there, each time augmented anew.
         batch_inputs: ``f(labels, rng)`` that returns a dict of further input arrays for a batch.
         seed: seed of the run.
         epoch: number of the first epoch.
@@ -38,6 +39,7 @@ class Batches(keras.utils.PyDataset):
         sampler=None,
         images_per_identity=4,
         augmentation=None,
+        views=("images",),
         seed=0,
         epoch=0,
     ):
@@ -52,6 +54,7 @@ class Batches(keras.utils.PyDataset):
         self.sampler = sampler
         self.images_per_identity = images_per_identity
         self.augmentation = augmentation
+        self.views = views
         self.batch_inputs = batch_inputs
         self.seed = seed
         self.length = None if sampler is None else len(self._sampled(np.random.default_rng([seed, 0])))
@@ -96,8 +99,10 @@ class Batches(keras.utils.PyDataset):
         order = np.argsort(self.rows[positions], kind="stable")
         images = np.empty((len(positions), *self.images.shape[1:]), np.uint8)
         images[order] = self.images[self.rows[positions[order]]]
-        if self.augmentation is not None:
-            images = np.stack([self.augmentation(image, rng) for image in images])
+        seen = {name: self._augmented(images, rng) for name in self.views}
         labels = self.labels[positions].astype("int32")
-        inputs = {"images": images, **self.batch_inputs(labels, rng)}
+        inputs = {**seen, **self.batch_inputs(labels, rng)}
         return inputs, {name: labels for name in self.outputs}
+
+    def _augmented(self, images, rng):
+        return images if self.augmentation is None else np.stack([self.augmentation(image, rng) for image in images])

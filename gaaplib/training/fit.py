@@ -176,6 +176,7 @@ def _batches(method, images, rows, labels, batch_size, **settings):
         labels[kept],
         tuple(method.losses),
         batch_size,
+        views=method.views,
         batch_inputs=method.batch_inputs,
         seed=seed,
         **settings,

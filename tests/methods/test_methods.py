@@ -29,7 +29,7 @@ def test_every_method_embeds_trains_on_its_batches_and_compares(name, tmp_path):
         if method.supervised:
             assert method.next_round(0, LABELS, lambda model: outputs).epochs == method.config.epochs
             assert method.next_round(1, LABELS, lambda model: outputs) is None
-        inputs = {"images": IMAGES, **method.batch_inputs(LABELS, np.random.default_rng(0))}
+        inputs = batch_of(method)
         targets = {output: LABELS for output in method.losses}
         losses, weights = ({output: pair[side] for output, pair in method.losses.items()} for side in (0, 1))
         method.training_model.compile("sgd", loss=losses, loss_weights=weights, jit_compile=False)

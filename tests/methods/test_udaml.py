@@ -17,7 +17,7 @@ def test_it_starts_from_a_supervised_run_on_the_source():
     assert config.starts() == config.needed()
     (start,) = config.starts()
     settings = {"seed": 3, "backbone": "resnet34", "height": 96, "training_images": "all"}
-    assert start == RunConfig("smoke", dataset="raid", method="bot", options="centre=0", **settings)
+    assert start == RunConfig("smoke", dataset="raid", method="bot", options="centre=0.0", **settings)
 
 
 def test_other_methods_are_scored_with_a_model_of_the_source():
