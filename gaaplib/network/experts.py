@@ -13,7 +13,7 @@ MOST = 0.999
 
 
 class Follow(keras.layers.Layer):
-    """Passes its input on, and in training first moves the weights of teachers towards those of students.
+    """Passes its inputs, a list of images, on, and in training first moves the weights of teachers towards those of students.
 
     At the step t, from 0, a teacher's weight becomes ``a * its own + (1 - a) * the student's`` with
     ``a = min(1 - 1 / (t + 1), most)``: the mean of the student's weights so far, and later one that forgets. As that
@@ -43,7 +43,8 @@ class Follow(keras.layers.Layer):
         return inputs
 
     def compute_output_spec(self, inputs, training=None):
-        return inputs
+        # New ones: if they were the inputs, Keras would leave this layer out of a model.
+        return [keras.KerasTensor(images.shape, dtype=images.dtype) for images in inputs]
 
 
 class ExpertLosses(keras.layers.Layer):

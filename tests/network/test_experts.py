@@ -24,7 +24,7 @@ def test_a_teacher_is_the_mean_of_its_student_and_forgets_later(most):
         value = RNG.normal(size=3).astype("float32")
         student.assign(value)
         seen.append(value)
-        assert layer(np.ones((2, 1)), training=True).shape == (2, 1)
+        assert layer([np.ones((2, 1))], training=True)[0].shape == (2, 1)
         kept = min(1 - 1 / (step + 1), most)
         expected = value if step == 0 else kept * expected + (1 - kept) * value
         np.testing.assert_allclose(arrays(teacher), expected, rtol=1e-5)
@@ -35,7 +35,7 @@ def test_a_teacher_is_the_mean_of_its_student_and_forgets_later(most):
 def test_a_teacher_stays_at_inference():
     student, teacher = (keras.Variable(np.full(3, value, "float32")) for value in (0.0, 7.0))
     layer = Follow([(student, teacher)])
-    layer(np.ones((2, 1)))
+    layer([np.ones((2, 1))])
     assert (arrays(teacher) == 7.0).all() and layer.trainable_weights == []
 
 
