@@ -142,17 +142,22 @@ class _Network(keras.Model):
         self.lower, self.attention, self._head = (by_name[name] for name in PARTS)
         logits = self._head.output.get("logits")
         self.classes = None if logits is None else logits.shape[-1]
-        self.shape = tuple(self.lower.output_shape[1:3])
+        # Of a backbone with several outputs, the first is the map. The others are kept as they are.
+        self.map = _as_list(self.lower.output)[0]
+        self.shape = tuple(self.map.shape[1:3])
 
     def call(self, images):
         """(batch, height, width, 3) -> matrix (batch, N, N), features (batch, rows, columns, channels), outputs."""
-        maps = self.lower(images, training=False)
+        maps, *beside = _as_list(self.lower(images, training=False))
         matrix = self.attention.attention_map(maps)
         features = ops.cast(self.attention(maps, training=False), "float32")
-        return {"matrix": ops.cast(matrix, "float32"), "features": features, **self.head(features)}
+        found = {"matrix": ops.cast(matrix, "float32"), "features": features, "beside": beside}
+        return found | self.head(features, beside)
 
-    def head(self, features):
+    def head(self, features, beside):
         """The layers after attention: (batch, rows, columns, channels) -> float32 embedding, and logits if any."""
+        # From outside, "beside" are arrays, which Keras does not take together with tensors.
+        features = [features, *map(ops.convert_to_tensor, beside)] if beside else features
         outputs = self._head(features, training=False)
         return {name: ops.cast(outputs[name], "float32") for name in ("embedding", "logits") if name in outputs}
 
@@ -169,18 +174,23 @@ class _Stage(_Network):
         self.before = keras.Model(self.lower.input, features)
         # Keras cannot build a model from a tensor to itself.
         is_last = stage == list(ends)[-1]
-        self.between = keras.layers.Identity() if is_last else keras.Model(features, self.lower.output)
+        self.between = keras.layers.Identity() if is_last else keras.Model(features, self.map)
         self.shape = tuple(features.shape[1:3])
 
     def call(self, images):
         """(batch, height, width, 3) -> features (batch, rows, columns, channels) of the stage, and head outputs."""
         features = ops.cast(self.before(images, training=False), "float32")
-        return {"features": features, **self.head(features)}
+        _, *beside = _as_list(self.lower(images, training=False))
+        return {"features": features, "beside": beside, **self.head(features, beside)}
 
-    def head(self, features):
+    def head(self, features, beside):
         """The layers after the stage; see :meth:`_Network.head`."""
         attended = self.attention(self.between(features, training=False), training=False)
-        return super().head(ops.cast(attended, "float32"))
+        return super().head(ops.cast(attended, "float32"), beside)
+
+
+def _as_list(outputs):
+    return outputs if isinstance(outputs, list) else [outputs]
 
 
 def _stage_ends(backbone):
@@ -228,7 +238,7 @@ def _gradcam(network, outputs, labels):
     chosen = np.eye(outputs["logits"].shape[1], dtype="float32")[labels]
 
     def score(features):
-        return ops.multiply(network.head(features)["logits"], chosen)
+        return ops.multiply(network.head(features, outputs["beside"])["logits"], chosen)
 
     return _class_activation(score, outputs["features"])
 
@@ -238,7 +248,8 @@ def _gradcam_match(network, outputs, others):
     cosines = (_unit(outputs["embedding"]) * targets).sum(axis=1)
 
     def score(features):
-        return ops.multiply(ops.normalize(network.head(features)["embedding"], axis=1), targets)
+        embeddings = network.head(features, outputs["beside"])["embedding"]
+        return ops.multiply(ops.normalize(embeddings, axis=1), targets)
 
     maps = _class_activation(score, outputs["features"])
     return np.where(cosines[:, None, None] < SAME, maps, 0.0)

@@ -6,6 +6,7 @@ from gaaplib.methods.bot import Bot
 from gaaplib.methods.external import External
 from gaaplib.methods.fpr import Fpr
 from gaaplib.methods.gaap import Gaap
+from gaaplib.methods.han import Han
 from gaaplib.methods.hct import Hct
 from gaaplib.methods.histogram import Histogram
 from gaaplib.methods.hmbn import Hmbn
@@ -29,6 +30,7 @@ METHODS = {
     "vpm": Vpm,
     "hmbn": Hmbn,
     "fpr": Fpr,
+    "han": Han,
     "hct": Hct,
     "mebnet": Mebnet,
     "udaml": Udaml,

@@ -128,12 +128,19 @@ class Gaap(Method):
 
     def _connect(self, images, partners, groups):
         """The outputs in training, from the inputs of the training model."""
-        return self._head(self._attention(self._lower(images), partners=partners), groups)
+        return self._head(self._attended(images, partners), groups)
+
+    def _attended(self, images, partners=None):
+        """The attended map; of a backbone with further outputs, a list of the attended map and of these."""
+        found = self._lower(images)
+        if not isinstance(found, list):
+            return self._attention(found, partners=partners)
+        return [self._attention(found[0], partners=partners), *found[1:]]
 
     def _inference_model(self, images):
         """From images to the outputs. Its layers "backbone", "attention" and "head" are where heat maps look."""
-        features = self._attention(self._lower(images))
-        attended = keras.Input(features.shape[1:], dtype=features.dtype, name="attended")
+        features = self._attended(images)
+        attended = keras.tree.map_structure(lambda part: keras.Input(part.shape[1:], dtype=part.dtype), features)
         head = keras.Model(attended, self._head(attended), name="head")
         return keras.Model(images, head(features), name=self._name)
 

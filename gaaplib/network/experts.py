@@ -13,7 +13,7 @@ MOST = 0.999
 
 
 class Follow(keras.layers.Layer):
-    """Passes its inputs, a list of images, on, and in training first moves the weights of teachers towards those of students.
+    """Passes a list of images on, and in training first moves the weights of teachers towards those of students.
 
     At the step t, from 0, a teacher's weight becomes ``a * its own + (1 - a) * the student's`` with
     ``a = min(1 - 1 / (t + 1), most)``: the mean of the student's weights so far, and later one that forgets. As that
