@@ -293,7 +293,7 @@ class RunConfig:
             )
         if trained_on(self.train_dataset):
             raise ValueError(f"train_dataset={self.train_dataset!r} has no training set; give another data set")
-        if (self.train_dataset, self.train_data) == (self.dataset, self.data):
+        if (self.train_dataset, self.train_data) == (self.dataset, self.data) and self.variant is None:
             raise ValueError(f"train_dataset={self.train_dataset!r} is the data set itself: leave it out")
 
     def _check(self):
@@ -301,7 +301,7 @@ class RunConfig:
             check_known(name, getattr(self, name), choices(name))
         if self.train_dataset is not None:
             check_known("train_dataset", self.train_dataset, choices("dataset"))
-        check_variant(self.dataset, self.variant)
+        check_variant(self.dataset, self.variant, twin=self.data == SYNTHETIC)
         check_pattern(self.dataset, self.pattern)
         object.__setattr__(self, "options", options.as_text(self.method, options.parsed(self.method, self.options)))
         if self.method == "external" and self.weights in (None, IMAGENET):

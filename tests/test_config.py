@@ -208,8 +208,10 @@ def test_settings_that_are_newer_than_a_run_have_their_defaults():
         ({"train_dataset": "partial_ilids"}, "has no training set"),
         ({"train_dataset": "nonsense"}, "'nonsense' is not known; known: market1501"),
         ({"train_data": "there"}, "needs train_dataset"),
-        ({"variant": "500k", "dataset": "raid"}, "none for this data set"),
-        ({"variant": "600k"}, "known: 500k"),
+        ({"variant": "500k", "dataset": "raid", "data": "there"}, "variant='500k' of raid is not known; known: none"),
+        ({"variant": "600k", "data": "there"}, "known: 500k"),
+        ({"variant": "500k"}, "of the synthetic twin of market1501 is not known; known: occluded"),
+        ({"variant": "occluded", "data": "there"}, "known: 500k"),
     ],
 )
 def test_sources_that_do_not_fit_are_refused(changes, message):
@@ -219,6 +221,14 @@ def test_sources_that_do_not_fit_are_refused(changes, message):
 
 def test_a_variant_is_named_in_the_results():
     assert RunConfig(data="there", variant="500k").data_name == "market1501-500k"
+    assert RunConfig(variant="occluded").data_name == "synthetic-market1501-occluded"
+
+
+def test_a_variant_may_be_scored_with_a_model_of_the_whole():
+    scored = RunConfig(variant="occluded", train_dataset="market1501", train_data="synthetic")
+    assert scored.training() == RunConfig(training_images="all")
+    with pytest.raises(ValueError, match="train_dataset='market1501' is the data set itself"):
+        RunConfig(train_dataset="market1501", train_data="synthetic")
 
 
 def with_a_new_field():

@@ -10,6 +10,7 @@ files need no code of its own is a row of :mod:`gaaplib.datasets.patterns` inste
 from pathlib import Path
 
 from gaaplib.datasets import cuhk03, folder, ilids, market1501, partial_ilids, patterns, raid, rpifield
+from gaaplib.project import literal
 
 DATASETS = {
     "market1501": market1501,
@@ -86,16 +87,24 @@ def published(name, root, variant=None):
     return dataset.published(root, variant) if hasattr(dataset, "VARIANTS") else dataset.EXPECTED
 
 
-def check_variant(name, variant):
+def check_variant(name, variant, *, twin=False):
     """Refuse a variant that a data set does not have.
 
+    Args:
+        name: a key of ``DATASETS``.
+        variant: None, or one of the data set's ``VARIANTS``, or of those of synthetic twins.
+        twin: whether the images are those of the twin, which has variants of its own.
+
     Raises:
-        ValueError: it does not; the message has those that it has.
+        ValueError: it does not have it; the message has those that it has.
     """
-    known = getattr(DATASETS[name], "VARIANTS", ())
+    # Read, not imported: what draws the twins is not needed here.
+    drawn = literal("gaaplib.datasets.synthetic.generate", "VARIANTS")
+    known = drawn.get(name, ()) if twin else getattr(DATASETS[name], "VARIANTS", ())
     if variant is not None and variant not in known:
-        listed = ", ".join(known) or "none for this data set"
-        raise ValueError(f"variant={variant!r} of {name} is not known; known: {listed}")
+        listed = ", ".join(known) or "none"
+        what = f"the synthetic twin of {name}" if twin else name
+        raise ValueError(f"variant={variant!r} of {what} is not known; known: {listed}")
 
 
 def check_pattern(name, pattern):

@@ -147,10 +147,12 @@ def _draw(config, cache, progress):
     if config.dataset not in synthetic.SPECS:
         twins = ", ".join(synthetic.SPECS)
         raise ValueError(f"dataset={config.dataset!r} has no synthetic twin, only {twins} have: give data=FOLDER")
-    name = f"{SYNTHETIC}-{config.dataset}-{config.scale:g}-v{synthetic.VERSION}"
+    variant = f"-{config.variant}" if config.variant else ""
+    name = f"{SYNTHETIC}-{config.dataset}-{config.scale:g}{variant}-v{synthetic.VERSION}"
     # Two runs that start at once would write into one folder.
     with locked(cache / f"{name}.lock", f"generating {name}"):
-        return synthetic.write(cache / name, synthetic.spec_for(config.dataset, config.scale), progress=progress)
+        spec = synthetic.spec_for(config.dataset, config.scale, config.variant)
+        return synthetic.write(cache / name, spec, progress=progress)
 
 
 def _is_as_published(config, root, found):

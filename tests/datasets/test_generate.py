@@ -224,3 +224,21 @@ def test_another_visit_is_another_track():
 def test_mask_of_no_image_is_refused(root):
     with pytest.raises(FileNotFoundError, match="no mask of 'query/0001.jpg'"):
         mask(root, "query/0001.jpg")
+
+
+def test_in_the_occluded_variant_only_queries_differ_and_show_less_of_the_person(tmp_path):
+    plain, occluded = (spec_for("market1501", 0.01, variant) for variant in (None, "occluded"))
+    assert replace(occluded, query_occlusion=None) == plain
+    roots = [write(tmp_path / str(number), spec, progress=False) for number, spec in enumerate((plain, occluded))]
+    shares = []
+    for item in plan(plain, 0):
+        files = [root / item.path for root in roots]
+        same = files[0].read_bytes() == files[1].read_bytes()
+        if "/query/" in item.path:
+            shares.append([mask(root, item.path).mean() for root in roots])
+        else:
+            assert same, item.path
+    before, after = np.transpose(shares)
+    assert (after <= before + 0.01).all() and after.mean() < 0.85 * before.mean()
+    with pytest.raises(ValueError, match="variant 'occluded' of raid is unknown; known: None"):
+        spec_for("raid", 1, "occluded")

@@ -2,6 +2,7 @@
 
 from gaaplib.datasets.synthetic.generate import (
     SPECS,
+    VARIANTS,
     VERSION,
     SyntheticSpec,
     draw,
@@ -12,4 +13,4 @@ from gaaplib.datasets.synthetic.generate import (
     write,
 )
 
-__all__ = ["SPECS", "VERSION", "SyntheticSpec", "draw", "mask", "num_images", "plan", "spec_for", "write"]
+__all__ = ["SPECS", "VARIANTS", "VERSION", "SyntheticSpec", "draw", "mask", "num_images", "plan", "spec_for", "write"]

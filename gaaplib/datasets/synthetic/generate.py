@@ -34,6 +34,7 @@ from gaaplib.datasets.synthetic.layouts import (
     RAID_SIZE,
     STRANGERS,
     Item,
+    is_query,
     mask_file,
 )
 from gaaplib.datasets.synthetic.pedestrians import JOINTS, Drawing, Look, Stance, make_look, paint
@@ -70,6 +71,7 @@ class SyntheticSpec:
         height, width: size of an image, in pixels.
         occlusion, clutter, cut: shares of images with an object or person in front, with a passer-by behind, and with a
             box that cuts off a part of the person.
+        query_occlusion: that share of the queries, if it differs; all other images stay the same.
         cast: how much the cameras differ in colour and exposure (0: not at all).
         quality: sharpness of the cameras, at most 1.
 
@@ -96,11 +98,14 @@ class SyntheticSpec:
     cut: float = 0.15
     cast: float = 1.0
     quality: float = 1.0
+    query_occlusion: float | None = None
 
     def __post_init__(self) -> None:
         _check_name(self.dataset)
         for name, (low, high) in self._bounds().items():
             value = getattr(self, name)
+            if value is None:
+                continue
             if not low <= value <= high:
                 raise ValueError(f"{name} is {value!r}, which should be from {low:g} to {high:g}")
             if name in WHOLE and value != int(value):
@@ -128,7 +133,8 @@ class SyntheticSpec:
             "junk": (0, 999_999 if "junk" in full else 0),
             "height": (RAID_SIZE[0],) * 2 if self.dataset == "raid" else (32, 512),
             "width": (RAID_SIZE[1],) * 2 if self.dataset == "raid" else (16, 512),
-            "occlusion": (0, 1), "clutter": (0, 1), "cut": (0, 1), "cast": (0, 2), "quality": (0.1, 1),
+            "occlusion": (0, 1), "query_occlusion": (0, 1), "clutter": (0, 1), "cut": (0, 1), "cast": (0, 2),
+            "quality": (0.1, 1),
         }  # fmt: skip
 
     @property
@@ -141,15 +147,15 @@ class SyntheticSpec:
         return {split: number for split, number in counts.items() if number}
 
 
-def spec_for(dataset: str, scale: float) -> SyntheticSpec:
-    """The spec of a data set at `scale` times its published size.
+def spec_for(dataset: str, scale: float, variant: str | None = None) -> SyntheticSpec:
+    """The spec of a data set at `scale` times its published size; `variant` is one of its `VARIANTS`.
 
     The numbers of identities, distractors and junk are multiplied by `scale`; ``FLOORS`` has the least numbers of
     identities. With an official split, the number of images per identity stays the same. Without one, the number of
     images is multiplied by `scale` too, but each identity has at least two images in each of its cameras.
 
     Raises:
-        ValueError: an unknown name, or a scale outside (0, 1].
+        ValueError: an unknown name or variant, or a scale outside (0, 1].
 
     Example:
         >>> spec_for("market1501", 1).counts
@@ -161,6 +167,9 @@ def spec_for(dataset: str, scale: float) -> SyntheticSpec:
     _check_name(dataset)
     if not 0 < scale <= 1:
         raise ValueError(f"scale is {scale!r}, which should be above 0 and at most 1")
+    changes = {None: {}, **VARIANTS.get(dataset, {})}
+    if variant not in changes:
+        raise ValueError(f"variant {variant!r} of {dataset} is unknown; known: {', '.join(map(str, changes))}")
     full = SPECS[dataset]
     scaled = {name: round(full[name] * scale) for name in ("distractors", "junk") if name in full}
     for name in ("train_ids", "test_ids", "passers_by"):
@@ -177,7 +186,7 @@ def spec_for(dataset: str, scale: float) -> SyntheticSpec:
     if "passers_by" in full:
         two_each = 2 * round(scaled["passers_by"] * PASSER_BY_CAMERAS)
         scaled["distractors"] = max(two_each, scaled["distractors"])
-    return SyntheticSpec(dataset=dataset, **full | scaled)
+    return SyntheticSpec(dataset=dataset, **full | scaled | changes[variant])
 
 
 def num_images(dataset: str, scale: float) -> int:
@@ -231,12 +240,19 @@ def write(root: str | Path, spec: SyntheticSpec, seed: int = 0, progress: bool =
         FileExistsError: the folder has other files, or a synthetic data set of another spec, seed or version.
     """
     root = Path(root)
-    marker = {"version": VERSION, "seed": seed, "spec": asdict(spec)}
+    # What is None is not there, so that a new field leaves older folders as they are.
+    given = {name: value for name, value in asdict(spec).items() if value is not None}
+    marker = {"version": VERSION, "seed": seed, "spec": given}
     _claim(root, marker)
     if (root / "synthetic.json").exists():
         return root
     layout, items = LAYOUTS[spec.dataset], plan(spec, seed)
-    joints_of_items = layout.store(root, items, lambda item: draw(spec, seed, *item[1:]))
+    of_queries = spec
+    if spec.query_occlusion is not None:
+        of_queries = replace(spec, occlusion=spec.query_occlusion)
+    joints_of_items = layout.store(
+        root, items, lambda item: draw(of_queries if is_query(item) else spec, seed, *item[1:])
+    )
     bar = tqdm(items, desc=f"generating {spec.dataset}", unit="image", disable=not progress)
     columns = [f"{joint}_{part}" for joint in JOINTS for part in ("x", "y", "visible")]
     with written_whole(root / "keypoints.csv") as part, part.open("w", newline="\n") as file:
@@ -377,6 +393,10 @@ WHOLE = (
     "train_ids", "train_images", "test_ids", "queries", "gallery", "distractors", "passers_by", "junk", "cameras",
     "indoor", "height", "width",
 )  # fmt: skip
+VARIANTS = {"market1501": {"occluded": {"query_occlusion": 1.0}}}
+"""What differs from a twin in its variants: in "occluded", luggage, street furniture or a person hides part of each
+query's person."""
+
 FLOORS = {
     "market1501": {"train_ids": 2, "test_ids": 2},
     "raid": {"train_ids": 43},

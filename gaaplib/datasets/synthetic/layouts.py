@@ -68,6 +68,11 @@ class Layout(NamedTuple):
 # -- storing -----------------------------------------------------------------------------------------------------------
 
 
+def is_query(item: Item) -> bool:
+    """Whether an image is a query of the official split."""
+    return posixpath.basename(posixpath.dirname(item.path)) == SPLIT_FOLDERS["query"]
+
+
 def mask_file(root: Path, path: str) -> Path:
     """The file of the mask that belongs to an image with this path, for images in separate files."""
     return (root / "masks" / path).with_suffix(".png")
