@@ -160,7 +160,7 @@ def outputs_of(method, data, roles, verbose=0):
     """Outputs of a method's model for the images of some roles: ``{role: {output: array}}``."""
     rows = {role: data.part(role).row.to_numpy() for role in roles}
     return {
-        role: fit.embed(method.model, data.store.images, rows[role], progress=verbose == 1)
+        role: fit.embed(method.model, data.inputs, rows[role], progress=verbose == 1)
         for role in roles
         if len(rows[role])
     }
@@ -204,7 +204,7 @@ def _fit(method, data, starts, result, verbose):
     parts = {role: data.part(role) for role in ("train", "val")}
     train, validation = ((part.row.to_numpy(), part.label.to_numpy()) for part in (parts["train"], parts["val"]))
     checkpoint = Checkpoint(result.checkpoint, _key(method.config, data, starts))
-    return fit.fit(method, data.store.images, train, validation, checkpoint=checkpoint, verbose=verbose)
+    return fit.fit(method, data.inputs, train, validation, checkpoint=checkpoint, verbose=verbose)
 
 
 def _key(config, data, starts):

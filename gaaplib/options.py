@@ -21,6 +21,11 @@ def recipe(method):
     return _settings(method, "RECIPE")
 
 
+def needs(method):
+    """``NEEDS`` of a method's file, the names of what its network sees beside the images; none if it has none."""
+    return literal(f"gaaplib.methods.{method}", "NEEDS") or ()
+
+
 def start(method):
     """``START`` of a method's file, a dict: the settings of the runs that it starts from; None unless it adapts."""
     return literal(f"gaaplib.methods.{method}", "START")

@@ -128,7 +128,7 @@ class _Explorer:
         order = order[np.unique(np.linspace(0, len(order) - 1, QUERIES).astype(int))]
         self.query.options = [(_described(self.index, query), int(query)) for query in order]
         self.query.value = int(order[len(order) // 2])
-        height, width = self.index.queries.store.shape[1:3]
+        height, width = self.index.queries.pixels([0]).shape[1:3]
         self.over.layout.width = f"{QUERY_HEIGHT * width // height}px"
         self.kind.disabled = not self.index.has_maps
         if not self.index.has_maps:

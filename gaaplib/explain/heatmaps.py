@@ -13,6 +13,7 @@ import numpy as np
 from keras import ops
 from PIL import Image
 
+from gaaplib.datasets import inputs
 from gaaplib.network import layers
 
 INTERPOLATIONS = {
@@ -30,7 +31,8 @@ def heatmap(model, images, kind="received", *, position=None, label=None, others
 
     Args:
         model: the model of a run (:meth:`gaaplib.runs.Run.model`), from images to outputs, with an attention layer.
-        images: uint8 (n, height, width, 3), of the model's input size.
+        images: uint8 (n, height, width, 3), of the model's input size; for a model that sees more than images,
+            :class:`gaaplib.datasets.inputs.Inputs`.
         kind: a key of ``KINDS``:
 
             - ``"received"``: the attention that a position receives, the column mean of Eq. 4's softmax matrix. With
@@ -52,7 +54,7 @@ def heatmap(model, images, kind="received", *, position=None, label=None, others
         position: (row, column) in the grid; required by ``"rollout"``, ignored by the other kinds.
         label: class index from 0, one for all images or (n,). None: the most likely class of each image. Used by
             ``"gradcam"`` only.
-        others: uint8 (n, height, width, 3), the image that each one is compared with; required by ``"gradcam_match"``,
+        others: the image that each one is compared with, in the form of ``images``; required by ``"gradcam_match"``,
             ignored by the other kinds.
         layer: a stage of the backbone, one of :func:`stages`, whose features are used instead of those after
             attention; for a kind in ``AT_ANY_LAYER``.
@@ -85,7 +87,7 @@ def heatmap(model, images, kind="received", *, position=None, label=None, others
     parts = []
     for start in range(0, len(images), batch_size):
         rows = slice(start, start + batch_size)
-        outputs = network.predict_on_batch(images[rows])
+        outputs = network.predict_on_batch(inputs.as_arrays(images[rows]))
         parts.append(_MAPS[kind](network, outputs, None if choice is None else choice[rows]))
     return _shares(np.concatenate(parts)).reshape(len(images), *grid(model, layer))
 
@@ -244,7 +246,7 @@ def _gradcam(network, outputs, labels):
 
 
 def _gradcam_match(network, outputs, others):
-    targets = _unit(network.predict_on_batch(others)["embedding"])
+    targets = _unit(network.predict_on_batch(inputs.as_arrays(others))["embedding"])
     cosines = (_unit(outputs["embedding"]) * targets).sum(axis=1)
 
     def score(features):
@@ -286,11 +288,14 @@ def _shares(maps):
 
 
 def _checked_images(model, images, name):
-    images, expected = np.asarray(images), tuple(model.input_shape[1:])
-    if images.dtype != np.uint8 or images.shape[1:] != expected or not len(images):
+    wanted = model.input
+    inputs.check(model, images)
+    found = np.asarray(inputs.pixels(images))
+    expected = tuple((wanted["images"] if isinstance(wanted, dict) else wanted).shape[1:])
+    if found.dtype != np.uint8 or found.shape[1:] != expected or not len(found):
         size = ", ".join(map(str, expected))
-        raise ValueError(f"{name} are {images.dtype} {images.shape}; {model.name!r} takes uint8 (n, {size}), n >= 1")
-    return images
+        raise ValueError(f"{name} are {found.dtype} {found.shape}; {model.name!r} takes uint8 (n, {size}), n >= 1")
+    return inputs.with_pixels(images, found)
 
 
 def _checked_others(model, others, count):

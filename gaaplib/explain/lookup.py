@@ -9,6 +9,7 @@ import numpy as np
 
 from gaaplib import metrics, runs
 from gaaplib.datasets import folder as photograph_folder
+from gaaplib.datasets import inputs, keypoints
 from gaaplib.datasets.images import open_store
 from gaaplib.datasets.records import DISTRACTOR, UNKNOWN_CAMERA, known_cameras, person
 from gaaplib.evaluation import candidates, verification
@@ -76,7 +77,7 @@ class Images:
     """Images with their labels and embeddings.
 
     Attributes:
-        store: uint8 (m, height, width, 3), such as a memory map.
+        store: uint8 (m, height, width, 3), such as a memory map; or :class:`gaaplib.datasets.inputs.Inputs`.
         rows: (n,) rows of the store that hold these images.
         names: n paths, relative to their folder.
         pids: (n,) identities; ``DISTRACTOR`` if unknown.
@@ -100,6 +101,10 @@ class Images:
 
     def pixels(self, places):
         """The pixels of one index or of an array of indices, uint8 (..., height, width, 3)."""
+        return inputs.pixels(self.store)[self.rows[places]]
+
+    def seen(self, places):
+        """What the model sees of an array of indices: the images, with what is beside them."""
         return self.store[self.rows[places]]
 
 
@@ -146,7 +151,7 @@ class Index:
         check_images(run, data)
         model, tables, scores = run.model(), [data.part(role) for role in ("query", "gallery")], run.per_query
         compared = METHODS[run.config.method].compared
-        queries, gallery = (_embedded(model, data.store.images, table, compared) for table in tables)
+        queries, gallery = (_embedded(model, data.inputs, table, compared) for table in tables)
         ap = np.where(scores["valid"], scores["ap"], np.nan)
         return cls(run, model, queries, gallery, np.argsort(-ap, kind="stable"), ap, approximate)
 
@@ -319,9 +324,10 @@ def ranking_sheet(index, query, kind=None, *, layer=None, position=None, top=10,
     image = query if isinstance(query, np.ndarray) else index.queries.pixels(query)
     gallery, maps, title = index.gallery.pixels(ranking.places), None, None
     if kind is not None:
-        images = np.stack([image, *gallery])
-        others = np.stack([gallery[0] if len(gallery) else image, *[image] * len(gallery)])
-        maps = index.maps(images, kind, others=others, position=position, layer=layer)
+        own = query[None] if isinstance(query, np.ndarray) else index.queries.seen([query])
+        found = index.gallery.seen(ranking.places)
+        others = inputs.joined([found[:1] if len(found) else own, *[own] * len(found)])
+        maps = index.maps(inputs.joined([own, found]), kind, others=others, position=position, layer=layer)
         title = f"{kind} of {layer} of the backbone" if layer else heatmaps.KINDS[kind].rstrip(".")
     title = ": ".join(words for words in (name, title) if words) or None
     return map_plots.match_sheet(
@@ -365,7 +371,7 @@ def ranked_examples(run, data, *, queries=5, top=10):
     gallery = data.part("gallery")
     model, images = run.model(), data.store.images
     query_rows = table.row.to_numpy()[chosen]
-    outputs = [fit.embed(model, images, rows) for rows in (query_rows, gallery.row.to_numpy())]
+    outputs = [fit.embed(model, data.inputs, rows) for rows in (query_rows, gallery.row.to_numpy())]
     distances = METHODS[run.config.method].distances(*outputs, run.config.distance).matrix()
     what = states(*(side[name] for name in ("pid", "camid") for side in (table.iloc[chosen], gallery)))
     examples = []
@@ -382,12 +388,17 @@ def embedded_folder(model, folder, height, width, *, compared=("embedding",), ou
     Args:
         model: a model from images to a dict with ``"embedding"``: a run's, or one from elsewhere.
         compared: the outputs of the model to keep.
-        folder, outputs, progress: as for :meth:`Index.of_folder`, which has the errors.
+        folder, outputs, progress: as for :meth:`Index.of_folder`, which has the errors. For a model that sees key
+            points, the folder has to have ``keypoints.npz`` (:mod:`gaaplib.datasets.keypoints`).
     """
     records, cache = photograph_folder.photographs(folder), Path(outputs or outputs_folder()) / "cache"
     root = photograph_folder.image_folder(folder)
     store = open_store(root, records, height, width, cache, progress=progress)
-    return _embedded(model, store.images, store.records, compared)
+    seen = store.images
+    if isinstance(getattr(model, "input", None), dict):
+        # Key points are all that a network here sees beside images.
+        seen = inputs.Inputs(seen, {"keypoints": keypoints.of_store(root, store, keypoints.image_sizes)})
+    return _embedded(model, seen, store.records, compared)
 
 
 def _check_approximate(approximate, run):

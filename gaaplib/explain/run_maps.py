@@ -14,7 +14,7 @@ import pandas as pd
 from PIL import Image
 
 from gaaplib.config import SYNTHETIC
-from gaaplib.datasets import DATASETS, synthetic
+from gaaplib.datasets import DATASETS, inputs, synthetic
 from gaaplib.explain import heatmaps, localisation, lookup
 from gaaplib.methods import METHODS
 from gaaplib.runs.data import check_images, load_data
@@ -38,7 +38,7 @@ class Sample:
 
     Attributes:
         table: n rows of the data's table, with the run's ``ap``.
-        images: uint8 (n, height, width, 3).
+        images: uint8 (n, height, width, 3); or :class:`gaaplib.datasets.inputs.Inputs`, if the model sees more.
         matches: of the same shape: for each query, the nearest gallery image of its person from another camera.
         masks: bool (n, height, width), as :func:`masks_of` returns them, or None.
         distances: (n, num_gallery).
@@ -78,7 +78,7 @@ def sample(run, data, count=None):
         ValueError: the run was scored on other images.
     """
     check_images(run, data)
-    queries, gallery, images = data.part("query"), data.part("gallery"), data.store.images
+    queries, gallery, images = data.part("query"), data.part("gallery"), data.inputs
     queries = queries.assign(ap=run.per_query["ap"])[run.per_query["valid"]]
     masks = masks_of(run.config, data, queries)
     seen = np.arange(len(queries)) if masks is None else np.flatnonzero(masks.any(axis=(1, 2)))
@@ -89,7 +89,7 @@ def sample(run, data, count=None):
     first = np.where(states == "match", distances, np.inf).argmin(axis=1)
     return Sample(
         table=queries,
-        images=images[queries.row],
+        images=images[queries.row.to_numpy()],
         matches=images[gallery.row.to_numpy()[first]],
         masks=None if masks is None else masks[chosen],
         distances=distances,
@@ -111,7 +111,7 @@ def across_cameras(run, data):
     tested = data.table[data.table.pid.isin(data.part("query").pid) & data.table.role.isin(["query", "gallery"])]
     person = tested.groupby("pid").camid.nunique().idxmax()
     seen = tested[tested.pid == person].drop_duplicates("camid")
-    distances = _distances(run, run.model(), data.store.images, seen.row[:1], seen.row)[0]
+    distances = _distances(run, run.model(), data.inputs, seen.row[:1], seen.row)[0]
     # The distance of an image to itself is 0 except for rounding.
     distances[0] = 0.0
     order = np.argsort(distances, kind="stable")
@@ -266,12 +266,13 @@ def deletion_insertion(model, images, matches, maps, *, seed=0):
     targets = _directions(model, matches)
 
     def score(changed):
-        return (_directions(model, changed) * targets).sum(axis=1)
+        return (_directions(model, inputs.with_pixels(images, changed)) * targets).sum(axis=1)
 
     cells = np.prod(next(iter(maps.values())).shape[1:])
     steps = max(count for count in range(1, STEPS + 1) if cells % count == 0)
     shuffled = {kind: _shuffled(heat, seed) if kind == "uniform" else heat for kind, heat in maps.items()}
-    return {kind: localisation.deletion_insertion(images, heat, score, steps=steps) for kind, heat in shuffled.items()}
+    seen = inputs.pixels(images)
+    return {kind: localisation.deletion_insertion(seen, heat, score, steps=steps) for kind, heat in shuffled.items()}
 
 
 def _distances(run, model, images, queries, gallery):

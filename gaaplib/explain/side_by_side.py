@@ -62,7 +62,7 @@ def heat_maps(found, queries, kind):
     labels = [first.queries.persons[query] for query in queries]
     images, maps = first.queries.pixels(queries), {}
     for name, index in able.items():
-        own = index.queries.pixels(queries)
+        own = index.queries.seen(np.asarray(queries))
         maps[name] = index.maps(own, kind, others=_others(index, queries))
     return map_plots.map_sheet(images, maps, labels=labels, synthetic=first.is_synthetic)
 
@@ -74,4 +74,4 @@ def _others(index, queries):
         ranking = index.rank(int(query), top=len(index.gallery.rows))
         matches = [place for place, state in zip(ranking.places, ranking.states, strict=True) if state == "match"]
         chosen.append(matches[0] if matches else ranking.places[0])
-    return index.gallery.pixels(np.array(chosen))
+    return index.gallery.seen(np.array(chosen))

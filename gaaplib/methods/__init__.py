@@ -14,6 +14,7 @@ from gaaplib.methods.ianet import Ianet
 from gaaplib.methods.mebnet import Mebnet
 from gaaplib.methods.mgn import Mgn
 from gaaplib.methods.pcb import Pcb
+from gaaplib.methods.pgfa import Pgfa
 from gaaplib.methods.triplet import Triplet
 from gaaplib.methods.udaml import Udaml
 from gaaplib.methods.vpm import Vpm
@@ -30,6 +31,7 @@ METHODS = {
     "vpm": Vpm,
     "hmbn": Hmbn,
     "fpr": Fpr,
+    "pgfa": Pgfa,
     "han": Han,
     "hct": Hct,
     "mebnet": Mebnet,

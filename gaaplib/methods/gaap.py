@@ -41,13 +41,14 @@ class Gaap(Method):
         )
         self._pooling = POOLING[config.pooling](pool_over=config.pool_over, name="pooling")
         self._make_head()
-        images = keras.Input((config.height, config.width, 3), dtype="uint8", name="images")
-        inputs = {"images": images, **self._further_inputs()}
+        seen = {"images": keras.Input((config.height, config.width, 3), dtype="uint8", name="images")}
+        seen |= self._inputs_beside()
+        inputs = {**seen, **self._further_inputs()}
         self.losses = self._make_losses()
         outputs = self._connect(**inputs)
         trained = {name: outputs[name] for name in self.losses}
         self.training_model = keras.Model(inputs, trained, name="training")
-        self.model = self._inference_model(images)
+        self.model = self._inference_model(seen if len(seen) > 1 else seen["images"])
 
     @property
     def slow_weights(self):
@@ -62,6 +63,10 @@ class Gaap(Method):
         own = np.arange(len(labels), dtype="int32")
         partners = own if rng is None else choose_partners(labels, rng)
         return {"partners": partners, "groups": labels.astype("int32")}
+
+    def _inputs_beside(self):
+        """The inputs that the network sees beside the images, also at inference; ``NEEDS`` of the file names them."""
+        return {}
 
     def _further_inputs(self):
         """The inputs of :meth:`batch_inputs`."""
@@ -138,7 +143,10 @@ class Gaap(Method):
         return [self._attention(found[0], partners=partners), *found[1:]]
 
     def _inference_model(self, images):
-        """From images to the outputs. Its layers "backbone", "attention" and "head" are where heat maps look."""
+        """From images, or a dict with them, to the outputs.
+
+        Its layers "backbone", "attention" and "head" are where heat maps look.
+        """
         features = self._attended(images)
         attended = keras.tree.map_structure(lambda part: keras.Input(part.shape[1:], dtype=part.dtype), features)
         head = keras.Model(attended, self._head(attended), name="head")

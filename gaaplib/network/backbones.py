@@ -350,7 +350,7 @@ def _build(
         raise ValueError(f'stem={stem!r}: must be "relu" or "linear".')
     stages = family(last_stride, variant, kernel_initializer, stem, insert)
     names = [f"stage{i}" for i in range(1, len(stages) + 1)]
-    inputs = keras.Input((height, width, 3), name="image")
+    inputs = keras.Input((height, width, 3), name="images")
     x = _normalisation(variant)(inputs)
     maps = {}
     for stage, function in zip(names, stages, strict=True):

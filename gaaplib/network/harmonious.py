@@ -28,7 +28,7 @@ def network(height, width):
 
     The map (batch, height / 16, width / 16, 384) is after its soft attention; the vector is (batch, 4 * 384).
     """
-    inputs = keras.Input((height, width, 3), name="image")
+    inputs = keras.Input((height, width, 3), name="images")
     offset = [-mean / std for mean, std in zip(MEAN, STD, strict=True)]
     x = keras.layers.Rescaling([1 / std for std in STD], offset, name="normalisation")(inputs)
     x = _convolution(x, CHANNELS[0], 3, "stem", strides=2)

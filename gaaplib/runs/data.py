@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from gaaplib import options
 from gaaplib.config import SYNTHETIC
-from gaaplib.datasets import DATASETS, duplicates, published, read, splits, synthetic
+from gaaplib.datasets import DATASETS, duplicates, keypoints, published, read, splits, synthetic
 from gaaplib.datasets.images import ImageStore, files_key, open_store
+from gaaplib.datasets.inputs import Inputs
 from gaaplib.datasets.records import beside_expected
 from gaaplib.project import locked, outputs_folder
 
@@ -25,6 +27,7 @@ class Data:
         table: the store's records with their ``role`` (train, val, test, query, gallery) and, for the roles of the
             closed protocol, their ``label`` (from 0, in the order of the identities; -1 elsewhere).
         as_published: whether these are photographs with the counts of the published data set.
+        beside: ``{name: array (n, ...)}`` of what the method's network sees beside each image of the store.
         copies: queries whose file equals that of a gallery image of their identity, byte for byte; see
             :func:`gaaplib.datasets.duplicates.same_bytes`.
     """
@@ -34,6 +37,12 @@ class Data:
     table: pd.DataFrame
     as_published: bool
     copies: pd.DataFrame
+    beside: dict
+
+    @property
+    def inputs(self):
+        """What the method's network sees: the store's images, with what is beside them if there is anything."""
+        return Inputs(self.store.images, self.beside) if self.beside else self.store.images
 
     def part(self, role):
         """The rows of the table with this role."""
@@ -76,7 +85,27 @@ def load_data(config, *, outputs=None, progress=False):
     )
     copies = duplicates.same_bytes(folder, table)
     _warn_of_copies(copies, folder)
-    return Data(folder, store, _with_labels(table), _is_as_published(config, root, found), copies)
+    beside = {name: _BESIDE[name](config, root, folder, store) for name in options.needs(config.method)}
+    return Data(folder, store, _with_labels(table), _is_as_published(config, root, found), copies, beside)
+
+
+def _keypoints(config, root, folder, store):
+    """The key points of the images of the store, float32 (n, 17, 3); of twins with noise if the options say so."""
+    dataset = DATASETS[config.dataset]
+
+    def members(_, paths):
+        return [(image.height, image.width) for image in dataset.images(root, paths)]
+
+    found = keypoints.of_store(folder, store, members if hasattr(dataset, "images") else keypoints.image_sizes)
+    noise = options.parsed(config.method, config.options)["noise"]
+    if noise == "network":
+        found = keypoints.noisy(found, np.random.default_rng(config.seed))
+    elif noise != "none":
+        raise ValueError(f"noise={noise!r} is not known; known: none, network")
+    return found
+
+
+_BESIDE = {"keypoints": _keypoints}
 
 
 def files_now(dataset, data, variant=None, pattern=None):

@@ -6,6 +6,7 @@ import numpy as np
 from PIL import Image, ImageEnhance
 
 from gaaplib.datasets.images import BORDER
+from gaaplib.datasets.keypoints import MIRRORED
 
 # ImageNet's mean as a normalised value, (m + m * s) * 255: what BoT's code fills erased rectangles with.
 NORMALISED_MEAN = (152, 142, 127)
@@ -69,21 +70,37 @@ class Augmentation:
             image: uint8 (height, width, 3).
             rng: numpy generator for the random parameters.
         """
+        return self.with_points(image, None, rng)[0]
+
+    def with_points(self, image, points, rng):
+        """The augmented image, and the key points on it: on the same pixels, and left and right swapped by a flip.
+
+        Args:
+            image, rng: as above.
+            points: (17, 3), x, y and confidence as in :mod:`gaaplib.datasets.keypoints`; or None. Those that leave the
+                image get confidence 0. What is erased stays as it was: a network for poses has seen the whole image.
+
+        Returns:
+            The image and the points, float32 (17, 3), or None.
+        """
         # Always the same number of draws, so that no setting changes the random numbers of another. What came later
         # draws from a generator of its own.
         draws = rng.random(11)
         later = rng.spawn(1)[0] if self.jitter or self.pad_crop or self.eraser == "bot" else None
         if self.jitter:
             image = _jittered(image, self.jitter, later)
-        image = self._moved(image, draws)
+        box = self._box(image, draws)
+        image, points = _moved(image, box), _points_in(points, box, image.shape)
         if self.pad_crop:
-            image = _padded_and_cropped(image, self.pad_crop, later)
+            corner = later.integers(0, 2 * self.pad_crop, 2, endpoint=True)
+            image = _padded_and_cropped(image, self.pad_crop, corner)
+            points = _shifted(points, self.pad_crop - corner, image.shape)
         if draws[7] < self.erase:
             ERASERS[self.eraser](image, draws[8:], later)
-        return image
+        return image, points
 
-    def _moved(self, image, draws):
-        """Zoomed, cropped, shifted and flipped."""
+    def _box(self, image, draws):
+        """Left, top, right and bottom of what is seen; left and right are swapped if it is mirrored."""
         height, width = image.shape[:2]
         signed = 2.0 * draws - 1.0
         scale = (1.0 + self.zoom * signed[0]) * (1.0 - self.crop * draws[1])
@@ -94,15 +111,41 @@ class Augmentation:
         top, bottom = (centre_y - scale / 2) * height, (centre_y + scale / 2) * height
         if draws[6] < self.flip:
             left, right = right, left
-        moved = Image.fromarray(image).transform(
-            (width, height),
-            Image.Transform.EXTENT,
-            (left, top, right, bottom),
-            Image.Resampling.BILINEAR,
-            fillcolor=BORDER,
-        )
-        # A copy, because Pillow's buffer is read-only.
-        return np.array(moved)
+        return left, top, right, bottom
+
+
+def _moved(image, box):
+    """The part of the image in a box, at the image's size: zoomed, cropped, shifted and flipped."""
+    height, width = image.shape[:2]
+    seen = Image.fromarray(image).transform(
+        (width, height), Image.Transform.EXTENT, box, Image.Resampling.BILINEAR, fillcolor=BORDER
+    )
+    # A copy, because Pillow's buffer is read-only.
+    return np.array(seen)
+
+
+def _points_in(points, box, shape):
+    """The key points after :func:`_moved`."""
+    if points is None:
+        return None
+    left, top, right, bottom = box
+    points = points[list(MIRRORED)] if right < left else points
+    x, y = (points[:, 0] - left) / (right - left) * shape[1], (points[:, 1] - top) / (bottom - top) * shape[0]
+    return _inside(np.stack([x, y, points[:, 2]], axis=1), shape)
+
+
+def _shifted(points, by, shape):
+    """The key points moved down and to the right by (rows, columns)."""
+    if points is None:
+        return None
+    return _inside(points + np.array([by[1], by[0], 0], "float32"), shape)
+
+
+def _inside(points, shape):
+    """The points, with confidence 0 for those that are not on the image, and 0 for all of their numbers."""
+    x, y, confidence = points.T
+    seen = (confidence > 0) & (x >= 0) & (x < shape[1]) & (y >= 0) & (y < shape[0])
+    return np.where(seen[:, None], points, 0.0).astype("float32")
 
 
 def _jittered(image, most, rng):
@@ -112,10 +155,10 @@ def _jittered(image, most, rng):
     return np.array(picture)
 
 
-def _padded_and_cropped(image, frame, rng):
+def _padded_and_cropped(image, frame, corner):
     height, width = image.shape[:2]
     padded = np.pad(image, ((frame, frame), (frame, frame), (0, 0)))
-    top, left = rng.integers(0, 2 * frame, 2, endpoint=True)
+    top, left = corner
     return padded[top : top + height, left : left + width].copy()
 
 

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 
+from gaaplib.datasets.inputs import Inputs, pixels
 from gaaplib.training.samplers import SAMPLERS
 
 
@@ -13,7 +14,8 @@ class Batches(keras.utils.PyDataset):
     epoch, with identical batches.
 
     Args:
-        images: uint8 (n, height, width, 3), such as the memory map of a store.
+        images: uint8 (n, height, width, 3), such as the memory map of a store; or
+            :class:`gaaplib.datasets.inputs.Inputs`. Key points move with the augmented images.
         rows: (m,) indices of the images to use.
         labels: (m,) integer labels from 0, one per row.
         outputs: names of the model's outputs; each gets the labels as its target.
@@ -95,14 +97,23 @@ class Batches(keras.utils.PyDataset):
     def __getitem__(self, index):
         positions = self.batches[index]
         rng = None if self.sampler is None else np.random.default_rng([self.seed, self.epoch, index])
-        # Read in rising order, which is fast with a memory map, and stored in the batch's order.
+        # Read in rising order, which is fast with a memory map, and put into the batch's order.
         order = np.argsort(self.rows[positions], kind="stable")
-        images = np.empty((len(positions), *self.images.shape[1:]), np.uint8)
-        images[order] = self.images[self.rows[positions[order]]]
-        seen = {name: self._augmented(images, rng) for name in self.views}
+        found = self.images[self.rows[positions[order]]][np.argsort(order)]
+        seen = {}
+        for name in self.views:
+            seen |= self._augmented(found, rng, name)
         labels = self.labels[positions].astype("int32")
         inputs = {**seen, **self.batch_inputs(labels, rng)}
         return inputs, {name: labels for name in self.outputs}
 
-    def _augmented(self, images, rng):
-        return images if self.augmentation is None else np.stack([self.augmentation(image, rng) for image in images])
+    def _augmented(self, found, rng, name):
+        """Images under a name, and what is beside them under its own."""
+        beside, images = dict(found.beside) if isinstance(found, Inputs) else {}, pixels(found)
+        if self.augmentation is None:
+            return {name: images, **beside}
+        points = beside.get("keypoints", [None] * len(images))
+        pairs = [self.augmentation.with_points(image, own, rng) for image, own in zip(images, points, strict=True)]
+        if "keypoints" in beside:
+            beside["keypoints"] = np.stack([moved for _, moved in pairs])
+        return {name: np.stack([image for image, _ in pairs]), **beside}

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+from gaaplib.datasets import inputs
 from gaaplib.network import devices, layers
 from gaaplib.training.augmentation import Augmentation
 from gaaplib.training.averaging import WeightAverage
@@ -23,7 +24,7 @@ def fit(method, images, train, validation, *, checkpoint=None, verbose=0):
 
     Args:
         method: a :class:`gaaplib.methods.method.Method`; its ``config`` has the settings of the training.
-        images: uint8 (n, height, width, 3).
+        images: uint8 (n, height, width, 3), or :class:`gaaplib.datasets.inputs.Inputs`.
         train, validation: pairs ``(rows, labels)`` of indices in ``images`` and integer labels from 0. The validation
             set may be empty; the schedule then uses the training loss.
         checkpoint: a :class:`gaaplib.training.checkpoint.Checkpoint` to resume from and to save to; None: start from
@@ -109,7 +110,7 @@ def embed(model, images, rows, *, batch_size=128, progress=False):
 
     Args:
         model: a model from images (batch, height, width, 3) to a dict of arrays.
-        images: uint8 (n, height, width, 3), such as a memory map.
+        images: uint8 (n, height, width, 3), such as a memory map; or :class:`gaaplib.datasets.inputs.Inputs`.
         rows: indices in ``images``; at least one.
 
     Returns:
@@ -118,13 +119,15 @@ def embed(model, images, rows, *, batch_size=128, progress=False):
     Raises:
         ValueError: ``rows`` is empty.
     """
+    inputs.check(model, images)
     if not len(rows):
         raise ValueError("no images to embed: `rows` is empty")
     devices.keep_memory()
     starts = tqdm(range(0, len(rows), batch_size), desc="embedding", unit="batch", disable=not progress)
     found = {}
     for start in starts:
-        outputs = model.predict_on_batch(devices.shared(images[rows[start : start + batch_size]]))
+        seen = inputs.as_arrays(images[rows[start : start + batch_size]])
+        outputs = model.predict_on_batch(keras.tree.map_structure(devices.shared, seen))
         for name, part in outputs.items():
             if not start:
                 # At once, because embeddings of parts are large and joining their batches would need them twice.

@@ -1,12 +1,13 @@
 import keras
 import numpy as np
 import pytest
-from made_methods import IMAGES, LABELS, batch_of, make, predict
+from made_methods import IMAGES, LABELS, batch_of, make, predict, seen
 from made_onnx import write_onnx
 
 from gaaplib import options, runs
 from gaaplib.attention import ATTENTION
 from gaaplib.config import RunConfig
+from gaaplib.datasets.inputs import as_arrays
 from gaaplib.explain import heatmaps
 from gaaplib.methods import METHODS
 from gaaplib.methods.gaap import choose_partners
@@ -39,7 +40,7 @@ def test_every_method_embeds_trains_on_its_batches_and_compares(name, tmp_path):
     assert scores.cmc[0] == 1.0
     run = runs.Run(tmp_path)
     method.save(tmp_path)
-    again = run.model().predict_on_batch(IMAGES)
+    again = run.model().predict_on_batch(as_arrays(seen(method)))
     assert np.allclose(again["embedding"], predict(method)["embedding"], atol=1e-5)
 
 
@@ -196,12 +197,13 @@ def test_the_file_of_a_method_has_its_name_and_known_settings(name):
 
 @pytest.mark.parametrize("name", [name for name, method in METHODS.items() if method.has_maps])
 def test_every_method_has_heat_maps_of_every_kind_and_stage(name):
-    model = make(method=name).model
+    method = make(method=name)
+    model, images, others = method.model, seen(method, IMAGES[:2]), seen(method, IMAGES[2:4])
     for kind in heatmaps.kinds(model):
-        maps = heatmaps.heatmap(model, IMAGES[:2], kind, position=(0, 0), others=IMAGES[2:4])
+        maps = heatmaps.heatmap(model, images, kind, position=(0, 0), others=others)
         np.testing.assert_allclose(maps.sum(axis=(1, 2)), 1.0, rtol=1e-4)
     for stage in heatmaps.stages(model):
-        assert heatmaps.heatmap(model, IMAGES[:2], "energy", layer=stage).shape[1:] == heatmaps.grid(model, stage)
+        assert heatmaps.heatmap(model, images, "energy", layer=stage).shape[1:] == heatmaps.grid(model, stage)
 
 
 def test_an_exported_model_says_how_its_outputs_are_compared():

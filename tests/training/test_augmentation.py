@@ -1,6 +1,9 @@
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from gaaplib.datasets.keypoints import MIRRORED
 from gaaplib.training.augmentation import Augmentation
 
 NONE = Augmentation(shift_x=0, shift_y=0, zoom=0, crop=0)
@@ -144,3 +147,48 @@ def test_jitter_changes_brightness_contrast_and_saturation_within_its_share():
 def test_wrong_settings_are_named(settings, message):
     with pytest.raises(ValueError, match=message):
         without(**settings)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10_000), st.booleans())
+def test_key_points_stay_on_their_pixels(seed, pads):
+    """A blob is drawn at a point; after the augmentation, it is where the point says, or outside of the image."""
+    rng = np.random.default_rng(seed)
+    left, right = MIRRORED.index(MIRRORED[5]), MIRRORED[5]
+    x, y = rng.uniform(8, 56), rng.uniform(8, 120)
+    image = np.zeros((128, 64, 3), np.uint8)
+    rows, columns = np.mgrid[:128, :64] + 0.5
+    image[np.hypot(columns - x, rows - y) < 5] = 255
+    points = np.zeros((17, 3), "float32")
+    points[left] = x, y, 0.8
+    augmentation = Augmentation(shift_x=0.2, shift_y=0.2, zoom=0.2, crop=0.2, flip=0.5, pad_crop=6 if pads else 0)
+    changed, moved = augmentation.with_points(image, points, np.random.default_rng(seed + 1))
+    white = changed.astype(int).min(axis=2) > 200
+    places = np.flatnonzero(moved[:, 2])
+    assert len(places) <= 1 and set(places) <= {left, right}
+    if len(places):
+        px, py, confidence = moved[places[0]]
+        assert confidence == np.float32(0.8) and 0 <= px < 64 and 0 <= py < 128
+        found_y, found_x = (values.mean() + 0.5 for values in np.nonzero(white))
+        inside = 8 < px < 56 and 8 < py < 120
+        assert not inside or np.hypot(found_x - px, found_y - py) < 1.0
+    else:
+        assert not white[7:-7, 7:-7].any()
+    # The picture is what it is without points.
+    assert np.array_equal(changed, augmentation(image, np.random.default_rng(seed + 1)))
+
+
+def test_a_flip_swaps_left_and_right():
+    points = np.random.default_rng(0).uniform(5, 25, (17, 3)).astype("float32")
+    flip = Augmentation(shift_x=0, shift_y=0, zoom=0, crop=0, flip=1.0)
+    _, moved = flip.with_points(np.zeros((64, 32, 3), np.uint8), points, np.random.default_rng(0))
+    np.testing.assert_allclose(moved[6], [32 - points[5, 0], *points[5, 1:]], rtol=1e-5)
+    np.testing.assert_allclose(moved[0], [32 - points[0, 0], *points[0, 1:]], rtol=1e-5)
+
+
+def test_erasing_leaves_key_points_as_they_were():
+    points = np.random.default_rng(0).uniform(5, 25, (17, 3)).astype("float32")
+    erase = Augmentation(shift_x=0, shift_y=0, zoom=0, crop=0, erase=1.0, eraser="bot")
+    changed, moved = erase.with_points(np.full((64, 32, 3), 9, np.uint8), points, np.random.default_rng(0))
+    np.testing.assert_allclose(moved, points, rtol=1e-6)
+    assert (changed != 9).any()

@@ -4,7 +4,8 @@
 
     root/Market-1501-v15.09.15/{bounding_box_train,query,bounding_box_test}/0002_c1s1_000451_01.jpg
     root/masks/Market-1501-v15.09.15/...   PNGs of the person's visible pixels; the key points are in their text
-    root/keypoints.csv                     all key points, sorted by path
+    root/keypoints.csv                     the joints that were drawn, sorted by path
+    root/keypoints.npz                     the same as COCO's key points, as a pose network writes them
     root/spec.json                         the spec, seed and version; written first
     root/synthetic.json                    the same and the counts; written last, so the data set is complete
 
@@ -27,6 +28,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from gaaplib.datasets import raid
+from gaaplib.datasets.synthetic import poses
 from gaaplib.datasets.synthetic.cameras import Camera, make_camera
 from gaaplib.datasets.synthetic.layouts import (
     LAYOUTS,
@@ -245,6 +247,8 @@ def write(root: str | Path, spec: SyntheticSpec, seed: int = 0, progress: bool =
     marker = {"version": VERSION, "seed": seed, "spec": given}
     _claim(root, marker)
     if (root / "synthetic.json").exists():
+        # A folder of an earlier version of this package may lack them.
+        poses.write(root)
         return root
     layout, items = LAYOUTS[spec.dataset], plan(spec, seed)
     of_queries = spec
@@ -261,6 +265,7 @@ def write(root: str | Path, spec: SyntheticSpec, seed: int = 0, progress: bool =
         file.writelines(f"{item.path},{joints}\n" for item, joints in zip(bar, joints_of_items, strict=True))
     if layout.finish is not None:
         layout.finish(root, items)
+    poses.write(root)
     write_whole(root / "synthetic.json", json.dumps(marker | {"counts": spec.counts}, indent=1).encode())
     return root
 
