@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 
-from gaaplib import __version__, batch, threads
+from gaaplib import __version__, batch, options, threads
 from gaaplib.batch import printable
 from gaaplib.config import check_known, did_you_mean
 from gaaplib.project import notebooks_folder, outputs_folder, project_folder, registered_names
@@ -431,15 +431,18 @@ def export(name, output):
     try:
         model = run.model()
         images, what = _images_to_check(run), "of the run's images"
+        if images is None and options.needs(run.config.method):
+            raise ValueError("it is checked on the run's images and what is beside them, which are not here")
         if images is None:
             shape = (64, run.config.height, run.config.width, 3)
             images, what = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8), "images of noise"
+        from gaaplib.datasets import inputs
         from gaaplib.methods import METHODS
         from gaaplib.network import onnx
 
         output.parent.mkdir(parents=True, exist_ok=True)
         compared = METHODS[run.config.method].comparison(run.config.distance)
-        lowest = onnx.export(model, output, images, run=run.folder.name, compared=compared)
+        lowest = onnx.export(model, output, inputs.as_arrays(images), run=run.folder.name, compared=compared)
     except (ImportError, OSError, RuntimeError, ValueError) as error:
         raise _refusal(error) from error
     click.echo(f"{output}: cosine with the run's embeddings at least {lowest:.6f}, on {len(images)} {what}")
@@ -453,7 +456,7 @@ def _images_to_check(run):
         data = load_data(run.config)
     except (OSError, ValueError):
         return None
-    return data.store.images[data.part("gallery").row.to_numpy()[:64]]
+    return data.inputs[data.part("gallery").row.to_numpy()[:64]]
 
 
 @main.command()

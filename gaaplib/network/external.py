@@ -243,6 +243,20 @@ def _is_vector(shape):
     return tuple(shape[2:]) == (1, 1)
 
 
+class Exported:
+    """A network of this package that sees more than images, as an ONNX file: it takes a dict of arrays."""
+
+    def __init__(self, path):
+        import onnxruntime  # It is there: the file was just written with it.
+
+        self._session = onnxruntime.InferenceSession(str(path), providers=PROVIDERS)
+
+    def predict_on_batch(self, inputs):
+        """All outputs of the file: ``{name: array}``."""
+        names = [entry.name for entry in self._session.get_outputs()]
+        return dict(zip(names, self._session.run(names, inputs), strict=True))
+
+
 class _Onnx:
     """An ONNX file, opened with onnxruntime."""
 

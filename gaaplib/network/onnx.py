@@ -19,13 +19,14 @@ LEAST_COSINE = 0.9999
 def export(model, path, images, **metadata):
     """Write a network to an ONNX file, and compare its embeddings with the network's own in float32.
 
-    The file takes images uint8 (batch, height, width, 3), RGB, of any number, and returns what the network does.
+    The file takes images uint8 (batch, height, width, 3), RGB, of any number, and what the network sees beside them.
+    It returns what the network does. Only a file that takes images alone can be used as a model from elsewhere.
 
     Args:
         model: a model from images to a dict of outputs, such as :meth:`gaaplib.runs.Run.model`; one in mixed precision
             is exported in float32.
         path: the ``.onnx`` file to write.
-        images: uint8 (n, height, width, 3), by which the file is checked.
+        images: uint8 (n, height, width, 3), by which the file is checked; of a network that sees more, a dict.
         metadata: text that is written into the file, beside what goes in and comes out.
 
     Returns:
@@ -43,7 +44,8 @@ def export(model, path, images, **metadata):
     if not layers.on_tensorflow():
         raise RuntimeError(f"the backend {keras.backend.backend()} cannot export: set KERAS_BACKEND=tensorflow")
     single = in_float32(model)
-    single(images[:1])  # Keras exports only what has been called.
+    # Keras exports only what has been called.
+    single(keras.tree.map_structure(lambda array: array[:1], images))
     with written_whole(Path(path)) as part:
         part = Path(part)
         written = part.with_name(f"{part.name}.onnx")
@@ -52,7 +54,8 @@ def export(model, path, images, **metadata):
             file = onnx.load(written)
             _describe(file, single, metadata)
             onnx.save(file, written)
-            lowest = agreement(single, external.load(written), images)
+            loaded = external.Exported(written) if isinstance(images, dict) else external.load(written)
+            lowest = agreement(single, loaded, images)
             if not lowest >= LEAST_COSINE:
                 raise RuntimeError(
                     f"the exported network's embeddings differ from its own (cosine {lowest:.6f}, at least "
@@ -89,10 +92,12 @@ def _single(value):
 
 def _describe(file, model, metadata):
     """Write into the file what goes in and what comes out."""
-    _, height, width, _ = model.input_shape
+    beside = model.input if isinstance(model.input, dict) else {"images": model.input}
+    _, height, width, _ = beside["images"].shape
     words = {
         "input": f"uint8 (batch, {height}, {width}, 3), RGB, 0 to 255; normalised by the file itself",
         "embedding": f"float32 (batch, {model.output['embedding'].shape[-1]})",
+        **{name: f"float32 {('batch', *part.shape[1:])}" for name, part in beside.items() if name != "images"},
         **metadata,
     }
     for key, text in words.items():

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from gaaplib import options
 from gaaplib.config import RunConfig, completed
 from gaaplib.network import external
 from gaaplib.project import outputs_folder, write_whole
@@ -37,6 +38,10 @@ import gaaplib.methods  # has Keras know the layers
 model = keras.models.load_model("model.keras")
 outputs = model(images)  # uint8 (batch, {height}, {width}, 3), RGB; outputs["embedding"] is (batch, dim)
 ```
+"""
+
+SEES_MORE = """
+It sees more than images: it takes a dict of `images` and {beside}, as described in `gaaplib.datasets`.
 """
 
 
@@ -202,7 +207,10 @@ def begin(config, outputs, *, fresh=False):
     if fresh:
         _remove_checkpoint(run)
     write_whole(run.folder / "config.json", json.dumps(config.portable(), indent=1) + "\n")
-    write_whole(run.folder / "README.md", READ_ME.format(run=config.run_id, height=config.height, width=config.width))
+    words = READ_ME.format(run=config.run_id, height=config.height, width=config.width)
+    if beside := options.needs(config.method):
+        words += SEES_MORE.format(beside=", ".join(f"`{name}`" for name in beside))
+    write_whole(run.folder / "README.md", words)
     return run
 
 

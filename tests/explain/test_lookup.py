@@ -8,6 +8,7 @@ import pytest
 from made_runs import write_model, write_run
 
 from gaaplib import runs
+from gaaplib.datasets import keypoints
 from gaaplib.explain import heatmaps, lookup
 
 
@@ -60,6 +61,24 @@ def test_a_method_that_compares_parts_ranks_by_them(photos, tmp_path):
     assert np.allclose(found.distances, slow[1][found.places], atol=1e-5)
     with pytest.raises(ValueError, match="method='vpm' does not compare embeddings alone"):
         lookup.Index.of_folder(run, photos, outputs=tmp_path, approximate=True)
+
+
+def test_a_method_that_sees_key_points_ranks_and_shows_maps_by_them(photos, tmp_path):
+    run = write_model(tmp_path, method="pgfa", height=96)
+    with pytest.raises(FileNotFoundError, match="keypoints.npz is missing: this method needs"):
+        lookup.Index.of_folder(run, photos, outputs=tmp_path)
+    paths = sorted(str(path.relative_to(photos)) for path in photos.rglob("*.*") if path.suffix in (".jpg", ".png"))
+    points = np.random.default_rng(0).random((len(paths), 17, 3)) * [20, 40, 1]
+    keypoints.write(photos, paths, points)
+    try:
+        album = lookup.Index.of_folder(run, photos, outputs=tmp_path)
+        assert album.rank(1, top=3).places.size == 3
+        sheet = lookup.ranking_sheet(album, 1, "gradcam_match", top=3)
+        assert len(sheet.axes) == 2
+        with pytest.raises(ValueError, match="sees keypoints beside each image"):
+            album.rank(album.queries.pixels(0))
+    finally:
+        (photos / keypoints.FILE).unlink()
 
 
 def test_states_are_match_wrong_or_same_camera(index):

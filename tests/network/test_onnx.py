@@ -45,6 +45,21 @@ def test_an_exported_network_gives_the_same_embeddings_and_says_what_it_takes(tm
 
 
 @needs_tensorflow
+def test_a_network_that_sees_more_than_images_is_exported_with_all_of_its_inputs(tmp_path):
+    images = keras.Input((64, 32, 3), dtype="uint8", name="images")
+    points = keras.Input((17, 3), dtype="float32", name="keypoints")
+    pooled = keras.ops.mean(keras.layers.Rescaling(1 / 255)(images), axis=(1, 2))
+    outputs = {"embedding": keras.ops.concatenate([pooled, points[:, 0]], axis=1)}
+    model, path = keras.Model({"images": images, "keypoints": points}, outputs), tmp_path / "m.onnx"
+    given = {"images": IMAGES, "keypoints": np.random.default_rng(0).random((5, 17, 3)).astype("float32")}
+    assert onnx.export(model, path, given) > onnx.LEAST_COSINE
+    said = {entry.key: entry.value for entry in format.load(path).metadata_props}
+    assert said["keypoints"] == "float32 ('batch', 17, 3)" and said["input"].startswith("uint8 (batch, 64, 32, 3)")
+    with pytest.raises(ValueError, match="has 2 inputs .images, keypoints."):
+        external.load(path)
+
+
+@needs_tensorflow
 def test_an_export_that_differs_is_not_written(tmp_path, monkeypatch):
     monkeypatch.setattr(onnx, "agreement", lambda *_: 0.9)
     with pytest.raises(RuntimeError, match=r"differ from its own .cosine 0.900000, .*nothing was written"):
