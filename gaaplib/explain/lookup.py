@@ -267,7 +267,7 @@ class Index:
 
     def _distances(self, one, two):
         config = self.run.config
-        return METHODS[config.method].distances(one, two, config.distance)
+        return METHODS[config.method].distances(one, two, config.distance, self.model)
 
     def _states(self, query, order):
         if query is None or self.queries.pids[query] == DISTRACTOR:
@@ -372,7 +372,7 @@ def ranked_examples(run, data, *, queries=5, top=10):
     model, images = run.model(), data.store.images
     query_rows = table.row.to_numpy()[chosen]
     outputs = [fit.embed(model, data.inputs, rows) for rows in (query_rows, gallery.row.to_numpy())]
-    distances = METHODS[run.config.method].distances(*outputs, run.config.distance).matrix()
+    distances = METHODS[run.config.method].distances(*outputs, run.config.distance, model).matrix()
     what = states(*(side[name] for name in ("pid", "camid") for side in (table.iloc[chosen], gallery)))
     examples = []
     for query, row, of_query in zip(chosen, distances, what, strict=True):

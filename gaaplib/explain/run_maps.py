@@ -277,7 +277,7 @@ def deletion_insertion(model, images, matches, maps, *, seed=0):
 
 def _distances(run, model, images, queries, gallery):
     outputs = [fit.embed(model, images, rows.to_numpy()) for rows in (queries, gallery)]
-    return METHODS[run.config.method].distances(*outputs, run.config.distance).matrix()
+    return METHODS[run.config.method].distances(*outputs, run.config.distance, model).matrix()
 
 
 def _directions(model, images):

@@ -10,6 +10,7 @@ from gaaplib.methods.han import Han
 from gaaplib.methods.hct import Hct
 from gaaplib.methods.histogram import Histogram
 from gaaplib.methods.hmbn import Hmbn
+from gaaplib.methods.horeid import Horeid
 from gaaplib.methods.ianet import Ianet
 from gaaplib.methods.mebnet import Mebnet
 from gaaplib.methods.mgn import Mgn
@@ -32,6 +33,7 @@ METHODS = {
     "hmbn": Hmbn,
     "fpr": Fpr,
     "pgfa": Pgfa,
+    "horeid": Horeid,
     "han": Han,
     "hct": Hct,
     "mebnet": Mebnet,

@@ -63,7 +63,7 @@ class Fpr(Gaap):
         super().__init__(config, num_classes)
 
     @staticmethod
-    def distances(query, gallery, metric):
+    def distances(query, gallery, metric, model=None):
         return ReconstructionDistances(query, gallery)
 
     @staticmethod

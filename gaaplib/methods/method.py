@@ -125,12 +125,13 @@ class Method:
         return outputs["logits"]
 
     @staticmethod
-    def distances(query, gallery, metric):
+    def distances(query, gallery, metric, model=None):
         """The :class:`gaaplib.distances.EmbeddingDistances` of queries and gallery, by which everything ranks.
 
         Args:
             query, gallery: dicts of the arrays named in ``compared``, as returned by ``model``.
             metric: ``distance`` of the configuration.
+            model: the model that they come from, for a method whose model compares them as well.
         """
         return EmbeddingDistances(query["embedding"], gallery["embedding"], metric)
 
@@ -146,4 +147,4 @@ class Method:
             query, gallery: as for :meth:`distances`.
             protocol: the other arguments of :func:`gaaplib.metrics.evaluate_distances`.
         """
-        return metrics.evaluate_distances(self.distances(query, gallery, self.config.distance), **protocol)
+        return metrics.evaluate_distances(self.distances(query, gallery, self.config.distance, self.model), **protocol)

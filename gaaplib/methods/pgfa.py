@@ -71,7 +71,7 @@ class Pgfa(Gaap):
     compared = ("embedding", "visibility")
 
     @staticmethod
-    def distances(query, gallery, metric):
+    def distances(query, gallery, metric, model=None):
         return PartDistances(query["embedding"], gallery["embedding"], query["visibility"], gallery["visibility"])
 
     @staticmethod

@@ -84,7 +84,7 @@ class Vpm(Gaap):
         super().__init__(config, num_classes)
 
     @staticmethod
-    def distances(query, gallery, metric):
+    def distances(query, gallery, metric, model=None):
         return PartDistances(query["embedding"], gallery["embedding"], query["visibility"], gallery["visibility"])
 
     @staticmethod
