@@ -16,6 +16,7 @@ from gaaplib.methods.mebnet import Mebnet
 from gaaplib.methods.mgn import Mgn
 from gaaplib.methods.pcb import Pcb
 from gaaplib.methods.pgfa import Pgfa
+from gaaplib.methods.pvpm import Pvpm
 from gaaplib.methods.triplet import Triplet
 from gaaplib.methods.udaml import Udaml
 from gaaplib.methods.vpm import Vpm
@@ -34,6 +35,7 @@ METHODS = {
     "fpr": Fpr,
     "pgfa": Pgfa,
     "horeid": Horeid,
+    "pvpm": Pvpm,
     "han": Han,
     "hct": Hct,
     "mebnet": Mebnet,

@@ -116,6 +116,12 @@ class Method:
         """
         return None if number else Round(labels, self.config.epochs)
 
+    def begin(self, number):
+        """Prepare the networks for a round, before it is compiled: what learns in it, and by which losses.
+
+        It is called for each round, also for the one in which a training is resumed.
+        """
+
     def save(self, folder):
         """Save the model in a run's folder, where :meth:`gaaplib.runs.Run.model` finds it."""
         self.model.save(folder / "model.keras")

@@ -58,12 +58,25 @@ def stages(last_stride, kernel_initializer, insert, width=1.0):
     return [first, partial(middle, stage=2), partial(middle, stage=3), last]
 
 
-def _block(x, filters, name, make):
+def block(x, filters, name, gate_reduction=GATE_REDUCTION, kernel_initializer="he_normal"):
+    """One block of OSNet: (batch, h, w, c) to (batch, h, w, filters).
+
+    Args:
+        x: the map.
+        filters: channels of the result; a quarter of them in between.
+        name: prefix of the layers' names.
+        gate_reduction: how many times fewer channels the gate has in between.
+        kernel_initializer: of every convolution.
+    """
+    return _block(x, filters, name, partial(_convolution, kernel_initializer=kernel_initializer), gate_reduction)
+
+
+def _block(x, filters, name, make, gate_reduction=GATE_REDUCTION):
     """(batch, h, w, c) to (batch, h, w, filters)."""
     shortcut, narrow = x, filters // REDUCTION
     if x.shape[-1] != filters:
         shortcut = make(x, filters, 1, f"{name}_0", relu=False)
-    gate = _gate(narrow, f"{name}_gate")
+    gate = _gate(narrow, f"{name}_gate", gate_reduction)
     start, streams = make(x, narrow, 1, f"{name}_1"), []
     for stream in range(1, STREAMS + 1):
         x = start
@@ -86,9 +99,9 @@ def _light(x, name, make):
     return keras.layers.Activation("relu", name=f"{name}_relu")(x)
 
 
-def _gate(channels, name):
+def _gate(channels, name, reduction):
     """The gate that a block's streams share: a function from a map to the map with its channels weighted."""
-    narrow = keras.layers.Dense(channels // GATE_REDUCTION, activation="relu", name=f"{name}_1")
+    narrow = keras.layers.Dense(channels // reduction, activation="relu", name=f"{name}_1")
     wide = keras.layers.Dense(channels, activation="sigmoid", name=f"{name}_2")
 
     def weighted(x):

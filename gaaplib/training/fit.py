@@ -68,6 +68,7 @@ def _train(method, images, rows, watched, place, recorder, checkpoint, resumed, 
     last, stopped = place.begun + epochs, False
     schedule = PlateauSchedule() if config.schedule == "plateau" else None
     average = WeightAverage(last - config.averaged_epochs) if config.averaged_epochs else None
+    method.begin(place.number)
     _compile(method, len(batches), epochs)
     if not layers.on_tensorflow():
         # Otherwise `fit` takes a first batch to build the metrics, and the epoch begins with later batches.
