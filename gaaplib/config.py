@@ -287,10 +287,6 @@ class RunConfig:
                 f"dataset={self.dataset!r} is scored by a model trained on {self.train_dataset!r}: give train_data, "
                 f"the folder of your copy of it, or {SYNTHETIC!r} to train on synthetic images"
             )
-        if self.adapts and trained_on(self.dataset):
-            raise ValueError(
-                f"method={self.method!r} trains on the images of dataset={self.dataset!r}, which has no training set"
-            )
         if trained_on(self.train_dataset):
             raise ValueError(f"train_dataset={self.train_dataset!r} has no training set; give another data set")
         if (self.train_dataset, self.train_data) == (self.dataset, self.data) and self.variant is None:
@@ -410,7 +406,7 @@ class RunConfig:
     @property
     def adapts(self):
         """Whether the method trains on the images of ``dataset`` even if ``train_dataset`` is given."""
-        return options.start(self.method) is not None
+        return options.start(self.method) is not None and not trained_on(self.dataset)
 
     def _on_source(self):
         """The settings that differ on ``train_dataset``."""

@@ -55,8 +55,8 @@ class Pvpm(Pgfa):
     person (:class:`gaaplib.network.visibility.PairLosses`).
 
     Two images are compared by the cosine distances of their parts, weighted by the products of their visibilities
-    (:class:`gaaplib.distances.PartDistances`). A part to which no position of the map belongs is invisible. Class scores
-    are the mean logits of the parts.
+    (:class:`gaaplib.distances.PartDistances`). A part to which no position of the map belongs is invisible. Class
+    scores are the mean logits of the parts.
 
     ``attention`` and ``pooling`` are GAAP's, the latter of the stripes, and may be given. There is no neck. It needs
     P x K batches, here in both rounds, and ``last_stride=1``.

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pandas as pd
 
+from gaaplib import options
 from gaaplib.config import SYNTHETIC
 from gaaplib.evaluation import statistics
 from gaaplib.paper import audit, plan, sota, tables, wording
+from gaaplib.project import registered_names
 
 WHERE = "CUHK03 (photographs, not the paper's)"
 CLOSED, RETRIEVAL = ("closed", "mRA"), ("retrieval", "mAP")
@@ -155,6 +157,34 @@ def beside_published(outputs=None):
     table = measured(outputs)
     names = [called.get(sota.TABLE_4_NAMES.get(name, name).casefold()) for name in table.index]
     return table.assign(table_4=printed.reindex(names).to_numpy(), own=own.reindex(names).to_numpy())
+
+
+def rows_of_table_4(outputs=None):
+    """Return each method of Table IV with its name here and whether it stands measured, as a DataFrame of text."""
+    printed = audit.read("paper_table_4").method.unique()
+    called = {
+        sota.TABLE_4_NAMES.get(name, name).casefold(): name for name in registered_names("gaaplib.methods", "METHODS")
+    }
+    words = measured(outputs).words.rename({SOFTMAX: "softmax"})
+    rows = {}
+    for name in printed:
+        here = called.get(name.casefold())
+        stand_in = next(
+            (own for own, said in sota.TABLE_4_NAMES.items() if said.startswith(f"{name}'s stand-in")), None
+        )
+        state = _state(here or stand_in, words)
+        rows[name] = (here or stand_in or "", f"no source found; stand-in: {state}" if stand_in else state)
+    return pd.DataFrame.from_dict(rows, orient="index", columns=["here", "on CUHK03, retrieval mAP"])
+
+
+def _state(name, words):
+    if name is None:
+        return "no source found"
+    if name in words.index:
+        return words[name]
+    if needed := options.needs(name):
+        return f"needs {', '.join(needed)}, which CUHK03 does not have"
+    return "adapts to another data set: not run" if options.start(name) else wording.MISSING
 
 
 def ladder(outputs=None):

@@ -1,5 +1,4 @@
 import numpy as np
-import pytest
 from made_methods import make
 
 from gaaplib.config import RunConfig
@@ -31,9 +30,9 @@ def test_without_a_source_it_starts_like_hct():
     assert isinstance(method, Hct) and method.losses["pooled"][0].margin == "soft"
 
 
-def test_a_target_without_training_images_is_refused():
-    with pytest.raises(ValueError, match="method='udaml' trains on the images of dataset='partial_ilids', which"):
-        adapting(dataset="partial_ilids", train_dataset="market1501")
+def test_a_target_without_training_images_is_scored_with_a_model_of_the_source():
+    config = adapting(dataset="partial_ilids", train_dataset="market1501")
+    assert not config.adapts and config.needed() == [config.training()]
 
 
 def test_the_backbone_is_that_of_the_source(tmp_path):
