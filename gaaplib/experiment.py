@@ -203,6 +203,7 @@ def _fit(method, data, starts, result, verbose):
     """Train on the data, resuming from the run's checkpoint if it has one; return the history."""
     parts = {role: data.part(role) for role in ("train", "val")}
     train, validation = ((part.row.to_numpy(), part.label.to_numpy()) for part in (parts["train"], parts["val"]))
+    method.given(parts["train"])
     checkpoint = Checkpoint(result.checkpoint, _key(method.config, data, starts))
     return fit.fit(method, data.inputs, train, validation, checkpoint=checkpoint, verbose=verbose)
 

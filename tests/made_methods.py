@@ -14,8 +14,13 @@ POINTS[:, 5:11] = np.random.default_rng(1).random((8, 6, 3)) * [32, 96, 0.5] + [
 LABELS = np.array([0, 0, 1, 1, 2, 2, 3, 3], "int32")
 
 
+SMALL = {"mebnet": "others=resnet18 clusters=20"}
+"""Options with which a method is fast."""
+
+
 def make(**changes):
-    config = RunConfig("smoke", **{"height": 96, **changes})
+    own = {"options": SMALL.get(changes.get("method"))}
+    config = RunConfig("smoke", **{"height": 96, **own, **changes})
     return METHODS[config.method](config, 4)
 
 

@@ -102,7 +102,7 @@ def check_variant(name, variant, *, twin=False):
     drawn = literal("gaaplib.datasets.synthetic.generate", "VARIANTS")
     known = drawn.get(name, ()) if twin else getattr(DATASETS[name], "VARIANTS", ())
     if variant is not None and variant not in known:
-        listed = ", ".join(known) or "none"
+        listed = ", ".join(known) or "none for this data set"
         what = f"the synthetic twin of {name}" if twin else name
         raise ValueError(f"variant={variant!r} of {what} is not known; known: {listed}")
 

@@ -6,6 +6,7 @@ from gaaplib.methods.bot import Bot
 from gaaplib.methods.external import External
 from gaaplib.methods.fpr import Fpr
 from gaaplib.methods.gaap import Gaap
+from gaaplib.methods.gml import Gml
 from gaaplib.methods.han import Han
 from gaaplib.methods.hct import Hct
 from gaaplib.methods.histogram import Histogram
@@ -40,6 +41,7 @@ METHODS = {
     "hct": Hct,
     "mebnet": Mebnet,
     "udaml": Udaml,
+    "gml": Gml,
     "histogram": Histogram,
     "external": External,
 }

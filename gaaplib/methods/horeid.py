@@ -9,7 +9,7 @@ from gaaplib.evaluation.matching import MatchedDistances
 from gaaplib.methods.method import check_own
 from gaaplib.methods.pgfa import Pgfa
 from gaaplib.methods.triplet import check_batches
-from gaaplib.network.losses import BatchHardTriplet, Mean
+from gaaplib.network.losses import BatchHardTriplet, CrossEntropy, Mean
 from gaaplib.network.pose import PointMaps
 from gaaplib.network.skeleton import (
     GLOBAL,
@@ -139,7 +139,9 @@ class Horeid(Pgfa):
         own = {"identified": 1.0, "identified_behind": 1.0, "permuted": 1.0, "verified": 0.1}
         found = {name: (Mean(), weight) for name, weight in own.items()}
         triplet = BatchHardTriplet(self.config.margin)
-        return found | {"whole": (triplet, 1.0), "whole_behind": (triplet, 1.0)}
+        # "logits" are only watched.
+        watched = {"logits": (CrossEntropy(self.config.label_smoothing), 0.0)}
+        return found | {"whole": (triplet, 1.0), "whole_behind": (triplet, 1.0)} | watched
 
     def _head(self, features, groups=None):
         maps, points = features
@@ -151,14 +153,14 @@ class Horeid(Pgfa):
             behind = graph(behind)
         normalised = {"nodes": self._normalised("nodes", nodes), "graph": self._normalised("graph", behind)}
         logits = {side: self._classifiers[side](vectors) for side, vectors in normalised.items()}
+        of_classes = ops.sum(certain[:, :, None] * logits["graph"], axis=1) / 2.0
         if groups is None:
             flat = ops.reshape(normalised["graph"] * ops.sqrt(certain)[:, :, None], (-1, NODES * nodes.shape[2]))
-            of_classes = ops.sum(certain[:, :, None] * logits["graph"], axis=1) / 2.0
             _, alike = self._matching([behind, behind])
             # Its match with itself keeps the matching in the model. In 16 bits, because a gallery has many nodes.
             found = {"embedding": flat, "logits": of_classes, "nodes": ops.cast(behind, "float16")}
             return found | {"itself": ops.sigmoid(alike)}
-        found = {"identified": self._node_losses([logits["nodes"], groups, certain])}
+        found = {"logits": of_classes, "identified": self._node_losses([logits["nodes"], groups, certain])}
         found["identified_behind"] = self._node_losses([logits["graph"], groups, certain])
         found |= {"whole": nodes[:, GLOBAL], "whole_behind": behind[:, GLOBAL]}
         return found | self._matched(ops.stop_gradient(behind), groups)

@@ -102,6 +102,13 @@ class Method:
         """
         raise NotImplementedError
 
+    def given(self, table):
+        """Take note of the training images, before the training: their rows of the data's table."""
+
+    def drawn_by(self, labels):
+        """What the sampler draws by, (n,) integers: the labels of the training images, or groups of another kind."""
+        return labels
+
     def next_round(self, number, labels, embed):
         """The next round of training, a :class:`Round`; None: the training is over.
 

@@ -24,6 +24,7 @@ TABLE_4_NAMES = {
     "mebnet": "MEB-Net",
     "han": "HAN's stand-in HA-CNN",
     "udaml": "UDAML's stand-in",
+    "gml": "GML's stand-in",
 }
 """The methods here that Table IV calls otherwise. A stand-in is no row of it: nothing was found of the original."""
 

@@ -21,6 +21,7 @@ class Batches(keras.utils.PyDataset):
         outputs: names of the model's outputs; each gets the labels as its target.
         batch_size: images per batch.
         sampler: a key of ``SAMPLERS``, or None for all images in the given order (validation).
+        drawn_by: (m,) integers by which the sampler draws; None: the labels.
         images_per_identity: K of P x K batches.
         augmentation: an :class:`gaaplib.training.augmentation.Augmentation`, or None.
         views: names under which each image of a batch is there, each time augmented anew.
@@ -39,6 +40,7 @@ class Batches(keras.utils.PyDataset):
         *,
         batch_inputs,
         sampler=None,
+        drawn_by=None,
         images_per_identity=4,
         augmentation=None,
         views=("images",),
@@ -54,6 +56,7 @@ class Batches(keras.utils.PyDataset):
         self.outputs = tuple(outputs)
         self.batch_size = batch_size
         self.sampler = sampler
+        self.drawn_by = self.labels if drawn_by is None else np.asarray(drawn_by)
         self.images_per_identity = images_per_identity
         self.augmentation = augmentation
         self.views = views
@@ -77,7 +80,7 @@ class Batches(keras.utils.PyDataset):
             self.batches = batches[: self.length]
 
     def _sampled(self, rng):
-        return SAMPLERS[self.sampler](self.labels, self.batch_size, self.images_per_identity, rng)
+        return SAMPLERS[self.sampler](self.drawn_by, self.batch_size, self.images_per_identity, rng)
 
     def partnered_share(self):
         """Share of this epoch's images that have another image of their identity in the same batch."""

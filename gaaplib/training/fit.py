@@ -151,6 +151,7 @@ def _training_batches(method, images, rows, labels, epoch):
         labels,
         config.batch_size,
         sampler=config.sampler,
+        drawn_by=method.drawn_by(labels)[labels >= 0],
         images_per_identity=config.images_per_identity,
         augmentation=augmentation_of(config),
         epoch=epoch,

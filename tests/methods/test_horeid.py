@@ -8,7 +8,7 @@ from gaaplib.network.skeleton import NODES
 
 def test_the_losses_have_their_weights():
     weights = {name: weight for name, (_, weight) in make(method="horeid").losses.items()}
-    assert weights.pop("verified") == 0.1
+    assert weights.pop("verified") == 0.1 and weights.pop("logits") == 0.0
     assert weights == dict.fromkeys(("identified", "identified_behind", "permuted", "whole", "whole_behind"), 1.0)
 
 
