@@ -15,7 +15,8 @@ class BagLosses(keras.layers.Layer):
     - ``"aligned"``: for an identity that is in two bags, the squared distance of the directions of the two images that
       have its highest logits; 0 in a batch without such an identity.
 
-    A bag's identities are a set: shuffling them within the bag changes nothing.
+    A bag's identities are a set: shuffling them within the bag changes nothing. Beyond training, where batches have any
+    size, each image is a bag of its own.
 
     Args:
         size: images of a bag.
@@ -25,18 +26,18 @@ class BagLosses(keras.layers.Layer):
         super().__init__(**kwargs)
         self.size = size
 
-    def call(self, inputs):
+    def call(self, inputs, training=None):
         logits, vectors, labels = inputs
-        classes, dim = logits.shape[1], vectors.shape[1]
-        scores = ops.reshape(ops.cast(logits, "float32"), (-1, self.size, classes))
-        present = ops.max(ops.reshape(ops.one_hot(labels, classes), (-1, self.size, classes)), axis=1)
-        directions = ops.normalize(ops.reshape(ops.cast(vectors, "float32"), (-1, self.size, dim)), axis=2)
+        size, classes, dim = self.size if training else 1, logits.shape[1], vectors.shape[1]
+        scores = ops.reshape(ops.cast(logits, "float32"), (-1, size, classes))
+        present = ops.max(ops.reshape(ops.one_hot(labels, classes), (-1, size, classes)), axis=1)
+        directions = ops.normalize(ops.reshape(ops.cast(vectors, "float32"), (-1, size, dim)), axis=2)
         found = {"present": _presence(ops.max(scores, axis=1), present)}
         found["aligned"] = _alignment(scores, directions, present)
         ones = ops.ones_like(ops.cast(labels, "float32"))
         return {name: value * ones for name, value in found.items()}
 
-    def compute_output_spec(self, inputs):
+    def compute_output_spec(self, inputs, training=None):
         shape = (inputs[0].shape[0],)
         return {name: keras.KerasTensor(shape, dtype="float32") for name in ("present", "aligned")}
 

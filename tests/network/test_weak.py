@@ -11,7 +11,7 @@ VECTORS = RNG.normal(size=(12, 5)).astype("float32")
 
 
 def losses(logits=LOGITS, vectors=VECTORS, labels=LABELS):
-    found = BagLosses(4)([logits, vectors, labels])
+    found = BagLosses(4)([logits, vectors, labels], training=True)
     return {name: keras.ops.convert_to_numpy(values) for name, values in found.items()}
 
 
@@ -48,6 +48,13 @@ def test_without_a_common_identity_nothing_is_aligned():
 
 def test_both_losses_have_gradients():
     layer, total = BagLosses(4), keras.ops.sum
-    of_logits = gradient(lambda array: total(layer([array, VECTORS, LABELS])["present"]), LOGITS)
-    of_vectors = gradient(lambda array: total(layer([LOGITS, array, LABELS])["aligned"]), VECTORS)
+    of_logits = gradient(lambda array: total(layer([array, VECTORS, LABELS], training=True)["present"]), LOGITS)
+    of_vectors = gradient(lambda array: total(layer([LOGITS, array, LABELS], training=True)["aligned"]), VECTORS)
     assert np.abs(of_logits).max() > 0 and np.abs(of_vectors).max() > 0 and np.isfinite(of_vectors).all()
+
+
+def test_beyond_training_each_image_is_a_bag_of_its_own():
+    found = BagLosses(4)([LOGITS[:5], VECTORS[:5], LABELS[:5]])
+    alone = BagLosses(1)([LOGITS[:5], VECTORS[:5], LABELS[:5]], training=True)
+    for name in found:
+        np.testing.assert_allclose(found[name], alone[name], rtol=1e-6)
