@@ -74,7 +74,7 @@ def clips(names, size, rng):
 
     Example:
         >>> clips(["a", "b", "a", "a"], 2, np.random.default_rng(0)).tolist()
-        [0, 1, 0, 2]
+        [0, 1, 2, 0]
     """
     names = np.asarray(names)
     found, first = np.empty(len(names), int), 0
