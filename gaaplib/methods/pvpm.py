@@ -6,7 +6,7 @@ from gaaplib.methods.method import Round, check_own
 from gaaplib.methods.pgfa import Pgfa
 from gaaplib.methods.triplet import check_batches
 from gaaplib.network.losses import CrossEntropy, Mean
-from gaaplib.network.parts import Reduction, classifiers, pooled_stripes, stripes
+from gaaplib.network.parts import Reduction, classifiers, directions, pooled_stripes, stripes
 from gaaplib.network.pose import PointMaps, with_neck
 from gaaplib.network.visibility import LIMBS, LimbMaps, PairLosses, part_vectors, pose_network
 
@@ -122,7 +122,7 @@ class Pvpm(Pgfa):
         logits = self._classifiers(self._reduction(vectors))
         # A part that has no position shows nothing, whatever the network says of it.
         shown = visible * ops.cast(ops.any(places > 0.0, axis=(1, 2)), "float32")
-        seen = ops.normalize(vectors, axis=2) * shown[:, :, None]
+        seen = directions(vectors) * shown[:, :, None]
         embedding = ops.reshape(seen, (-1, seen.shape[1] * seen.shape[2]))
         outputs = {"embedding": embedding, "visibility": shown, "logits": ops.mean(logits, axis=1)}
         if groups is None:

@@ -168,6 +168,14 @@ def classifiers(parts, classes, name="classifiers"):
     )
 
 
+def directions(vectors):
+    """Vectors with length 1, along the last axis, in float32; those of zeros stay, with a gradient of 0 and not NaN."""
+    vectors = ops.cast(vectors, "float32")
+    squared = ops.sum(ops.square(vectors), axis=-1, keepdims=True)
+    there = squared > 1e-12
+    return ops.where(there, vectors / ops.sqrt(ops.where(there, squared, 1.0)), 0.0)
+
+
 def joined(parts):
     """Each part's vector with length 1, one after the other: (batch, parts, channels) to float32 (batch, all)."""
     parts = ops.normalize(ops.cast(parts, "float32"), axis=2)

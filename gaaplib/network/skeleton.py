@@ -173,7 +173,8 @@ class Matching(keras.layers.Layer):
         form = (form + ops.transpose(form)) / 2.0
         x, y = ops.normalize(x, axis=2), ops.normalize(y, axis=2)
         scores = ops.matmul(ops.matmul(x, form), ops.transpose(y, (0, 2, 1)))
-        return sinkhorn(ops.softmax(200.0 * scores, axis=2))
+        # Not 0 anywhere, as a column of zeros has no gradient.
+        return sinkhorn(ops.softmax(200.0 * scores, axis=2) + 1e-6)
 
     def compute_output_shape(self, input_shape):
         number = input_shape[0][0]

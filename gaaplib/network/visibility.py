@@ -8,6 +8,7 @@ from keras import ops
 
 from gaaplib.network import layers
 from gaaplib.network.osnet import block
+from gaaplib.network.parts import directions
 from gaaplib.network.pose import seen
 
 NECK = 17
@@ -153,7 +154,8 @@ class PairLosses(keras.layers.Layer):
 
     def call(self, inputs, training=None):
         vectors, visible, labels = inputs
-        vectors = ops.normalize(ops.cast(vectors, "float32"), axis=2)
+        # A part without a position is a vector of zeros.
+        vectors = directions(vectors)
         pairs = _pairs_of_one_person(labels)
         number = ops.maximum(ops.sum(pairs), 1.0)
         corresponding = ops.einsum("ipc,jpc->ijp", vectors, vectors)

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from layer_checks import check_layer, gradient
 
-from gaaplib.network.parts import BatchDrop, Reduction, classifiers, joined, pooled_stripes, stripes
+from gaaplib.network.parts import BatchDrop, Reduction, classifiers, directions, joined, pooled_stripes, stripes
 from gaaplib.pooling import POOLING
 
 PARTS = np.random.default_rng(0).normal(size=(8, 3, 4)).astype("float32")
@@ -92,3 +92,13 @@ def test_one_rectangle_is_dropped_for_the_whole_batch(height, width, size):
             tops.add(int(np.flatnonzero(rows)[0]))
     # Every place occurs.
     assert tops == (set(range(6 - size[0] + 1)) if size[0] else set())
+
+
+def test_directions_have_length_one_and_zeros_have_a_gradient_of_zero():
+    vectors = PARTS.copy()
+    vectors[0, 0] = 0
+    found = arrays(directions(vectors))
+    np.testing.assert_allclose(found[1:], PARTS[1:] / np.linalg.norm(PARTS[1:], axis=2, keepdims=True), rtol=1e-5)
+    assert not found[0, 0].any()
+    slope = gradient(lambda array: keras.ops.sum(keras.ops.square(directions(array))[..., 0]), vectors)
+    assert np.isfinite(slope).all() and not slope[0, 0].any() and slope[1].any()
