@@ -185,7 +185,7 @@ class Horeid(Pgfa):
         matched, same = self._matching([nodes, ops.take(nodes, positive, axis=0)])
         _, different = self._matching([nodes, ops.take(nodes, negative, axis=0)])
         matched = ops.clip(matched, 1e-7, 1.0 - 1e-7)
-        eye = ops.eye(NODES)
-        apart = -ops.sum(eye * ops.log(matched) + (1.0 - eye) * ops.log(1.0 - matched), axis=(1, 2)) / NODES
+        eye = np.eye(NODES, dtype="float32")
+        apart = -ops.sum(ops.log(matched) * eye + ops.log(1.0 - matched) * (1.0 - eye), axis=(1, 2)) / NODES
         verified = ops.softplus(-same) + ops.softplus(different)
         return {"permuted": weights * apart, "verified": weights * verified}
