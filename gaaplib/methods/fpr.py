@@ -7,6 +7,7 @@ from gaaplib.evaluation.reconstruction import ReconstructionDistances
 from gaaplib.methods.gaap import Gaap
 from gaaplib.methods.method import check_own
 from gaaplib.methods.triplet import check_batches
+from gaaplib.network.heads import bnneck
 from gaaplib.network.losses import CrossEntropy, WeightedTriplet
 from gaaplib.network.pyramid import Foreground, finest, pyramid
 
@@ -75,11 +76,8 @@ class Fpr(Gaap):
         _, rows, columns, _ = (self._upper or self._lower).output.shape
         self._foreground = Foreground(finest(rows, columns), name="foreground")
         sides = ("foreground", "whole")
-        self._necks = {side: self._neck(f"{side}_neck") for side in sides}
+        self._necks = {side: bnneck(f"{side}_neck") for side in sides}
         self._classifiers = {side: self._classifier(f"{side}_classifier") for side in sides}
-
-    def _neck(self, name):
-        return keras.layers.BatchNormalization(center=False, momentum=0.9, epsilon=1e-5, dtype="float32", name=name)
 
     def _classifier(self, name):
         small = keras.initializers.RandomNormal(stddev=0.001)

@@ -6,6 +6,7 @@ import numpy as np
 from gaaplib.attention import ATTENTION
 from gaaplib.methods.method import Method
 from gaaplib.network.backbones import BACKBONES, copy_backbone_of_run
+from gaaplib.network.heads import bnneck
 from gaaplib.network.losses import CrossEntropy
 from gaaplib.pooling import POOLING
 
@@ -126,10 +127,8 @@ class Gaap(Method):
         return x
 
     def _make_neck(self):
-        """BNNeck (Luo et al. 2019): batch normalisation without offset between the pooled vector and the classifier."""
-        if self.config.neck == "none":
-            return keras.layers.Identity(name="neck")
-        return keras.layers.BatchNormalization(center=False, momentum=0.9, epsilon=1e-5, dtype="float32", name="neck")
+        """What is between the pooled vector and the classifier: a BNNeck or nothing."""
+        return keras.layers.Identity(name="neck") if self.config.neck == "none" else bnneck("neck")
 
     def _connect(self, images, partners, groups):
         """The outputs in training, from the inputs of the training model."""

@@ -4,7 +4,7 @@ from keras import ops
 
 from gaaplib.clustering import average_linkage, without_single
 from gaaplib.methods.gaap import Gaap
-from gaaplib.methods.method import Round, check_own
+from gaaplib.methods.method import Round, check_own, share_of_epochs
 from gaaplib.methods.triplet import check_batches
 from gaaplib.network.losses import BatchHardTriplet
 
@@ -83,8 +83,7 @@ class Hct(Gaap):
                 f"round {number + 1} of {self._rounds}: {several} clusters of several images, but each batch takes "
                 f"images of {needed}: decrease batch_size or merged, or give more images"
             )
-        first, last = (self.config.epochs * place // self._rounds for place in (number, number + 1))
-        return Round(found, last - first)
+        return Round(found, share_of_epochs(self.config.epochs, number, self._rounds))
 
     def class_scores(self, outputs):
         return None

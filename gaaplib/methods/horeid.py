@@ -9,6 +9,7 @@ from gaaplib.evaluation.matching import MatchedDistances
 from gaaplib.methods.method import check_own
 from gaaplib.methods.pgfa import Pgfa
 from gaaplib.methods.triplet import check_batches
+from gaaplib.network.heads import bnneck
 from gaaplib.network.losses import BatchHardTriplet, CrossEntropy, Mean
 from gaaplib.network.pose import PointMaps
 from gaaplib.network.skeleton import (
@@ -120,14 +121,11 @@ class Horeid(Pgfa):
         self._graphs = [DirectedGraph(name=f"graph{number}") for number in (1, 2)]
         self._necks, self._classifiers = (
             {side: make(f"{side}_{name}") for side in ("nodes", "graph")}
-            for name, make in (("neck", self._neck), ("classifiers", self._classifier))
+            for name, make in (("neck", bnneck), ("classifiers", self._classifier))
         )
         self._matching = Matching(name="matching")
         self._hardest = HardestPairs(name="hardest")
         self._node_losses = NodeLosses(config.label_smoothing, name="node_losses")
-
-    def _neck(self, name):
-        return keras.layers.BatchNormalization(center=False, momentum=0.9, epsilon=1e-5, dtype="float32", name=name)
 
     def _classifier(self, name):
         small = keras.initializers.RandomNormal(stddev=0.001)

@@ -8,7 +8,7 @@ from keras import ops
 
 from gaaplib.clustering import kmeans, separation
 from gaaplib.methods.gaap import Gaap
-from gaaplib.methods.method import Method, Round, check_own
+from gaaplib.methods.method import Method, Round, check_own, share_of_epochs
 from gaaplib.methods.triplet import check_batches
 from gaaplib.network.backbones import copy_backbone_of_run
 from gaaplib.network.experts import ExpertLosses, Follow
@@ -151,8 +151,7 @@ class Mebnet(Method):
         self._take_as_classifiers(means)
         apart = [separation(vectors, kmeans(vectors, len(means), seed)[0]) for vectors in found.values()]
         self._expert_losses.authority.assign(len(apart) * np.array(apart) / sum(apart))
-        first, last = (self.config.epochs * place // self._rounds for place in (number, number + 1))
-        return Round(clusters, last - first)
+        return Round(clusters, share_of_epochs(self.config.epochs, number, self._rounds))
 
     def _take_as_classifiers(self, means):
         """The clusters' means, with length 1, as the weights of all classifiers; classes without a cluster get 0."""

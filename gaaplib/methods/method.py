@@ -25,6 +25,16 @@ def check_own(config, **own):
             raise ValueError(f"{name}={given!r}: method={config.method!r} has its own; leave {name} out, or {value!r}")
 
 
+def share_of_epochs(epochs, number, rounds):
+    """The epochs of a round if all rounds have as many, or one more.
+
+    Example:
+        >>> [share_of_epochs(7, number, rounds=3) for number in range(3)]
+        [2, 2, 3]
+    """
+    return epochs * (number + 1) // rounds - epochs * number // rounds
+
+
 @dataclass(frozen=True)
 class Round:
     """A number of epochs of training with fixed labels.

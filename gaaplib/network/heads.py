@@ -7,6 +7,11 @@ import keras
 from keras import ops
 
 
+def bnneck(name):
+    """BNNeck (Luo et al. 2019): normalisation without offset, in float32, between pooled vector and classifier."""
+    return keras.layers.BatchNormalization(center=False, momentum=0.9, epsilon=1e-5, dtype="float32", name=name)
+
+
 def reduced(units, name):
     """A linear layer, batch normalisation and a ReLU: a `keras.Sequential` from (batch, channels) to (batch, units)."""
     linear = keras.layers.Dense(units, kernel_initializer="he_normal", name="linear")
