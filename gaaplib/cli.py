@@ -442,7 +442,7 @@ def export(name, output):
 
         output.parent.mkdir(parents=True, exist_ok=True)
         compared = METHODS[run.config.method].comparison(run.config.distance)
-        lowest = onnx.export(model, output, inputs.as_arrays(images), run=run.folder.name, compared=compared)
+        lowest = onnx.export(model, output, inputs.as_arrays(images, model), run=run.folder.name, compared=compared)
     except (ImportError, OSError, RuntimeError, ValueError) as error:
         raise _refusal(error) from error
     click.echo(f"{output}: cosine with the run's embeddings at least {lowest:.6f}, on {len(images)} {what}")

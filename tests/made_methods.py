@@ -31,7 +31,7 @@ def seen(method, images=IMAGES, points=POINTS):
 
 def predict(method, *given):
     """What the model gives for the images, as arrays."""
-    found = method.model.predict_on_batch(as_arrays(seen(method, *given)))
+    found = method.model.predict_on_batch(as_arrays(seen(method, *given), method.model))
     return {name: np.asarray(array) for name, array in found.items()}
 
 

@@ -43,9 +43,12 @@ def with_pixels(inputs, images):
     return Inputs(images, inputs.beside) if isinstance(inputs, Inputs) else images
 
 
-def as_arrays(inputs):
-    """What Keras takes: an array, or a dict of arrays."""
-    return {"images": inputs.images, **inputs.beside} if isinstance(inputs, Inputs) else inputs
+def as_arrays(inputs, model):
+    """What a network takes: the images, or a dict of them and those arrays beside them that it sees."""
+    wanted = getattr(model, "input", None)
+    if not isinstance(wanted, dict):
+        return pixels(inputs)
+    return {"images": inputs.images, **{name: inputs.beside[name] for name in wanted if name != "images"}}
 
 
 def joined(parts):

@@ -108,7 +108,13 @@ def mask(root: str | PathLike, path: str) -> np.ndarray:
 
     Arguments and errors are those of :func:`image`.
     """
-    return next(_members(root, [path], "masks")) != 0
+    return next(masks(root, [path]))
+
+
+def masks(root: str | PathLike, paths: Iterable[str]) -> Iterator[np.ndarray]:
+    """Yield the foregrounds of these paths in their order, as :func:`mask` and :func:`images` do."""
+    for found in _members(root, paths, "masks"):
+        yield found != 0
 
 
 def _members(root: str | PathLike, paths: Iterable[str], field: str) -> Iterator[np.ndarray]:

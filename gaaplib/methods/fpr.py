@@ -8,8 +8,8 @@ from gaaplib.methods.gaap import Gaap
 from gaaplib.methods.method import check_own
 from gaaplib.methods.triplet import check_batches
 from gaaplib.network.heads import bnneck
-from gaaplib.network.losses import CrossEntropy, WeightedTriplet
-from gaaplib.network.pyramid import Foreground, finest, pyramid
+from gaaplib.network.losses import CrossEntropy, Mean, WeightedTriplet
+from gaaplib.network.pyramid import Foreground, finest, pyramid, shares_of_person
 
 DEFAULTS = {
     "attention": "none",
@@ -19,6 +19,7 @@ DEFAULTS = {
     "dropout": 0.0,
     "last_stride": 1,
 }
+OPTIONS = {"masks": 0.0}
 # Theirs warms up for 500 batches and falls from epoch 20 on.
 RECIPE = {
     "height": 384,
@@ -42,9 +43,9 @@ class Fpr(Gaap):
     """Compares two images by how well the windows of one can be put together from those of the other.
 
     Windows of several sizes over the feature map give a vector each (:func:`gaaplib.network.pyramid.pyramid`). A
-    foreground weight is learnt for each window, without masks. The mean of the smallest windows by their weights, and
-    the pooled map, each have a BNNeck, a classifier with a smoothed cross-entropy, and the weighted triplet loss of
-    AGW before the neck: four losses of weight 1. Class scores are the mean logits.
+    foreground weight is learnt for each window, by the losses of identity alone. The mean of the smallest windows by
+    their weights, and the pooled map, each have a BNNeck, a classifier with a smoothed cross-entropy, and the weighted
+    triplet loss of AGW before the neck: four losses of weight 1. Class scores are the mean logits.
 
     Images are compared by the cosine distance of the foreground's normalised vector. For the 100 nearest images of a
     query, half of the distance is the residual of its windows, weighted by its foreground, after their ridge
@@ -52,6 +53,12 @@ class Fpr(Gaap):
     (:class:`gaaplib.evaluation.reconstruction.ReconstructionDistances`). Heat maps are of the vector alone.
 
     ``attention`` is GAAP's, and ``pooling`` is that of the whole map; both may be given. It needs P x K batches.
+
+    Options:
+        masks: weight of one more loss, which teaches the foreground weights from masks of the training images
+            (:mod:`gaaplib.datasets.masks`): the binary cross-entropy between the weight of a window, before the
+            normalisation, and the share of it that shows the person. It is ours; neither paper nor code has one. 0:
+            there is none, and no masks are read.
 
     No code of this name was found. The authors' rewrite (projects/PartialReID of JDAI-CV/fast-reid) chooses the
     residual's share of the distance by the rank-1 on the test set. Here it is 0.5 before any test.
@@ -89,7 +96,21 @@ class Fpr(Gaap):
         # The loss of "identities" is the mean of two. "logits" are only watched.
         identity, triplet = CrossEntropy(self.config.label_smoothing), WeightedTriplet()
         found = {"identities": (identity, 2.0), "logits": (identity, 0.0)}
-        return found | {"foreground": (triplet, 1.0), "whole": (triplet, 1.0)}
+        found |= {"foreground": (triplet, 1.0), "whole": (triplet, 1.0)}
+        return found | {"shown": (Mean(), self.options["masks"])} if self.options["masks"] else found
+
+    def _further_inputs(self):
+        found, config = super()._further_inputs(), self.config
+        masks = keras.Input((config.height, config.width), dtype="uint8", name="masks")
+        return found | {"masks": masks} if self.options["masks"] else found
+
+    def _connect(self, images, partners, groups, masks=None):
+        found = super()._connect(images, partners, groups)
+        if masks is None:
+            return found
+        _, rows, columns, _ = (self._upper or self._lower).output.shape
+        error = keras.losses.binary_crossentropy(shares_of_person(masks, rows, columns), found["shown"])
+        return found | {"shown": error}
 
     def _head(self, features, groups=None):
         if self._upper is not None:
@@ -105,4 +126,4 @@ class Fpr(Gaap):
             # In 16 bits, because a gallery has many: the windows of an image take as much memory as it does itself.
             parts = ops.cast(ops.normalize(ops.cast(windows, "float32"), axis=2), "float16")
             return outputs | {"parts": parts, "weights": weights}
-        return outputs | pooled | {"identities": identities}
+        return outputs | pooled | {"identities": identities, "shown": self._foreground.shown(windows)}

@@ -4,6 +4,7 @@ Vectors of windows are (batch, windows, channels), those of the smallest windows
 """
 
 import keras
+import numpy as np
 from keras import ops
 
 KERNELS = (2, 4, 6, 8)
@@ -12,7 +13,7 @@ KERNELS = (2, 4, 6, 8)
 STRIDE = 2
 
 
-def pyramid(features, kernels=KERNELS):
+def pyramid(features, kernels=KERNELS, *, pool=ops.max_pool):
     """The maxima of each channel in square windows of several sizes, as the authors' later code (fast-reid) has them.
 
     A window that is larger than the map ends at its edges. On a map of 24 x 8 positions there are 48 + 33 + 20 + 9
@@ -21,6 +22,7 @@ def pyramid(features, kernels=KERNELS):
     Args:
         features: (batch, height, width, channels).
         kernels: sides of the windows.
+        pool: what is taken of a window; ``ops.average_pool`` for means.
 
     Returns:
         (batch, windows, channels).
@@ -32,7 +34,7 @@ def pyramid(features, kernels=KERNELS):
     _, height, width, channels = features.shape
     sizes = [(min(kernel, height), min(kernel, width)) for kernel in kernels]
     # A small map has some sizes twice.
-    levels = [ops.max_pool(features, size, strides=STRIDE, padding="valid") for size in dict.fromkeys(sizes)]
+    levels = [pool(features, size, strides=STRIDE, padding="valid") for size in dict.fromkeys(sizes)]
     return ops.concatenate([ops.reshape(level, (-1, level.shape[1] * level.shape[2], channels)) for level in levels], 1)
 
 
@@ -48,9 +50,36 @@ def finest(height, width, kernels=KERNELS):
     return rows * columns
 
 
+def shares_of_person(masks, rows, columns):
+    """The share of each window of :func:`pyramid` that shows the person.
+
+    Args:
+        masks: uint8 (batch, height, width), 255 on the person.
+        rows, columns: of the feature map.
+
+    Returns:
+        float32 (batch, windows), from 0 to 1.
+
+    Example:
+        >>> [round(float(share), 3) for share in shares_of_person(ops.full((1, 8, 8), 255, "uint8"), 4, 2)[0]]
+        [1.0, 1.0, 1.0]
+    """
+    _, height, width = masks.shape
+    cells = ops.einsum("rh,bhw,cw->brc", _means(rows, height), ops.cast(masks, "float32"), _means(columns, width))
+    return pyramid(cells[:, :, :, None] / 255.0, pool=ops.average_pool)[:, :, 0]
+
+
+def _means(cells, pixels):
+    """(cells, pixels): takes the mean of those pixels of a side that a cell covers, some of them in part."""
+    edges = np.linspace(0.0, pixels, cells + 1)[:, None]
+    first = np.arange(pixels)
+    covered = np.minimum(edges[1:], first + 1) - np.maximum(edges[:-1], first)
+    return (np.maximum(covered, 0.0) * cells / pixels).astype("float32")
+
+
 @keras.saving.register_keras_serializable(package="gaaplib")
 class Foreground(keras.layers.Layer):
-    """How much of the person each window shows, learnt without masks, and the mean of the smallest windows by it.
+    """How much of the person each window shows, and the mean of the smallest windows by it.
 
     A linear layer and a sigmoid give the weight of a window. Weights are divided by their sum.
 
@@ -77,9 +106,13 @@ class Foreground(keras.layers.Layer):
 
     def call(self, windows):
         windows = ops.cast(windows, "float32")
-        weights = self.scores(windows)[:, :, 0]
+        weights = self.shown(windows)
         own = _shares(weights[:, : self.smallest])
         return _shares(weights), ops.einsum("bw,bwc->bc", own, windows[:, : self.smallest])
+
+    def shown(self, windows):
+        """The weights before they are divided by their sum, float32 (batch, windows), from 0 to 1."""
+        return self.scores(ops.cast(windows, "float32"))[:, :, 0]
 
     def get_config(self):
         return {**super().get_config(), "smallest": self.smallest}

@@ -10,7 +10,7 @@ import pandas as pd
 
 from gaaplib import options
 from gaaplib.config import SYNTHETIC
-from gaaplib.datasets import DATASETS, duplicates, keypoints, published, read, splits, synthetic
+from gaaplib.datasets import DATASETS, duplicates, keypoints, masks, published, read, splits, synthetic
 from gaaplib.datasets.images import ImageStore, files_key, open_store
 from gaaplib.datasets.inputs import Inputs
 from gaaplib.datasets.records import beside_expected
@@ -27,7 +27,8 @@ class Data:
         table: the store's records with their ``role`` (train, val, test, query, gallery) and, for the roles of the
             closed protocol, their ``label`` (from 0, in the order of the identities; -1 elsewhere).
         as_published: whether these are photographs with the counts of the published data set.
-        beside: ``{name: array (n, ...)}`` of what the method's network sees beside each image of the store.
+        beside: ``{name: array (n, ...)}`` of what the method's network sees, or learns from, beside each image of the
+            store.
         copies: queries whose file equals that of a gallery image of their identity, byte for byte; see
             :func:`gaaplib.datasets.duplicates.same_bytes`.
     """
@@ -86,6 +87,8 @@ def load_data(config, *, outputs=None, progress=False):
     copies = duplicates.same_bytes(folder, table)
     _warn_of_copies(copies, folder)
     beside = {name: _BESIDE[name](config, root, folder, store) for name in options.needs(config.method)}
+    if options.parsed(config.method, config.options).get("masks"):
+        beside |= _masks_to_learn_from(config, root, folder, store, table, progress)
     return Data(folder, store, _with_labels(table), _is_as_published(config, root, found), copies, beside)
 
 
@@ -106,6 +109,16 @@ def _keypoints(config, root, folder, store):
 
 
 _BESIDE = {"keypoints": _keypoints}
+
+
+def _masks_to_learn_from(config, root, folder, store, table, progress):
+    """The masks of the images that are trained on, as ``{"masks": uint8 (n, height, width)}``; nothing if none are."""
+    wanted = table.row[table.role.isin(["train", "val"])]
+    dataset = DATASETS[config.dataset]
+    if wanted.empty:
+        return {}
+    found = partial(dataset.masks, root) if hasattr(dataset, "masks") else partial(masks.of_files, folder)
+    return {"masks": masks.of_store(store, wanted, found, progress=progress)}
 
 
 def files_now(dataset, data, variant=None, pattern=None):

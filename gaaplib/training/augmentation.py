@@ -70,18 +70,23 @@ class Augmentation:
             image: uint8 (height, width, 3).
             rng: numpy generator for the random parameters.
         """
-        return self.with_points(image, None, rng)[0]
+        return self.with_beside(image, {}, rng)[0]
 
-    def with_points(self, image, points, rng):
-        """The augmented image, and the key points on it: on the same pixels, and left and right swapped by a flip.
+    def with_beside(self, image, beside, rng):
+        """The augmented image, and what is beside it on the same pixels.
+
+        What is erased from the image stays beside it: a network for poses has seen the whole image.
 
         Args:
             image, rng: as above.
-            points: (17, 3), x, y and confidence as in :mod:`gaaplib.datasets.keypoints`; or None. Those that leave the
-                image get confidence 0. What is erased stays as it was: a network for poses has seen the whole image.
+            beside: a dict with any of
+
+                keypoints: (17, 3), x, y and confidence as in :mod:`gaaplib.datasets.keypoints`. A flip swaps left and
+                    right. Those that leave the image get confidence 0.
+                masks: uint8 (height, width), 0 where the person is not. What is beyond the image is not the person.
 
         Returns:
-            The image and the points, float32 (17, 3), or None.
+            The image, and a dict with the same names: float32 (17, 3), and uint8 (height, width).
         """
         # Always the same number of draws, so that no setting changes the random numbers of another. What came later
         # draws from a generator of its own.
@@ -90,14 +95,14 @@ class Augmentation:
         if self.jitter:
             image = _jittered(image, self.jitter, later)
         box = self._box(image, draws)
-        image, points = _moved(image, box), _points_in(points, box, image.shape)
+        corner = later.integers(0, 2 * self.pad_crop, 2, endpoint=True) if self.pad_crop else None
+        moved = {name: _BESIDE[name](array, box, self.pad_crop, corner, image.shape) for name, array in beside.items()}
+        image = _moved(image, box, BORDER)
         if self.pad_crop:
-            corner = later.integers(0, 2 * self.pad_crop, 2, endpoint=True)
             image = _padded_and_cropped(image, self.pad_crop, corner)
-            points = _shifted(points, self.pad_crop - corner, image.shape)
         if draws[7] < self.erase:
             ERASERS[self.eraser](image, draws[8:], later)
-        return image, points
+        return image, moved
 
     def _box(self, image, draws):
         """Left, top, right and bottom of what is seen; left and right are swapped if it is mirrored."""
@@ -114,31 +119,35 @@ class Augmentation:
         return left, top, right, bottom
 
 
-def _moved(image, box):
+def _moved(image, box, border):
     """The part of the image in a box, at the image's size: zoomed, cropped, shifted and flipped."""
     height, width = image.shape[:2]
     seen = Image.fromarray(image).transform(
-        (width, height), Image.Transform.EXTENT, box, Image.Resampling.BILINEAR, fillcolor=BORDER
+        (width, height), Image.Transform.EXTENT, box, Image.Resampling.BILINEAR, fillcolor=border
     )
     # A copy, because Pillow's buffer is read-only.
     return np.array(seen)
 
 
-def _points_in(points, box, shape):
-    """The key points after :func:`_moved`."""
-    if points is None:
-        return None
+def _points_moved(points, box, frame, corner, shape):
+    """The key points after :func:`_moved`, and after :func:`_padded_and_cropped` if there is a frame."""
     left, top, right, bottom = box
     points = points[list(MIRRORED)] if right < left else points
     x, y = (points[:, 0] - left) / (right - left) * shape[1], (points[:, 1] - top) / (bottom - top) * shape[0]
-    return _inside(np.stack([x, y, points[:, 2]], axis=1), shape)
+    found = _inside(np.stack([x, y, points[:, 2]], axis=1), shape)
+    if not frame:
+        return found
+    down, right = frame - corner
+    return _inside(found + np.array([right, down, 0], "float32"), shape)
 
 
-def _shifted(points, by, shape):
-    """The key points moved down and to the right by (rows, columns)."""
-    if points is None:
-        return None
-    return _inside(points + np.array([by[1], by[0], 0], "float32"), shape)
+def _mask_moved(mask, box, frame, corner, shape):
+    """Likewise of a mask."""
+    found = _moved(mask, box, 0)
+    return _padded_and_cropped(found, frame, corner) if frame else found
+
+
+_BESIDE = {"keypoints": _points_moved, "masks": _mask_moved}
 
 
 def _inside(points, shape):
@@ -157,7 +166,7 @@ def _jittered(image, most, rng):
 
 def _padded_and_cropped(image, frame, corner):
     height, width = image.shape[:2]
-    padded = np.pad(image, ((frame, frame), (frame, frame), (0, 0)))
+    padded = np.pad(image, ((frame, frame), (frame, frame), *[(0, 0)] * (image.ndim - 2)))
     top, left = corner
     return padded[top : top + height, left : left + width].copy()
 

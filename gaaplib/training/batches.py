@@ -15,7 +15,7 @@ class Batches(keras.utils.PyDataset):
 
     Args:
         images: uint8 (n, height, width, 3), such as the memory map of a store; or
-            :class:`gaaplib.datasets.inputs.Inputs`. Key points move with the augmented images.
+            :class:`gaaplib.datasets.inputs.Inputs`. What is beside them moves with the augmented images.
         rows: (m,) indices of the images to use.
         labels: (m,) integer labels from 0, one per row.
         outputs: names of the model's outputs; each gets the labels as its target.
@@ -115,8 +115,7 @@ class Batches(keras.utils.PyDataset):
         beside, images = dict(found.beside) if isinstance(found, Inputs) else {}, pixels(found)
         if self.augmentation is None:
             return {name: images, **beside}
-        points = beside.get("keypoints", [None] * len(images))
-        pairs = [self.augmentation.with_points(image, own, rng) for image, own in zip(images, points, strict=True)]
-        if "keypoints" in beside:
-            beside["keypoints"] = np.stack([moved for _, moved in pairs])
-        return {name: np.stack([image for image, _ in pairs]), **beside}
+        own = [{key: array[index] for key, array in beside.items()} for index in range(len(images))]
+        pairs = [self.augmentation.with_beside(image, its, rng) for image, its in zip(images, own, strict=True)]
+        moved = {key: np.stack([its[key] for _, its in pairs]) for key in beside}
+        return {name: np.stack([image for image, _ in pairs]), **moved}

@@ -37,7 +37,6 @@ def fit(method, images, train, validation, *, checkpoint=None, verbose=0):
         :func:`trouble`.
     """
     rows, labels = train
-    rows, labels = train
     recorder, watched = _Recorder(), _validation_batches(method, images, validation)
     saved = checkpoint.read() if checkpoint is not None else None
     # A method that learns without identities is not given any.
@@ -127,7 +126,7 @@ def embed(model, images, rows, *, batch_size=128, progress=False):
     starts = tqdm(range(0, len(rows), batch_size), desc="embedding", unit="batch", disable=not progress)
     found = {}
     for start in starts:
-        seen = inputs.as_arrays(images[rows[start : start + batch_size]])
+        seen = inputs.as_arrays(images[rows[start : start + batch_size]], model)
         outputs = model.predict_on_batch(keras.tree.map_structure(devices.shared, seen))
         for name, part in outputs.items():
             if not start:

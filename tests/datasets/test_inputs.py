@@ -16,7 +16,7 @@ def test_images_and_what_is_beside_them_are_indexed_together():
     some = BOTH[np.array([3, 1])]
     assert len(some) == 2 and some.beside["keypoints"].tolist() == [3, 1]
     assert np.array_equal(some.images, IMAGES[[3, 1]])
-    assert set(inputs.as_arrays(some)) == {"images", "keypoints"}
+    assert set(inputs.as_arrays(some, Network())) == {"images", "keypoints"}
 
 
 @pytest.mark.parametrize("whole", [IMAGES, BOTH])
@@ -26,6 +26,12 @@ def test_functions_take_either(whole):
     assert type(again) is type(whole) and np.array_equal(inputs.pixels(again), IMAGES)
     other = inputs.with_pixels(whole, 0 * IMAGES)
     assert type(other) is type(whole) and not inputs.pixels(other).any()
+
+
+def test_a_network_gets_what_it_takes_and_no_more():
+    both = Inputs(IMAGES, {"keypoints": np.arange(4.0), "masks": np.zeros(4)})
+    assert set(inputs.as_arrays(both, Network())) == {"images", "keypoints"}
+    assert inputs.as_arrays(both, object()) is IMAGES and inputs.as_arrays(IMAGES, object()) is IMAGES
 
 
 def test_images_alone_are_refused_where_more_is_needed():

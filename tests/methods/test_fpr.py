@@ -1,6 +1,11 @@
+import keras
 import numpy as np
 import pytest
-from made_methods import batch_of, make, predict
+from made_methods import LABELS, batch_of, make, predict
+
+from gaaplib.config import RunConfig
+from gaaplib.runs.data import load_data
+from gaaplib.training.batches import Batches
 
 
 def test_two_vectors_with_two_losses_each():
@@ -36,3 +41,36 @@ def test_training_without_augmentation_gives_what_inference_gives():
 def test_settings_that_it_has_of_its_own_are_refused(setting):
     with pytest.raises(ValueError, match="method='fpr' has its own; leave"):
         make(method="fpr", **setting)
+
+
+def test_masks_teach_the_foreground_weights():
+    """The network is told that the person is in the upper half; the windows' weights follow."""
+    method = make(method="fpr", options="masks=1", learning_rate=3e-3)
+    assert method.losses["shown"][1] == 1.0 and method.model.input.shape[1:] == (96, 32, 3)
+    masks = np.zeros((8, 96, 32), np.uint8)
+    masks[:, :48] = 255
+    inputs = batch_of(method) | {"masks": masks}
+    targets = dict.fromkeys(method.losses, LABELS)
+    losses = {name: loss for name, (loss, _) in method.losses.items()}
+    weights = {name: weight for name, (_, weight) in method.losses.items()}
+    method.training_model.compile(keras.optimizers.Adam(3e-3), loss=losses, loss_weights=weights, jit_compile=False)
+    before = float(np.mean(method.training_model(inputs, training=False)["shown"]))
+    for _ in range(25):
+        method.training_model.train_on_batch(inputs, targets)
+    found = {name: np.asarray(array) for name, array in method.training_model(inputs, training=True).items()}
+    # The least that this loss can be: what the shares of the windows leave open.
+    assert before > 0.6 and found["shown"].mean() < 0.75 * before
+
+
+def test_masks_are_read_for_a_training_with_them_alone(outputs):
+    plain = RunConfig("smoke", method="fpr")
+    assert load_data(plain, outputs=outputs).beside == {}
+    data = load_data(RunConfig("smoke", method="fpr", options="masks=1"), outputs=outputs)
+    masks, trained = data.beside["masks"], data.table[data.table.role.isin(["train", "val"])]
+    assert masks.shape == data.store.images.shape[:3] and masks.dtype == np.uint8
+    shares = (masks > 127).mean(axis=(1, 2))
+    assert shares[trained.row].min() > 0.05 and shares[trained.row].max() < 0.8
+    assert not shares[np.setdiff1d(data.table.row, trained.row)].any()
+    some = Batches(data.inputs, trained.row[:8], trained.label[:8], ("logits",), 8, batch_inputs=lambda labels, rng: {})
+    inputs, _ = some[0]
+    assert np.array_equal(inputs["masks"], masks[trained.row[:8]])

@@ -40,7 +40,8 @@ def test_every_method_embeds_trains_on_its_batches_and_compares(name, tmp_path):
     assert scores.cmc[0] == 1.0
     run = runs.Run(tmp_path)
     method.save(tmp_path)
-    again = run.model().predict_on_batch(as_arrays(seen(method)))
+    model = run.model()
+    again = model.predict_on_batch(as_arrays(seen(method), model))
     assert np.allclose(again["embedding"], predict(method)["embedding"], atol=1e-5)
 
 

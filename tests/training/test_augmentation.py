@@ -4,7 +4,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gaaplib.datasets.keypoints import MIRRORED
-from gaaplib.training.augmentation import Augmentation
+from gaaplib.training.augmentation import BORDER, Augmentation
 
 NONE = Augmentation(shift_x=0, shift_y=0, zoom=0, crop=0)
 
@@ -163,8 +163,8 @@ def test_key_points_stay_on_their_pixels(seed, pads):
     points = np.zeros((17, 3), "float32")
     points[left] = x, y, 0.8
     augmentation = Augmentation(shift_x=0.2, shift_y=0.2, zoom=0.2, crop=0.2, flip=0.5, pad_crop=6 if pads else 0)
-    changed, moved = augmentation.with_points(image, points, np.random.default_rng(seed + 1))
-    white = changed.astype(int).min(axis=2) > 200
+    changed, moved = augmentation.with_beside(image, {"keypoints": points}, np.random.default_rng(seed + 1))
+    white, moved = changed.astype(int).min(axis=2) > 200, moved["keypoints"]
     places = np.flatnonzero(moved[:, 2])
     assert len(places) <= 1 and set(places) <= {left, right}
     if len(places):
@@ -184,7 +184,8 @@ def test_key_points_stay_on_their_pixels(seed, pads):
 def test_a_flip_swaps_left_and_right():
     points = np.random.default_rng(0).uniform(5, 25, (17, 3)).astype("float32")
     flip = Augmentation(shift_x=0, shift_y=0, zoom=0, crop=0, flip=1.0)
-    _, moved = flip.with_points(np.zeros((64, 32, 3), np.uint8), points, np.random.default_rng(0))
+    _, beside = flip.with_beside(np.zeros((64, 32, 3), np.uint8), {"keypoints": points}, np.random.default_rng(0))
+    moved = beside["keypoints"]
     np.testing.assert_allclose(moved[6], [32 - points[5, 0], *points[5, 1:]], rtol=1e-5)
     np.testing.assert_allclose(moved[0], [32 - points[0, 0], *points[0, 1:]], rtol=1e-5)
 
@@ -192,6 +193,24 @@ def test_a_flip_swaps_left_and_right():
 def test_erasing_leaves_key_points_as_they_were():
     points = np.random.default_rng(0).uniform(5, 25, (17, 3)).astype("float32")
     erase = Augmentation(shift_x=0, shift_y=0, zoom=0, crop=0, erase=1.0, eraser="bot")
-    changed, moved = erase.with_points(np.full((64, 32, 3), 9, np.uint8), points, np.random.default_rng(0))
-    np.testing.assert_allclose(moved, points, rtol=1e-6)
+    beside = {"keypoints": points, "masks": np.full((64, 32), 255, np.uint8)}
+    changed, moved = erase.with_beside(np.full((64, 32, 3), 9, np.uint8), beside, np.random.default_rng(0))
+    np.testing.assert_allclose(moved["keypoints"], points, rtol=1e-6)
+    assert (moved["masks"] == 255).all()
     assert (changed != 9).any()
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 10_000), pads=st.booleans())
+def test_a_mask_stays_on_its_pixels(seed, pads):
+    rng = np.random.default_rng(seed)
+    mask = np.zeros((48, 24), np.uint8)
+    top, left = rng.integers(0, 30), rng.integers(0, 12)
+    mask[top : top + 15, left : left + 10] = 255
+    augmentation = Augmentation(shift_x=0.2, shift_y=0.2, zoom=0.2, crop=0.2, flip=0.5, pad_crop=6 if pads else 0)
+    # Bright on the person and of the border's colour elsewhere, so that the image shows where the mask should be.
+    image = np.where(mask[:, :, None] > 0, 255, np.array(BORDER, np.uint8)).astype(np.uint8)
+    changed, beside = augmentation.with_beside(image, {"masks": mask}, np.random.default_rng(seed + 1))
+    expected = np.clip((changed[:, :, 0].astype(float) - BORDER[0]) / (255 - BORDER[0]) * 255, 0, 255)
+    assert beside["masks"].dtype == np.uint8 and np.abs(beside["masks"] - expected).max() < 4
+    assert np.array_equal(changed, augmentation(image, np.random.default_rng(seed + 1)))

@@ -24,10 +24,9 @@ from math import pi
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 from tqdm import tqdm
 
-from gaaplib.datasets import raid
+from gaaplib.datasets import masks, raid
 from gaaplib.datasets.synthetic import poses
 from gaaplib.datasets.synthetic.cameras import Camera, make_camera
 from gaaplib.datasets.synthetic.layouts import (
@@ -37,7 +36,6 @@ from gaaplib.datasets.synthetic.layouts import (
     STRANGERS,
     Item,
     is_query,
-    mask_file,
 )
 from gaaplib.datasets.synthetic.pedestrians import JOINTS, Drawing, Look, Stance, make_look, paint
 from gaaplib.project import write_whole, written_whole
@@ -290,11 +288,7 @@ def mask(root: str | Path, path: str) -> np.ndarray:
     """
     if "#" in path:  # an image inside RAiD's file
         return raid.mask(root, path)
-    file = mask_file(Path(root), path)
-    if not file.is_file():
-        raise FileNotFoundError(f"no mask of {path!r} in {root}: looked for {file}; generate the data set again")
-    with Image.open(file) as opened:
-        return np.asarray(opened)
+    return masks.read(root, path)
 
 
 def _check_name(dataset: str) -> None:

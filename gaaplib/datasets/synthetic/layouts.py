@@ -15,6 +15,7 @@ import h5py
 import numpy as np
 from PIL import Image, PngImagePlugin
 
+from gaaplib.datasets import masks
 from gaaplib.datasets.synthetic.pedestrians import Drawing
 from gaaplib.project import write_whole, written_whole
 
@@ -73,18 +74,13 @@ def is_query(item: Item) -> bool:
     return posixpath.basename(posixpath.dirname(item.path)) == SPLIT_FOLDERS["query"]
 
 
-def mask_file(root: Path, path: str) -> Path:
-    """The file of the mask that belongs to an image with this path, for images in separate files."""
-    return (root / "masks" / path).with_suffix(".png")
-
-
 def store_files(root: Path, items: list[Item], draw: Callable[[Item], Drawing]) -> Iterator[str]:
     """Store each image and its mask in two files; existing pairs are reused."""
     for folder in sorted({posixpath.dirname(item.path) for item in items}):
         (root / folder).mkdir(parents=True, exist_ok=True)
         (root / "masks" / folder).mkdir(parents=True, exist_ok=True)
     for item in items:
-        file, of_mask = root / item.path, mask_file(root, item.path)
+        file, of_mask = root / item.path, masks.file_of(root, item.path)
         if file.exists() and of_mask.exists():
             with Image.open(of_mask) as mask:
                 yield mask.text["keypoints"]
@@ -109,11 +105,11 @@ def store_raid(root: Path, items: list[Item], draw: Callable[[Item], Drawing]) -
             struct.attrs["MATLAB_class"] = np.bytes_("struct")
             pixels = _matlab_field(struct, "images", "uint8", (images, 3, width, height), np.uint8)
             chunks = {"chunks": (min(32, images), width, height), "compression": "gzip"}
-            masks = _matlab_field(struct, "masks", "logical", (images, width, height), np.uint8, **chunks)
-            masks.attrs["MATLAB_int_decode"] = np.int32(1)
+            persons = _matlab_field(struct, "masks", "logical", (images, width, height), np.uint8, **chunks)
+            persons.attrs["MATLAB_int_decode"] = np.int32(1)
             for number, item in enumerate(items):
                 drawing = draw(item)
-                pixels[number], masks[number] = drawing.image.T, drawing.mask.T
+                pixels[number], persons[number] = drawing.image.T, drawing.mask.T
                 yield _joints_text(drawing)
             numbers = {
                 "cam": [item.camid for item in items],
