@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
+from scipy import stats
 
 GAIN, LOSS, UNCLEAR, TOO_FEW = "gain", "loss", "no clear difference", "too few identities"
 """The verdicts on a difference: its interval lies above 0, lies below 0, contains 0, or there is none."""
@@ -97,6 +98,42 @@ class Spread:
             return f"{self.mean:.3f} (one run: no spread)"
         interval = f"{100 * self.confidence:g} % t interval [{self.low:.3f}, {self.high:.3f}]"
         return f"{self.mean:.3f} +- {self.sd:.3f} (sd of {self.n} runs), {interval}"
+
+
+def bootstrap_ranks(values, groups=None, *, confidence=0.95, resamples=10_000, seed=0):
+    """Ranks of methods by their means, 1 the highest, with percentile bootstrap intervals.
+
+    The groups of values are resampled as in :func:`bootstrap_mean`, the same for all methods, and the means are ranked
+    anew each time. Methods with equal means share the mean of their ranks.
+
+    Args:
+        values: (methods, n), for example the AP of each valid query, in the same order for each method.
+        groups, confidence, resamples, seed: as for :func:`bootstrap_mean`.
+
+    Returns:
+        float (methods, 3): rank, low and high.
+
+    Raises:
+        ValueError: as :func:`bootstrap_mean`.
+
+    Example:
+        >>> one = np.linspace(0, 0.9, 40)
+        >>> bootstrap_ranks(np.stack([one, one[::-1], one + 0.1])).tolist()
+        [[2.5, 2.0, 3.0], [2.5, 1.0, 3.0], [1.0, 1.0, 2.0]]
+    """
+    values = np.asarray(values, float)
+    _check_confidence(confidence)
+    _check_resamples(resamples)
+    totals = [_group_totals(_checked_values(each, "values"), groups) for each in values]
+    sums, sizes = np.stack([each for each, _ in totals]), totals[0][1]
+    rng = np.random.default_rng(seed)
+    # How often each group is chosen, which keeps the memory small.
+    counts = rng.multinomial(len(sizes), np.full(len(sizes), 1 / len(sizes)), size=resamples)
+    ranks = stats.rankdata(-(sums @ counts.T) / (counts @ sizes), axis=0)
+    ends = np.quantile(ranks, [(1 - confidence) / 2, (1 + confidence) / 2], axis=1)
+    if len(sizes) < MIN_GROUPS:
+        ends = np.full_like(ends, np.nan)
+    return np.column_stack([stats.rankdata(-values.mean(axis=1)), *ends])
 
 
 def bootstrap_mean(values, groups=None, *, confidence=0.95, resamples=10_000, seed=0) -> Interval:

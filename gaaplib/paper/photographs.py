@@ -6,12 +6,13 @@ paper claims about its own data sets.
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from gaaplib import options
 from gaaplib.config import SYNTHETIC
 from gaaplib.evaluation import statistics
-from gaaplib.paper import audit, plan, sota, tables, wording
+from gaaplib.paper import audit, occluded, plan, sota, tables, wording
 from gaaplib.project import registered_names
 
 WHERE = "CUHK03 (photographs, not the paper's)"
@@ -144,11 +145,36 @@ def ranking(outputs=None):
     return wording.filled(f"{WHERE}, retrieval mAP, methods in order: {named}{missing}")
 
 
-def beside_published(outputs=None):
-    """Return :func:`measured` beside what Table IV and the methods' own papers print on Market-1501.
+def ranks(outputs=None):
+    """Return the rank of each measured method by its retrieval mAP, 1 the highest, with its 95 % interval.
+
+    Intervals are over the identities of the queries, which are resampled for all methods at once. A method's AP of a
+    query is the mean over its seeds.
 
     Returns:
-        The same DataFrame with the columns ``table_4`` (its CMC) and ``own`` (rank-1 of the method's own paper).
+        A DataFrame with the index ``method`` and the columns ``rank``, ``rank_low`` and ``rank_high``.
+    """
+    asked, found = plan.photographs().table_4(), {}
+    for run in plan.done(asked, outputs).values():
+        if run.metrics["retrieval"] is not None:
+            config = run.config
+            plain = config.method == "gaap" and config.attention == "none"
+            found.setdefault(SOFTMAX if plain else config.method, []).append(run.per_query)
+    columns = ["rank", "rank_low", "rank_high"]
+    if not found:
+        return pd.DataFrame(columns=columns, index=pd.Index([], name="method"))
+    first = next(iter(found.values()))[0]
+    precisions = [np.mean([each["ap"][each["valid"]] for each in seeds], axis=0) for seeds in found.values()]
+    table = statistics.bootstrap_ranks(precisions, first["pid"][first["valid"]])
+    return pd.DataFrame(table, index=pd.Index(found, name="method"), columns=columns)
+
+
+def beside_published(outputs=None):
+    """Return :func:`measured` and its ranks beside what Table IV and the methods' own papers print on Market-1501.
+
+    Returns:
+        The DataFrame of :func:`measured` with the columns of :func:`ranks`, ``table_4`` (its CMC), ``own`` (rank-1 of
+        the method's own paper), and ``table_4_rank`` and ``own_rank``, among all methods that have such a number.
     """
     printed, own = audit.read("paper_table_4"), audit.read("published_methods")
     printed = printed[(printed.dataset == "market1501") & (printed.metric == "CMC")].set_index("method").value
@@ -156,30 +182,53 @@ def beside_published(outputs=None):
     called = {name.casefold(): name for name in printed.index}
     table = measured(outputs)
     names = [called.get(sota.TABLE_4_NAMES.get(name, name).casefold()) for name in table.index]
-    return table.assign(table_4=printed.reindex(names).to_numpy(), own=own.reindex(names).to_numpy())
+    for column, numbers in {"table_4": printed, "own": own}.items():
+        table[column] = numbers.reindex(names).to_numpy()
+        table[f"{column}_rank"] = numbers.rank(ascending=False).reindex(names).to_numpy()
+    return table.join(ranks(outputs))
+
+
+LEARNS_FROM = {
+    "gml": "names of who is on a sequence of images",
+    "hct": "images alone",
+    "mebnet": "images alone, after identities of another set",
+    "udaml": "images alone, after identities of another set",
+}
+"""What the methods learn from that do not learn from the identities of the images."""
 
 
 def rows_of_table_4(outputs=None):
-    """Return each method of Table IV with its name here and whether it stands measured, as a DataFrame of text."""
+    """Return each method of Table IV: its name here, what it needs, whether it stands measured, and what that took.
+
+    Returns:
+        A DataFrame of text. The minutes of training are those of the first seed on CUHK03. The last column is of
+        synthetic images on which something hides a part of the person; see :mod:`gaaplib.paper.occluded`.
+    """
     printed = audit.read("paper_table_4").method.unique()
     called = {
         sota.TABLE_4_NAMES.get(name, name).casefold(): name for name in registered_names("gaaplib.methods", "METHODS")
     }
     words = measured(outputs).words.rename({SOFTMAX: "softmax"})
+    seconds = tables.scores(methods(), *RETRIEVAL, outputs).set_index(["method", "attention"]).seconds
+    twin = occluded.scores(outputs).iloc[:, 0]
+    minutes = {name: spent / 60 for (name, block), spent in seconds.items() if (name, block) != ("gaap", "none")}
     rows = {}
     for name in printed:
         here = called.get(name.casefold())
         stand_in = next(
             (own for own, said in sota.TABLE_4_NAMES.items() if said.startswith(f"{name}'s stand-in")), None
         )
-        state = _state(here or stand_in, words)
-        rows[name] = (here or stand_in or "", f"no source found; stand-in: {state}" if stand_in else state)
-    return pd.DataFrame.from_dict(rows, orient="index", columns=["here", "on CUHK03, retrieval mAP"])
+        own = here or stand_in
+        state, spent = _state(own, words), minutes.get(own, np.nan)
+        state = f"no source found; stand-in: {state}" if stand_in else state
+        sees = ", ".join(["images", *options.needs(own)])
+        rest = state, "" if spent != spent else f"{spent:.0f}", twin.get(own, "not asked")
+        rows[name] = own, LEARNS_FROM.get(own, "identities"), sees, *rest
+    columns = ["here", "learns from", "sees", "on CUHK03, retrieval mAP", "minutes of training", twin.name]
+    return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
 
 
 def _state(name, words):
-    if name is None:
-        return "no source found"
     if name in words.index:
         return words[name]
     if needed := options.needs(name):

@@ -97,10 +97,10 @@ def figures_by_method(table, *, xlabel, synthetic=False):
     return figure
 
 
-def three_protocols(table, *, measured, synthetic=False):
-    """Plot what was measured beside two printed numbers of each method, each on an axis of its own.
+def three_rankings(table, *, measured, synthetic=False):
+    """Plot the rank of each method by what was measured, by Table IV, and by its own paper, with the number beside it.
 
-    The three are of different images, sizes and training, so a point is compared with others of its panel only.
+    The three are of different images, sizes and training, so each has an axis of its own. A line is the interval.
 
     Args:
         table: DataFrame of :func:`gaaplib.paper.photographs.beside_published`.
@@ -109,17 +109,19 @@ def three_protocols(table, *, measured, synthetic=False):
     """
     figure, axes = plt.subplots(1, 3, figsize=(9.4, 1.2 + 0.3 * len(table)), sharey=True, layout="constrained")
     places = np.arange(len(table))
-    axes[0].hlines(places, table.low, table.high, color=WAY_COLOURS[HERE], lw=2)
-    names = {"value": measured, "table_4": "Table IV: CMC, Market-1501", "own": "own paper: rank-1, Market-1501"}
-    colours = (WAY_COLOURS[HERE], WAY_COLOURS[PRINTED], WAY_COLOURS[OWN])
-    for axis, (column, name), colour in zip(axes, names.items(), colours, strict=True):
-        axis.plot(table[column], places, "o", color=colour)
-        missing = {"color": "0.4", "fontsize": 8, "backgroundcolor": "white", "ha": "center", "va": "center"}
-        for place in places[table[column].isna()]:
-            words = "not run" if column == "value" else "none"
-            axis.text(0.5, place, words, transform=axis.get_yaxis_transform(), **missing)
-        axis.set_xlabel(name, fontsize=9)
-        axis.margins(x=0.12)
+    axes[0].hlines(places, table.rank_low, table.rank_high, color=WAY_COLOURS[HERE], lw=2)
+    names = {"value": measured, "table_4": "Table IV (CMC, Market-1501)", "own": "own papers (rank-1, Market-1501)"}
+    kinds = zip(axes, names.items(), ("rank", "table_4_rank", "own_rank"), (HERE, PRINTED, OWN), strict=True)
+    for axis, (column, name), rank, way in kinds:
+        axis.plot(table[rank], places, "o", color=WAY_COLOURS[way])
+        last = max(table[rank].max(), 2) if table[rank].notna().any() else 2
+        # The numbers stand in a column behind the last rank.
+        axis.set(xlim=(0.4, last + 0.35 * last + 0.6))
+        axis.set_xticks([tick for tick in range(1, int(last) + 1) if last < 9 or tick % 3 == 1])
+        for place, value in zip(places, table[column], strict=True):
+            words = f"{value:.3f}" if value == value else "not run" if column == "value" else "none"
+            axis.text(0.99, place, words, transform=axis.get_yaxis_transform(), ha="right", va="center", fontsize=8)
+        axis.set_xlabel(f"rank by {name}", fontsize=9)
     axes[0].set_yticks(places, table.index, fontsize=9)
     axes[0].set_ylim(len(table) - 0.5, -0.5)
     mark_synthetic(axes[0], synthetic, corner="lower right")

@@ -405,3 +405,28 @@ def test_options_are_given_by_name(function):
 def test_results_are_frozen(result):
     with pytest.raises(dataclasses.FrozenInstanceError):
         result.confidence = 1.0
+
+
+def test_ranks_of_methods_have_the_intervals_of_a_plain_resampling():
+    rng = np.random.default_rng(0)
+    groups = rng.integers(0, 40, 200)
+    values = rng.random(200) + np.array([0.0, 0.02, 0.05, 0.5])[:, None] + 0.3 * rng.random((4, 200))
+    found = statistics.bootstrap_ranks(values, groups)
+    members = [np.flatnonzero(groups == group) for group in np.unique(groups)]
+    ranks = []
+    for _ in range(2000):
+        chosen = np.concatenate([members[place] for place in rng.integers(len(members), size=len(members))])
+        means = [row[chosen].mean() for row in values]
+        ranks.append([1 + sum(other > mean for other in means) for mean in means])
+    expected = np.quantile(ranks, [0.025, 0.975], axis=0)
+    np.testing.assert_array_equal(found[:, 1:], expected.T)
+    assert found[:, 0].tolist() == [1 + sum(values.mean(axis=1) > mean) for mean in values.mean(axis=1)]
+
+
+def test_equal_methods_share_their_rank_and_few_identities_have_no_interval(ten_are_needed):
+    values = np.tile(np.linspace(0, 1, 30), (2, 1))
+    assert statistics.bootstrap_ranks(values).tolist() == [[1.5, 1.5, 1.5]] * 2
+    few = statistics.bootstrap_ranks(values, np.arange(30) // 10)
+    assert few[:, 0].tolist() == [1.5, 1.5] and np.isnan(few[:, 1:]).all()
+    with pytest.raises(ValueError, match="values is nan at index 3"):
+        statistics.bootstrap_ranks(np.where(np.arange(30) == 3, np.nan, values))

@@ -69,6 +69,11 @@ def test_methods_are_in_the_order_of_their_scores(tmp_path):
     # 0.7 and 0.71, of which half a difference times 12.706 is the interval.
     assert "agw 0.705 [0.641, 0.769] over 2 seeds, bot 0.650 [0.650, 0.650] over 3 seeds" in words
     assert words.endswith("; 11 not run")
+    ranks = photographs.ranks(tmp_path)
+    # The made-up scores differ by the same in each query, so no resampling changes the order.
+    assert ranks.loc[["agw", "bot", "triplet", "gaap"], "rank"].tolist() == [1, 2, 3, 4]
+    assert ranks.loc["bot"].tolist() == [2, 2, 2]
+    assert photographs.beside_published(tmp_path).loc["agw", ["rank", "own_rank"]].notna().all()
 
 
 def test_methods_stand_beside_what_is_printed_under_table_4s_names(tmp_path):
@@ -76,6 +81,7 @@ def test_methods_stand_beside_what_is_printed_under_table_4s_names(tmp_path):
     assert table.value.isna().all() and (table.words == "not run").all()
     # PLF is VPM, TLE is HMBN, and softmax is no method of Table IV.
     assert table.loc[["vpm", "hmbn", "gaap"], "table_4"].tolist() == [0.737, 0.727, 0.873]
+    assert table["rank"].isna().all() and table.loc["gaap", "table_4_rank"] == 1
     assert table.loc["pcb", "own"] == 0.923 and table.loc[photographs.SOFTMAX, ["table_4", "own"]].isna().all()
 
 
@@ -110,9 +116,12 @@ def test_crossings_use_the_models_of_the_block_and_name_their_images():
 
 
 def test_each_row_of_table_4_has_a_state(tmp_path):
+    made(tmp_path, next(config for config in plan.photographs().table_4() if config.method == "mgn"), 0.1)
     table = photographs.rows_of_table_4(tmp_path)
     states = table["on CUHK03, retrieval mAP"]
     assert len(table) == 18 and table.loc["PLF", "here"] == "vpm" and table.loc["MEB-Net", "here"] == "mebnet"
     assert states["HAN"] == "no source found; stand-in: not run" and states["GML"] == states["HAN"]
     assert states["PGFA"] == "needs keypoints, which CUHK03 does not have"
+    assert states["MGN"].startswith("0.600 [") and table.loc["MGN", "minutes of training"] != ""
+    assert table.loc["HOReID", "sees"] == "images, keypoints" and table.loc["HCT", "learns from"] == "images alone"
     assert set(states[["BoT", "PCB", "HCT", "GAAP"]]) == {"not run"}

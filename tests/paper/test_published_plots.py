@@ -22,8 +22,13 @@ THREE = pd.DataFrame(
         "value": [0.2, np.nan],
         "low": [0.1, np.nan],
         "high": [0.3, np.nan],
+        "rank": [1.0, np.nan],
+        "rank_low": [1.0, np.nan],
+        "rank_high": [2.0, np.nan],
         "table_4": [np.nan, 0.8],
+        "table_4_rank": [np.nan, 3.0],
         "own": [0.9, np.nan],
+        "own_rank": [12.0, np.nan],
     },
     index=["softmax", "pcb"],
 )
@@ -33,7 +38,7 @@ FIGURES = {
     "offsets": lambda **k: published_plots.offsets({"one": TABLE, "two": TABLE + 0.1}, title="offsets", **k),
     "row_shapes": lambda **k: published_plots.row_shapes(TABLE, ["A", "B"], **k),
     "figures_by_method": lambda **k: published_plots.figures_by_method(BARS, xlabel="rank-1", **k),
-    "three_protocols": lambda **k: published_plots.three_protocols(THREE, measured="mAP", **k),
+    "three_rankings": lambda **k: published_plots.three_rankings(THREE, measured="mAP", **k),
     "one_against_other": lambda **k: published_plots.one_against_other(POINTS, **k),
     "rank_changes": lambda **k: published_plots.rank_changes(POINTS, **k),
     "critical_difference": lambda **k: published_plots.critical_difference(RANKS, PAIRS, **k),
@@ -93,8 +98,11 @@ def test_a_bar_joins_neighbours_that_do_not_differ_and_no_others():
     assert [list(line.get_xdata()) for line in thick] == [[1.2, 2.9]]
 
 
-def test_three_protocols_have_an_axis_each_and_say_what_is_missing():
-    figure = published_plots.three_protocols(THREE, measured="CUHK03, mAP")
-    assert [axis.get_xlabel().split(":")[0] for axis in figure.axes] == ["CUHK03, mAP", "Table IV", "own paper"]
-    assert [[text.get_text() for text in axis.texts] for axis in figure.axes] == [["not run"], ["none"], ["none"]]
+def test_three_rankings_have_an_axis_each_and_say_what_is_missing():
+    figure = published_plots.three_rankings(THREE, measured="CUHK03, mAP")
+    labels = [axis.get_xlabel().split(" (")[0] for axis in figure.axes]
+    assert labels == ["rank by CUHK03, mAP", "rank by Table IV", "rank by own papers"]
+    numbers = [[text.get_text() for text in axis.texts] for axis in figure.axes]
+    assert numbers == [["0.200", "not run"], ["none", "0.800"], ["0.900", "none"]]
+    assert [axis.lines[0].get_xdata()[at] for axis, at in zip(figure.axes, (0, 1, 0), strict=True)] == [1, 3, 12]
     assert len({axis.get_xlim() for axis in figure.axes}) == 3
