@@ -39,6 +39,15 @@ def _memory_given_back():
         trim(0)
 
 
+@pytest.fixture(scope="module")
+def without_graphs():
+    """For modules whose runs have a few steps: see :mod:`eager`. Notebooks and resumed runs are tested with graphs."""
+    from eager import eager
+
+    with eager():
+        yield
+
+
 @pytest.fixture
 def outputs(tmp_path, monkeypatch):
     """A folder for runs and caches of one test."""

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from eager import eager
 from made_images import OTHERS, market_folder, real, save_colour, smoke
 from made_methods import SMALL
 from made_onnx import embeddings_of, write_onnx
@@ -21,6 +20,8 @@ from gaaplib.metrics import evaluate_distances as metrics_of
 from gaaplib.network.backbones import BACKBONES
 from gaaplib.runs.provenance import RESULTS
 from gaaplib.training import curve
+
+pytestmark = pytest.mark.usefixtures("without_graphs")
 
 REAL = Path(__file__).parents[2] / "shared" / "real"
 PKU, CUHK03, OSNET = REAL / "pku-sample", REAL / "cuhk03-np", REAL / "weights" / "osnet_x0_25_msmt17.onnx"
@@ -151,9 +152,8 @@ PLAIN = {"triplet", "agw", "bdb", "ianet", "mgn", "hmbn", "han"}
 @pytest.mark.parametrize("method", [name for name, method in METHODS.items() if method.learns and name not in PLAIN])
 def test_a_run_of_every_method_that_learns_is_scored_in_both_protocols(method, cache):
     # The height gives six rows to the methods that need them.
-    with eager():
-        config = smoke(method=method, sampler="identity_balanced", height=96, options=SMALL.get(method))
-        run = experiment.run(config, outputs=cache)
+    config = smoke(method=method, sampler="identity_balanced", height=96, options=SMALL.get(method))
+    run = experiment.run(config, outputs=cache)
     assert run.metrics["status"] == "done"
     if not METHODS[method].supervised:
         assert run.metrics["train_accuracy"] is None and run.metrics["closed"] is None

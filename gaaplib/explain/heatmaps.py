@@ -87,7 +87,7 @@ def heatmap(model, images, kind="received", *, position=None, label=None, others
     parts = []
     for start in range(0, len(images), batch_size):
         rows = slice(start, start + batch_size)
-        outputs = network.predict_on_batch(inputs.as_arrays(images[rows], network))
+        outputs = network.predict_on_batch(inputs.as_arrays(images[rows], network.lower))
         parts.append(_MAPS[kind](network, outputs, None if choice is None else choice[rows]))
     return _shares(np.concatenate(parts)).reshape(len(images), *grid(model, layer))
 
@@ -246,7 +246,7 @@ def _gradcam(network, outputs, labels):
 
 
 def _gradcam_match(network, outputs, others):
-    targets = _unit(network.predict_on_batch(inputs.as_arrays(others, network))["embedding"])
+    targets = _unit(network.predict_on_batch(inputs.as_arrays(others, network.lower))["embedding"])
     cosines = (_unit(outputs["embedding"]) * targets).sum(axis=1)
 
     def score(features):

@@ -9,6 +9,11 @@ from gaaplib.config import RunConfig
 from gaaplib.explain import lookup
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _quick(without_graphs):
+    """Maps and indices are of a few images."""
+
+
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory):
     return tmp_path_factory.mktemp("outputs")

@@ -8,6 +8,8 @@ from tiny_training import Tiny, TinyInRounds, images, tiny
 from gaaplib.config import RunConfig
 from gaaplib.training.averaging import WeightAverage
 
+pytestmark = pytest.mark.usefixtures("without_graphs")
+
 
 class Watched(Tiny):
     """Keeps its weights at the end of each epoch."""

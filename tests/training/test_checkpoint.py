@@ -7,6 +7,8 @@ from tiny_training import Flat, TinyInRounds, assert_same, tiny
 from gaaplib.training import checkpoint, fit
 from gaaplib.training.checkpoint import Checkpoint
 
+pytestmark = pytest.mark.usefixtures("without_graphs")
+
 
 @pytest.fixture
 def interrupted(monkeypatch):

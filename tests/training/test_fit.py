@@ -12,6 +12,8 @@ from gaaplib.methods.method import Round
 from gaaplib.training import fit
 from gaaplib.training.fit import PlateauSchedule
 
+pytestmark = pytest.mark.usefixtures("without_graphs")
+
 
 def make(**changes):
     arguments = {"batch_size": 8, "images_per_identity": 2, "learning_rate": 1e-3, "epochs": 3, **changes}
