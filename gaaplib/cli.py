@@ -276,6 +276,40 @@ def results(csv, sort, filters, reference):
 
 
 @main.command()
+@click.argument("name", required=False)
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Draw the curves into this file at each epoch.")
+def watch(name, output):
+    """Print the epochs of a training as they end, until it is finished or you press Ctrl-C.
+
+    NAME is a run as for --run of other commands; without it, it is the one that began last and is not finished. The
+    training itself goes on.
+    """
+    from gaaplib import runs
+    from gaaplib.runs import watch as watching
+    from gaaplib.training import curve
+
+    try:
+        run = runs.begun(name)
+        synthetic = run.config.is_synthetic
+    except (OSError, ValueError) as error:
+        raise _refusal(error) from error
+    click.echo(run.folder.name)
+    printed = 0
+    for history in watching.epochs(run):
+        for row in history.to_dict("records")[printed:]:
+            click.echo(curve.epoch_line(row))
+        printed = len(history)
+        if output:
+            import matplotlib.pyplot as plt
+
+            from gaaplib import plots
+
+            _save(plots.training_curves(history, synthetic=synthetic), output)
+            plt.close("all")
+    click.echo(f"finished: {run.metrics['status']}")
+
+
+@main.command()
 @click.option("--query", type=click.Path(), help="Queries: an .npz file of embeddings, pids and camids.")
 @click.option("--gallery", type=click.Path(), help="Gallery: a file of the same kind.")
 @click.option("--mat", type=click.Path(), help="Both in one file: pytorch_result.mat of Person_reID_baseline_pytorch.")

@@ -16,6 +16,7 @@ from gaaplib.evaluation.collapse import collapsed
 from gaaplib.methods import METHODS
 from gaaplib.network import devices, layers
 from gaaplib.project import locked, outputs_folder
+from gaaplib.runs import card
 from gaaplib.runs.current import out_of_date, weights_key
 from gaaplib.runs.data import load_data
 from gaaplib.runs.provenance import RESULTS, origin
@@ -130,6 +131,7 @@ def _run(config, outputs, rerun, verbose):
         train_accuracy=fitted,
         seconds=clock.seconds,
     )
+    card.write(result)
     return result
 
 
@@ -205,7 +207,8 @@ def _fit(method, data, starts, result, verbose):
     train, validation = ((part.row.to_numpy(), part.label.to_numpy()) for part in (parts["train"], parts["val"]))
     method.given(parts["train"])
     checkpoint = Checkpoint(result.checkpoint, _key(method.config, data, starts))
-    return fit.fit(method, data.inputs, train, validation, checkpoint=checkpoint, verbose=verbose)
+    file = result.folder / "history.csv"
+    return fit.fit(method, data.inputs, train, validation, checkpoint=checkpoint, history_file=file, verbose=verbose)
 
 
 def _key(config, data, starts):

@@ -3,7 +3,7 @@
 from gaaplib.runs.content import SCHEMA, WITHOUT_SCORES
 from gaaplib.runs.current import out_of_date
 from gaaplib.runs.data import Data, check_images, files_now, load_data, same_images
-from gaaplib.runs.folder import Run, begin, find, finish, finished, readable
+from gaaplib.runs.folder import Run, begin, begun, find, finish, finished, readable
 from gaaplib.runs.scores import (
     CLOSED_MEASURES,
     COLUMNS,
@@ -30,6 +30,7 @@ __all__ = [
     "Data",
     "Run",
     "begin",
+    "begun",
     "check_images",
     "cmc",
     "compare",

@@ -27,7 +27,7 @@ MODELS = ("model.keras", "model.onnx", "model.xml")
 READ_ME = """\
 # {run}
 
-A run of gaaplib. `config.json` has its settings, `metrics.json` its scores and where they come from (it is written
+`config.json` has the settings, `metrics.json` all scores and where they come from (it is written
 last, when the run is finished), `history.csv` one line per epoch, `per_query.npz` and `per_image.npz` the scores of
 each image, and `model.keras` the trained model. To load it:
 
@@ -300,7 +300,7 @@ def find(name, outputs=None, *, with_model=False):
         ValueError: no run or several runs fit; with ``with_model``, it diverged or collapsed.
         FileNotFoundError: with ``with_model``, it has no model.
     """
-    run = _named(name, {run.folder.name: run for run in finished(outputs)})
+    run = _named(name, finished(outputs))
     if with_model:
         _ = run.model_file  # Raises if there is none.
         metrics = run.metrics
@@ -310,12 +310,32 @@ def find(name, outputs=None, *, with_model=False):
     return run
 
 
-def _named(name, known):
+def begun(name=None, outputs=None):
+    """The run of this name, which may not be finished; without a name, the unfinished one that began last.
+
+    Args:
+        name, outputs: as for :func:`find`.
+
+    Raises:
+        ValueError: no run or several runs fit; without a name, all are finished.
+    """
+    folder = Path(outputs or outputs_folder()) / "runs"
+    known = [Run(path.parent) for path in sorted(folder.glob("*/config.json"))]
+    if name is not None:
+        return _named(name, known, "runs")
+    going_on = [run for run in known if not run.is_done()]
+    if not going_on:
+        raise ValueError(f"no run in {folder} is being made; give the name of a finished one")
+    return max(going_on, key=lambda run: (run.folder / "config.json").stat().st_mtime)
+
+
+def _named(name, runs, what="finished runs"):
     if (Path(name) / "metrics.json").is_file():
         run = Run(Path(name))
         if run.trouble():
             raise ValueError(run.trouble())
         return run
+    known = {run.folder.name: run for run in runs}
     tests = (
         name.__eq__,
         lambda run_id: run_id.rpartition("_")[2].startswith(name),
@@ -330,4 +350,4 @@ def _named(name, known):
             listed = "\n  ".join(run.folder.name for run in found)
             raise ValueError(f"{name!r} fits {len(found)} runs; give more of the name of one:\n  {listed}")
     listed = "\n  ".join(known) or "none; gaap run 02_train makes one"
-    raise ValueError(f"no run {name!r}; finished runs:\n  {listed}")
+    raise ValueError(f"no run {name!r}; {what}:\n  {listed}")

@@ -10,6 +10,22 @@ AT_CHANCE = "Validation stays at chance"
 ADVICE = "the network has not learnt to recognise them. Give it more images or more epochs, or weights to start from"
 
 
+def epoch_line(row, epochs=None):
+    """Return one epoch in a line: losses and accuracies, and the seconds so far.
+
+    Args:
+        row: of the history, with the name of a column as the key.
+        epochs: how many there will be, if that is known.
+
+    Example:
+        >>> epoch_line({"epoch": 2, "loss": 0.51234, "learning_rate": 0.001, "seconds": 61.4}, 30)
+        'epoch 2/30  loss 0.512  61 s'
+    """
+    scores = "  ".join(f"{name} {row[name]:.3f}" for name in row if name.endswith(("loss", "accuracy")))
+    of = f"/{epochs}" if epochs else ""
+    return f"epoch {row['epoch']:.0f}{of}  {scores}  {row['seconds']:.0f} s"
+
+
 def in_words(history, identities, images):
     """Return sentences on the end of a training: accuracies, whether validation is above chance, and its trend.
 

@@ -12,6 +12,8 @@ from tqdm import tqdm
 
 from gaaplib.datasets import inputs
 from gaaplib.network import devices, layers
+from gaaplib.project import write_whole
+from gaaplib.training import curve
 from gaaplib.training.augmentation import Augmentation
 from gaaplib.training.averaging import WeightAverage
 from gaaplib.training.batches import Batches
@@ -19,7 +21,7 @@ from gaaplib.training.checkpoint import Place
 from gaaplib.training.optimizers import optimizer_of
 
 
-def fit(method, images, train, validation, *, checkpoint=None, verbose=0):
+def fit(method, images, train, validation, *, checkpoint=None, history_file=None, verbose=0):
     """Train a method in place, round after round.
 
     Args:
@@ -29,6 +31,7 @@ def fit(method, images, train, validation, *, checkpoint=None, verbose=0):
             set may be empty; the schedule then uses the training loss.
         checkpoint: a :class:`gaaplib.training.checkpoint.Checkpoint` to resume from and to save to; None: start from
             the beginning and save nothing.
+        history_file: a CSV file that gets the history after each epoch, so that a training can be watched; None: none.
         verbose: 0 silent, 1 Keras' progress bars, 2 one line per epoch with the seconds left.
 
     Returns:
@@ -37,7 +40,7 @@ def fit(method, images, train, validation, *, checkpoint=None, verbose=0):
         :func:`trouble`.
     """
     rows, labels = train
-    recorder, watched = _Recorder(), _validation_batches(method, images, validation)
+    recorder, watched = _Recorder(history_file), _validation_batches(method, images, validation)
     saved = checkpoint.read() if checkpoint is not None else None
     # A method that learns without identities is not given any.
     labels = labels if method.supervised else None
@@ -257,10 +260,11 @@ class PlateauSchedule(keras.callbacks.Callback):
 
 
 class _Recorder(keras.callbacks.Callback):
-    """Appends one row per epoch to the list ``rows``, which continues over all rounds."""
+    """Appends one row per epoch to the list ``rows``, which continues over all rounds, and writes all to a file."""
 
-    def __init__(self):
+    def __init__(self, file=None):
         super().__init__()
+        self.file = file
         self.rows = []
         self.start = time.perf_counter()
         self.batches = None
@@ -283,6 +287,8 @@ class _Recorder(keras.callbacks.Callback):
                 "seconds": time.perf_counter() - self.start,
             }
         )
+        if self.file is not None:
+            write_whole(self.file, pd.DataFrame(self.rows).to_csv(index=False))
 
 
 class _EpochLines(keras.callbacks.Callback):
@@ -302,8 +308,5 @@ class _EpochLines(keras.callbacks.Callback):
         # The first epoch of a process also compiles.
         pace = float(np.median(self.paces[1:] or self.paces))
         row = self.rows[-1]
-        scores = "  ".join(f"{name} {row[name]:.3f}" for name in row if name.endswith(("loss", "accuracy")))
         left = pace * (self.last - row["epoch"])
-        print(
-            f"epoch {row['epoch']}/{self.last}  {scores}  {row['seconds']:.0f} s, about {left:.0f} s left", flush=True
-        )
+        print(f"{curve.epoch_line(row, self.last)}, about {left:.0f} s left", flush=True)
