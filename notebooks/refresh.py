@@ -2,6 +2,7 @@
 
 `python notebooks/refresh.py 01_data 02_train` executes these two notebooks; without names, all of them.
 Output that depends on the machine is left out: standard error (with TensorFlow's log) and cell timings.
+Widgets need a kernel: what is kept of them is the picture that they give beside themselves.
 """
 
 import sys
@@ -11,6 +12,7 @@ import nbformat
 from nbclient import NotebookClient
 
 FOLDER = Path(__file__).parent
+WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
 def refresh(path):
@@ -26,6 +28,10 @@ def refresh(path):
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
+            for output in cell.outputs:
+                if set(output.get("data", {})) >= {WIDGET, "image/jpeg"}:
+                    del output.data[WIDGET]
+    notebook.metadata.pop("widgets", None)
     nbformat.write(notebook, path)
 
 

@@ -1,8 +1,9 @@
-"""Notebook widgets for :mod:`gaaplib.explain.lookup`: choose a run, a query, a map and a position.
+"""Notebook widgets for :mod:`gaaplib.explain.lookup`: choose one or two runs, a query, a map and a position.
 
 File names can contain any characters, so they are escaped in HTML and do not appear in figures.
 """
 
+import base64
 import gc
 import html
 import io
@@ -25,8 +26,9 @@ QUERIES = 300
 QUERY_HEIGHT, SHEET_DPI = 256, 96
 # The value of the one layer that is not a stage of the backbone. For a widget, None would mean that nothing is chosen.
 ATTENTION = "attention"
-OWN_LAYER = ("after the attention", ATTENTION)
+NO_SECOND = ("no second run", "")
 READY, BUSY = "Choose a position:", "<b>Working ...</b>"
+STATES = {"match": "the same person", "same camera": "same camera, left out"}
 # Each run has its own model. TensorFlow takes the first calls of each for repeated compilation, and warns.
 logging.getLogger("tensorflow").setLevel(logging.ERROR)
 
@@ -52,7 +54,8 @@ def explorer(run, *, photos=None, outputs=None, approximate=False):
             how many of the nearest images are found.
 
     Returns:
-        An ``ipywidgets.VBox``. It first shows the query in the middle of the list.
+        An ``ipywidgets.VBox``. It first shows the query in the middle of the list. Where no kernel runs, such as on
+        GitHub, a notebook shows that first view as a picture.
     """
     others = [
         other for other in runs.finished(outputs, with_model=True) if other.folder.resolve() != run.folder.resolve()
@@ -74,18 +77,25 @@ class _Explorer:
         self._opened, self._answering, self.index, self._position = opened, False, None, None
         kinds = [(f"{kind}: {words}", kind) for kind, words in heatmaps.KINDS.items()]
         self.run = _chooser("run", [(run.folder.name, run) for run in choices])
+        self.beside = _chooser("beside", [NO_SECOND, *((run.folder.name, run) for run in choices[1:])])
         # A dropdown that was created without options shows no selection later.
-        self.query, self.kind, self.layer = _chooser("query"), _chooser("map", kinds), _chooser("layer", [OWN_LAYER])
+        self.query, self.kind, self.layer = (
+            _chooser("query"),
+            _chooser("map", kinds),
+            _chooser("layer", [("the map", ATTENTION)]),
+        )
         over = {"grid_area": "one", "width": "100%", "height": "100%"}
         self.image = widgets.Image(format="png", layout=over)
         self.cells = widgets.GridBox(layout={**over, "grid_gap": "0"})
         self.cells.add_class("gaap-positions")
         at_most = {"flex": "0 1 auto", "min_width": "0", "object_fit": "contain"}
-        self.sheet = widgets.Image(format="jpeg", layout=at_most)
-        self.sheet.add_class("gaap-sheet")
+        self.sheet, self.second = (widgets.Image(format="jpeg", layout=at_most) for _ in range(2))
+        self.second.layout.display = "none"
+        for sheet in (self.sheet, self.second):
+            sheet.add_class("gaap-sheet")
         self.words = widgets.HTML()
         self.box = self._laid_out()
-        for chooser in (self.run, self.query, self.kind, self.layer):
+        for chooser in (self.run, self.beside, self.query, self.kind, self.layer):
             chooser.observe(lambda change: self._answer(change.owner), "value")
         self._answer(self.run)
 
@@ -95,8 +105,9 @@ class _Explorer:
         self.over.layout = {"grid_template_areas": "'one'", "height": f"{QUERY_HEIGHT}px"}
         self.hint = widgets.HTML(READY)
         left = widgets.VBox([self.hint, self.over], layout={"flex": "0 0 auto", "align_items": "center"})
-        shown = widgets.HBox([left, self.sheet])
-        return widgets.VBox([self.run, self.query, self.kind, self.layer, shown, self.words])
+        sheets = widgets.VBox([self.sheet, self.second], layout={"flex": "0 1 auto", "min_width": "0"})
+        shown = widgets.HBox([left, sheets])
+        return _Box(self, [self.run, self.beside, self.query, self.kind, self.layer, shown, self.words])
 
     def _answer(self, asked):
         """Update what depends on the widget that was used. Changes made during an update trigger no further one."""
@@ -116,6 +127,7 @@ class _Explorer:
             self._show()
         except (ImportError, OSError, ValueError) as error:
             self.words.value = f"<b>{html.escape(str(error))}</b>"
+            self.second.layout.display = "none"
         finally:
             gc.enable()
             self._answering, self.hint.value = False, READY
@@ -135,7 +147,9 @@ class _Explorer:
             self.cells.children = []
             return
         stages = heatmaps.stages(self.index.model)
-        self.layer.options = [OWN_LAYER, *((f"{stage} of the backbone", stage) for stage in stages)]
+        attends = self.run.value.config.attention != "none"
+        own = "after the attention" if attends else "the last map, as there is no attention"
+        self.layer.options = [(own, ATTENTION), *((f"{stage} of the backbone", stage) for stage in stages)]
         rows, columns = heatmaps.grid(self.index.model)
         self._position = (rows // 2, columns // 2)
         self.cells.layout.grid_template_rows = f"repeat({rows}, 1fr)"
@@ -148,18 +162,55 @@ class _Explorer:
         """Show the sheet, the position and the text for the current choices."""
         kind, query = self.kind.value if self.index.has_maps else None, self.query.value
         self.layer.disabled = kind not in heatmaps.AT_ANY_LAYER
-        layer = None if self.layer.disabled or self.layer.value == ATTENTION else self.layer.value
-        picture = jpeg(ranking_sheet(self.index, query, kind, layer=layer, position=self._position))
+        second = self._second()
+        picture = self._sheet(self.index, self.run.value if second else None)
+        other = self._sheet(second, self.beside.value) if second else b""
         for cell in self.cells.children:
             cell.mark(kind == "rollout" and cell.position == self._position)
-        ranking = self.index.rank(query)
-        names = [html.escape(self.index.gallery.names[place]) for place in ranking.places]
-        numbered = zip(ranking.ranks, names, strict=True)
-        listed = ", ".join(f"{rank or '(same camera)'}&nbsp;{name}" for rank, name in numbered)
         asked = html.escape(self.index.queries.names[query])
-        self.words.value = f"<div style='line-height: 1.5'><b>{asked}</b>; nearest images{self._found}: {listed}</div>"
+        rows = "".join(_row(self.index, *found) for found in zip(*_columns(self.index.rank(query)), strict=True))
+        self.words.value = TABLE.format(asked=asked, found=self._found, rows=rows)
+        self.second.value, self.second.layout.display = other, None if second else "none"
         # Last, so that the layout does not move after the sheet appears.
         self.sheet.value = picture
+
+    def _sheet(self, index, run):
+        """The picture of an index for the current choices, as JPEG; with its name if there are two."""
+        kind = self.kind.value if index.has_maps else None
+        layer = None if self.layer.disabled or self.layer.value == ATTENTION else self.layer.value
+        rows, columns = heatmaps.grid(index.model) if index.has_maps else (0, 0)
+        position = self._position
+        if index.has_maps and (position[0] >= rows or position[1] >= columns):
+            position = (rows // 2, columns // 2)
+        name = None if run is None else _short(run.folder.name)
+        return jpeg(ranking_sheet(index, self.query.value, kind, layer=layer, position=position, name=name))
+
+    def _second(self):
+        """The index of the second run, or None if there is none.
+
+        Raises:
+            ValueError: its queries are others, so that no query is in both.
+        """
+        if not self.beside.value or self.beside.value is self.run.value:
+            return None
+        index, _ = self._opened(self.beside.value)
+        if index.queries.names != self.index.queries.names:
+            raise ValueError(f"{self.beside.value.folder.name} has other queries than the first run")
+        return index
+
+
+class _Box(widgets.VBox):
+    """The explorer. Where nothing draws widgets, it is the picture of its first view."""
+
+    def __init__(self, shown, children):
+        super().__init__(children)
+        self._shown = shown
+
+    def _repr_mimebundle_(self, **arguments):
+        bundle = super()._repr_mimebundle_(**arguments)
+        if self._shown.sheet.value:
+            bundle["image/jpeg"] = base64.b64encode(self._shown.sheet.value).decode()
+        return bundle | {"text/plain": "The explorer: run this cell in JupyterLab to choose and click."}
 
 
 class _Cell(widgets.Button):
@@ -181,6 +232,28 @@ def _chooser(name, options=()):
     return widgets.Dropdown(
         description=name, options=options, style={"description_width": "4em"}, layout={"width": "auto"}
     )
+
+
+TABLE = """<div style="line-height: 1.4; overflow-x: auto"><b>{asked}</b>; nearest images{found}:
+<table style="font-size: 90%">
+<tr><th>rank</th><th style="text-align: left">image</th><th style="text-align: left">is</th><th>distance</th></tr>
+{rows}</table></div>"""
+
+
+def _columns(ranking):
+    return ranking.ranks, ranking.places, ranking.states, ranking.distances
+
+
+def _row(index, rank, place, state, distance):
+    """A row of the table: what the sheet numbers has a number, what is left out of the scores has none."""
+    name, known = html.escape(index.gallery.names[place]), STATES.get(state, "another person" if state else "")
+    cells = f"<td>{rank or '-'}</td><td style='text-align: left; overflow-wrap: anywhere'>{name}</td>"
+    return f"<tr>{cells}<td style='text-align: left'>{known}</td><td>{distance:.3f}</td></tr>"
+
+
+def _short(name):
+    """A run's name for a figure: the parts that runs on one data set differ in."""
+    return " ".join(name.split("_")[1:])
 
 
 def _described(index, query):

@@ -139,8 +139,8 @@ class _Network(keras.Model):
         if missing:
             raise ValueError(
                 f"the model {model.name!r} has no attention: it lacks {', '.join(missing)}; "
-                "use the model of a run whose method has heat maps, such as 'gaap'; if this one has, an older version of "
-                "gaaplib saved it: remove the run's folder and make it again"
+                "use the model of a run whose method has heat maps, such as 'gaap'; if this one has, an older version "
+                "of gaaplib saved it: remove the run's folder and make it again"
             )
         self.lower, self.attention, self._head = (by_name[name] for name in PARTS)
         logits = self._head.output.get("logits")

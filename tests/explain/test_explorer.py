@@ -1,5 +1,6 @@
 """The widgets of the explorer; the run is a smoke run on synthetic images."""
 
+import base64
 import io
 import re
 
@@ -43,7 +44,7 @@ def test_the_first_view_is_the_middle_query_and_each_widget_changes_it(shown, in
 
 def test_an_approximate_answer_says_what_it_finds(run, cache):
     shown = explorer._Explorer([run], None, cache, True)
-    assert re.search(r"nearest images \(\d+\.\d% of the 10 nearest images are found\): ", shown.words.value)
+    assert re.search(r"nearest images \(\d+\.\d% of the 10 nearest images are found\):", shown.words.value)
 
 
 def test_it_says_so_while_it_works(shown, monkeypatch):
@@ -92,3 +93,44 @@ def test_a_model_from_elsewhere_has_sheets_without_maps(run, cache, tmp_path):
     shown.run.value = run
     assert not shown.kind.disabled and shown.cells.children
     assert size(shown.sheet.value) == with_maps
+
+
+def test_the_list_numbers_what_the_sheet_numbers(shown):
+    ranking = shown.index.rank(shown.query.value)
+    first = re.findall(r"<tr><td>([^<]+)</td>", shown.words.value)
+    assert first == [str(rank or "-") for rank in ranking.ranks]
+    assert shown.words.value.count("same camera, left out") == ranking.states.count("same camera")
+    assert shown.words.value.count("the same person") == ranking.states.count("match")
+
+
+def test_two_runs_are_shown_side_by_side_on_one_query(run, cache):
+    other = experiment.run(RunConfig("smoke", last_stride=1, attention="none"), outputs=cache)
+    shown = explorer._Explorer([run, other], None, cache, False)
+    alone = shown.sheet.value
+    assert shown.second.layout.display == "none" and not shown.second.value
+    shown.beside.value = other
+    assert shown.second.layout.display is None and size(shown.second.value)[0] == size(shown.sheet.value)[0]
+    # Each sheet has its run's name.
+    assert len({alone, shown.sheet.value, shown.second.value}) == 3
+    before = shown.second.value
+    shown.query.value = int(shown.index.order[0])
+    assert shown.second.value != before
+    assert [words for words, _ in shown.layer.options][0] == "after the attention"
+    shown.run.value = other
+    assert [words for words, _ in shown.layer.options][0] == "the last map, as there is no attention"
+    assert shown.second.layout.display == "none"
+
+
+def test_a_second_run_of_other_queries_is_refused(run, cache):
+    other = experiment.run(RunConfig("smoke", dataset="raid"), outputs=cache)
+    shown = explorer._Explorer([run, other], None, cache, False)
+    shown.beside.value = other
+    assert "has other queries than the first run" in shown.words.value
+    shown.beside.value = ""
+    assert "nearest images" in shown.words.value and shown.second.layout.display == "none"
+
+
+def test_without_a_kernel_it_is_a_picture(shown):
+    bundle = shown.box._repr_mimebundle_()
+    assert base64.b64decode(bundle["image/jpeg"]) == shown.sheet.value
+    assert "application/vnd.jupyter.widget-view+json" in bundle and "VBox" not in bundle["text/plain"]
