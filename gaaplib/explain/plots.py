@@ -10,16 +10,18 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib import patheffects
 from matplotlib.collections import LineCollection
+from matplotlib.colors import ListedColormap
 from matplotlib.patches import Rectangle
 
 from gaaplib.evaluation import statistics
 from gaaplib.explain.localisation import BASELINES, auc
 from gaaplib.plots import COLOURS, PALETTE, RIGHT, WRONG, finish_grid, mark_synthetic
 
-MAP_COLOURS = "inferno"
-# The alpha leaves both the map's values and the person visible. The image is in light greys, because on dark clothes
-# the map would look low.
-MAP_ALPHA, GREYS = 0.6, (0.3, 1.0)
+# The higher a value, the less of the image shows through, so that the person stays visible where the map is low. The
+# image is in light greys, because on dark clothes the map would look low.
+_COLOURS = plt.get_cmap("inferno")(np.linspace(0.0, 1.0, 256))
+_COLOURS[:, 3] = np.linspace(0.25, 0.8, 256)
+MAP_COLOURS, GREYS = ListedColormap(_COLOURS), (0.3, 1.0)
 # The frame and the sign of a gallery image by its state; the sign is for readers who cannot tell the colours apart.
 STATES = {"match": (RIGHT, " ✓"), "wrong": (WRONG, " ✗"), "same camera": ("0.6", ""), None: (None, "")}
 BASELINE_COLOURS = dict(zip(BASELINES, ("0.8", "0.55", "0.35", "0.68"), strict=True))
@@ -48,8 +50,7 @@ def overlay(axis, image, heat, *, top, interpolation="bilinear", at=(0, 0)):
     left, right, bottom, top_edge = extent = _extent(at, image.shape)
     shades = GREYS[0] + (GREYS[1] - GREYS[0]) * grey
     axis.imshow(shades, cmap="gray", vmin=0, vmax=1, extent=extent)
-    look = {"cmap": MAP_COLOURS, "vmin": 0, "vmax": top, "alpha": MAP_ALPHA, "interpolation": interpolation}
-    drawn = axis.imshow(heat, extent=extent, **look)
+    drawn = axis.imshow(heat, extent=extent, cmap=MAP_COLOURS, vmin=0, vmax=top, interpolation=interpolation)
     across = [[(left, y), (right, y)] for y in np.arange(1, h) * height / h + top_edge]
     down = [[(x, top_edge), (x, bottom)] for x in np.arange(1, w) * width / w + left]
     axis.add_collection(LineCollection(across + down, colors="white", linewidths=0.5, alpha=0.4), autolim=False)
