@@ -592,7 +592,7 @@ def test_compare_makes_the_runs_and_a_page_without_code(compared):
     assert result.output.endswith(f"page: {page}\n")
     html = page.read_text()
     assert "distance=euclidean minus distance=cosine, mAP: " in html and "12 identities" in html
-    assert html.count("data:image/png;base64,") >= 4
+    assert html.count("data:image/jpeg;base64,") >= 4
     assert "comparison.of" not in html and "from gaaplib" not in html
     book = nbformat.read(page.with_suffix(".ipynb"), 4)
     assert any("comparison.of" in cell.source for cell in book.cells)
