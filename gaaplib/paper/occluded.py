@@ -4,9 +4,9 @@ All images are synthetic: the twins of Partial-iLIDS and of Market-1501 with occ
 Market-1501's twin.
 """
 
+import numpy as np
 import pandas as pd
 
-from gaaplib import runs
 from gaaplib.evaluation import statistics
 from gaaplib.paper import plan, tables, wording
 
@@ -43,7 +43,5 @@ def name(config):
 
 
 def _ahead(run, other):
-    if run is None or other is None or run.metrics["retrieval"] is None or other.metrics["retrieval"] is None:
-        return wording.MISSING
-    found = runs.difference(run, other, "mAP")
-    return f"{statistics.signed(found.estimate, found.low, found.high)}, {found.verdict}"
+    *numbers, verdict = tables.difference(run, other, *RETRIEVAL)
+    return verdict if np.isnan(numbers[0]) else f"{statistics.signed(*numbers)}, {verdict}"

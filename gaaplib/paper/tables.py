@@ -156,7 +156,7 @@ def gains(configs, field, value, against, protocol, title, outputs=None):
         other = others.get(_but_for(config, field))
         if getattr(config, field) == value and other is not None:
             setting = [name if column == "dataset" else getattr(config, column) for column in SETTING]
-            found = _difference(finished.get(config.run_id), finished.get(other), protocol, title)
+            found = difference(finished.get(config.run_id), finished.get(other), protocol, title)
             rows.append((*setting, *found, config.is_synthetic, config.run_id, other))
     names = ["difference", "low", "high", "verdict", "synthetic", "run_id", "against"]
     return pd.DataFrame(rows, columns=[*SETTING, *names])
@@ -188,8 +188,15 @@ def _but_for(config, field):
     return tuple((name, value) for name, value in config.to_dict().items() if name not in free)
 
 
-def _difference(run, other, protocol, title):
-    """Difference, ends of its interval and verdict; NaN and the reason if a run is missing or has no score."""
+def difference(run, other, protocol, title):
+    """Return the difference of two runs, the ends of its interval, and the verdict.
+
+    If a run is None or has no score, the numbers are NaN, and the reason stands in place of the verdict.
+
+    Args:
+        run, other: finished runs, or None.
+        protocol, title: as for :func:`scores`.
+    """
     if run is None or other is None:
         return math.nan, math.nan, math.nan, wording.MISSING
     if any(each.metrics[protocol] is None for each in (run, other)):
