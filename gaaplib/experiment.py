@@ -1,5 +1,6 @@
 """One run from configuration to run folder: read or generate images, train, embed, evaluate both protocols."""
 
+import importlib.util
 import time
 import warnings
 from pathlib import Path
@@ -24,7 +25,7 @@ from gaaplib.training import curve, fit
 from gaaplib.training.checkpoint import Checkpoint
 
 
-def run(config, *, outputs=None, rerun=False, verbose=0):
+def run(config, *, outputs=None, rerun=False, tensorboard=False, verbose=0):
     """Train, embed and evaluate what ``config`` describes, and write a complete run folder.
 
     A finished run is reused unless it is out of date (:func:`gaaplib.runs.out_of_date`). An interrupted run resumes
@@ -44,15 +45,19 @@ def run(config, *, outputs=None, rerun=False, verbose=0):
         config: a :class:`gaaplib.config.RunConfig`.
         outputs: folder for runs and caches; None: :func:`gaaplib.project.outputs_folder`.
         rerun: train again from the beginning, even if the run is finished.
+        tensorboard: write TensorBoard's files into the run's folder as well, with Keras' callback.
         verbose: 0 silent, 1 bars, 2 one line per epoch.
 
     Returns:
         The :class:`gaaplib.runs.Run`.
 
     Raises:
+        ImportError: ``tensorboard`` is wanted, but is not installed.
         FileNotFoundError, ValueError: the images are not there, not enough to train on, or no query has a match; the
             message says what is needed.
     """
+    if tensorboard and importlib.util.find_spec("tensorboard") is None:
+        raise ImportError("tensorboard=True needs a package that is not installed: pip install tensorboard")
     outputs = Path(outputs or outputs_folder())
     existing = runs.Run(outputs / "runs" / config.run_id)
     if not rerun and _is_there(existing):
@@ -61,7 +66,7 @@ def run(config, *, outputs=None, rerun=False, verbose=0):
     with locked(lock, f"making the run {config.run_id}"):
         if not rerun and _is_there(existing):
             return _reused(existing, verbose)
-        return _run(config, outputs, rerun, verbose)
+        return _run(config, outputs, rerun, tensorboard, verbose)
 
 
 def _is_there(existing):
@@ -84,11 +89,11 @@ def _reused(existing, verbose):
     return existing
 
 
-def _run(config, outputs, rerun, verbose):
+def _run(config, outputs, rerun, tensorboard, verbose):
     """What :func:`run` does if there is no finished run."""
     weights = weights_key(config)
-    source = _source(config, outputs, verbose)
-    starts = [run(start, outputs=outputs, verbose=verbose) for start in config.starts()]
+    source = _source(config, outputs, tensorboard, verbose)
+    starts = [run(start, outputs=outputs, tensorboard=tensorboard, verbose=verbose) for start in config.starts()]
     clock = _Clock()
     data = load_data(config, outputs=outputs, progress=verbose > 0)
     nothing = splits.no_match(data.table)
@@ -99,7 +104,7 @@ def _run(config, outputs, rerun, verbose):
     keras.backend.clear_session()
     _make_deterministic(config)
     devices.use_all(config.batch_size if METHODS[config.method].learns else None, config.images_per_identity)
-    method, history = _trained(config, data, source, starts, result, verbose)
+    method, history = _trained(config, data, source, starts, result, tensorboard, verbose)
     history.to_csv(result.folder / "history.csv", index=False)
     clock.stop("training")
     if not source and len(history):
@@ -168,12 +173,12 @@ def outputs_of(method, data, roles, verbose=0):
     }
 
 
-def _source(config, outputs, verbose):
+def _source(config, outputs, tensorboard, verbose):
     """The run whose model this one scores; None if this run trains its own, or nothing is trained."""
     training_config = config.training()
     if training_config is None or not METHODS[config.method].learns:
         return None
-    return run(training_config, outputs=outputs, verbose=verbose)
+    return run(training_config, outputs=outputs, tensorboard=tensorboard, verbose=verbose)
 
 
 def _make_deterministic(config):
@@ -182,7 +187,7 @@ def _make_deterministic(config):
     layers.make_deterministic()
 
 
-def _trained(config, data, source, starts, result, verbose):
+def _trained(config, data, source, starts, result, tensorboard, verbose):
     """The trained method, from here, after the runs ``starts`` if any, or from the run ``source``; and its history."""
     if source is not None:
         classes = source.metrics["counts"]["train"]["identities"]
@@ -198,17 +203,21 @@ def _trained(config, data, source, starts, result, verbose):
     method = METHODS[config.method](config, data.num_classes)
     if starts:
         method.start_from([start.model_file for start in starts])
-    return method, _fit(method, data, starts, result, verbose) if learns else pd.DataFrame({"epoch": []})
+    if not learns:
+        return method, pd.DataFrame({"epoch": []})
+    further = [keras.callbacks.TensorBoard(result.folder / "tensorboard", write_graph=False)] if tensorboard else []
+    return method, _fit(method, data, starts, result, further, verbose)
 
 
-def _fit(method, data, starts, result, verbose):
+def _fit(method, data, starts, result, callbacks, verbose):
     """Train on the data, resuming from the run's checkpoint if it has one; return the history."""
     parts = {role: data.part(role) for role in ("train", "val")}
     train, validation = ((part.row.to_numpy(), part.label.to_numpy()) for part in (parts["train"], parts["val"]))
     method.given(parts["train"])
     checkpoint = Checkpoint(result.checkpoint, _key(method.config, data, starts))
     file = result.folder / "history.csv"
-    return fit.fit(method, data.inputs, train, validation, checkpoint=checkpoint, history_file=file, verbose=verbose)
+    written = {"checkpoint": checkpoint, "history_file": file, "callbacks": callbacks}
+    return fit.fit(method, data.inputs, train, validation, **written, verbose=verbose)
 
 
 def _key(config, data, starts):

@@ -1,3 +1,4 @@
+import importlib.util
 import json
 import os
 import re
@@ -431,3 +432,14 @@ def test_a_model_of_torchreids_author_has_the_scores_that_onnxruntime_alone_give
     )
     scores = run.metrics["retrieval"]
     assert (round(scores["cmc1"], 3), round(scores["mAP"], 3), round(scores["mINP"], 3)) == (0.129, 0.131, 0.076)
+
+
+def test_tensorboard_gets_the_epochs_or_is_asked_for_before_the_work(tmp_path):
+    installed = importlib.util.find_spec("tensorboard") is not None
+    if not installed:
+        with pytest.raises(ImportError, match="pip install tensorboard"):
+            experiment.run(smoke(), outputs=tmp_path, tensorboard=True)
+        assert not list(tmp_path.iterdir())
+        return
+    run = experiment.run(smoke(), outputs=tmp_path, tensorboard=True)
+    assert list((run.folder / "tensorboard" / "train").glob("events.*"))

@@ -197,7 +197,7 @@ def begin(config, outputs, *, fresh=False):
     """The run with an empty folder: what an unfinished attempt left is removed, except for its checkpoint.
 
     Args:
-        fresh: remove the checkpoint, too.
+        fresh: remove the checkpoint and what TensorBoard shows, too.
     """
     run = Run(Path(outputs) / "runs" / config.run_id)
     run.folder.mkdir(parents=True, exist_ok=True)
@@ -206,6 +206,7 @@ def begin(config, outputs, *, fresh=False):
         (run.folder / name).unlink(missing_ok=True)
     if fresh:
         _remove_checkpoint(run)
+        shutil.rmtree(run.folder / "tensorboard", ignore_errors=True)
     write_whole(run.folder / "config.json", json.dumps(config.portable(), indent=1) + "\n")
     words = READ_ME.format(run=config.run_id, height=config.height, width=config.width)
     if beside := options.needs(config.method):

@@ -21,7 +21,7 @@ from gaaplib.training.checkpoint import Place
 from gaaplib.training.optimizers import optimizer_of
 
 
-def fit(method, images, train, validation, *, checkpoint=None, history_file=None, verbose=0):
+def fit(method, images, train, validation, *, checkpoint=None, history_file=None, callbacks=(), verbose=0):
     """Train a method in place, round after round.
 
     Args:
@@ -32,6 +32,7 @@ def fit(method, images, train, validation, *, checkpoint=None, history_file=None
         checkpoint: a :class:`gaaplib.training.checkpoint.Checkpoint` to resume from and to save to; None: start from
             the beginning and save nothing.
         history_file: a CSV file that gets the history after each epoch, so that a training can be watched; None: none.
+        callbacks: further callbacks of Keras, such as its TensorBoard; they may not change the training.
         verbose: 0 silent, 1 Keras' progress bars, 2 one line per epoch with the seconds left.
 
     Returns:
@@ -45,7 +46,7 @@ def fit(method, images, train, validation, *, checkpoint=None, history_file=None
     # A method that learns without identities is not given any.
     labels = labels if method.supervised else None
     for place in _places(method, saved, recorder.rows, labels, lambda model: embed(model, images, rows)):
-        _train(method, images, rows, watched, place, recorder, checkpoint, place is saved, verbose)
+        _train(method, images, rows, watched, place, recorder, checkpoint, place is saved, callbacks, verbose)
         if trouble(recorder.rows):
             break
     return pd.DataFrame(recorder.rows, columns=None if recorder.rows else ["epoch"])
@@ -62,7 +63,7 @@ def _places(method, saved, history, labels, embedded):
         number += 1
 
 
-def _train(method, images, rows, watched, place, recorder, checkpoint, resumed, verbose):
+def _train(method, images, rows, watched, place, recorder, checkpoint, resumed, further, verbose):
     """Train one round, from the checkpoint if it is resumed."""
     config, model = method.config, method.training_model
     batches = recorder.batches = _training_batches(method, images, rows, place.labels, place.begun)
@@ -84,7 +85,7 @@ def _train(method, images, rows, watched, place, recorder, checkpoint, resumed, 
     if not stopped:
         printer = _EpochLines(recorder.rows, last) if verbose == 2 else None
         # The recorder needs the schedule's changes, and the checkpoint needs all that is before it.
-        callbacks = [keras.callbacks.TerminateOnNaN(), schedule, recorder, printer, average, checkpoint]
+        callbacks = [keras.callbacks.TerminateOnNaN(), schedule, recorder, printer, average, *further, checkpoint]
         model.fit(
             batches,
             validation_data=watched,
