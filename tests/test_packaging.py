@@ -80,6 +80,7 @@ def test_the_version_is_one():
     assert __version__ == PYPROJECT["project"]["version"]
     assert f"\nversion: {__version__}\n" in citation
     assert f"## {__version__}" in (PROJECT / "CHANGELOG.md").read_text()
+    assert f"version = {{{__version__}}}" in (PROJECT / "README.md").read_text()
 
 
 def test_every_package_is_listed():
