@@ -169,6 +169,21 @@ def ranks(outputs=None):
     return pd.DataFrame(table, index=pd.Index(found, name="method"), columns=columns)
 
 
+def dropout(outputs=None):
+    """Return how much dropout decides the order: softmax without it, and BoT and AGW beside that, one line each."""
+    plain, without, *others = plan.without_dropout()
+    finished = plan.done([plain, without, *others], outputs)
+    pairs = [("softmax without dropout", without, f"softmax with {plain.dropout}", plain)]
+    pairs += [(run.method, run, "softmax without dropout", without) for run in others]
+    sentences = []
+    for name, run, against, other in pairs:
+        found = tables.difference(finished.get(run.run_id), finished.get(other.run_id), *RETRIEVAL)
+        *numbers, verdict = found
+        words = verdict if np.isnan(numbers[0]) else f"{statistics.signed(*numbers)}, {verdict}"
+        sentences.append(wording.filled(f"{WHERE}, retrieval mAP: {name} minus {against}: {words}"))
+    return sentences
+
+
 def beside_published(outputs=None):
     """Return :func:`measured` and its ranks beside what Table IV and the methods' own papers print on Market-1501.
 

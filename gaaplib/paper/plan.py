@@ -383,6 +383,13 @@ def occluded():
     ]
 
 
+def without_dropout():
+    """Return four runs on photographs: softmax as it is, softmax without dropout, and BoT and AGW, which have none."""
+    asked = {run.method: run for run in photographs().table_4() if run.seed == 0 and run.attention == "none"}
+    plain = asked["gaap"]
+    return [plain, RunConfig(**plain.to_dict() | {"dropout": 0.0}), asked["bot"], asked["agw"]]
+
+
 PARTS = (
     *("block", "matrix", "all_folds", "methods", "crossings", "table_4", "poolings", "readings", "why", "alphas"),
     *("places", "tricks"),

@@ -125,3 +125,15 @@ def test_each_row_of_table_4_has_a_state(tmp_path):
     assert states["MGN"].startswith("0.600 [") and table.loc["MGN", "minutes of training"] != ""
     assert table.loc["HOReID", "sees"] == "images, keypoints" and table.loc["HCT", "learns from"] == "images alone"
     assert set(states[["BoT", "PCB", "HCT", "GAAP"]]) == {"not run"}
+
+
+def test_dropout_is_compared_with_and_without(tmp_path):
+    plain, without, bot, agw = plan.without_dropout()
+    assert (plain.dropout, without.dropout, bot.dropout, agw.dropout) == (0.7, 0.0, 0.0, 0.0)
+    made(tmp_path, plain, 0.1)
+    made(tmp_path, without, 0.0)
+    made(tmp_path, bot, 0.05)
+    first, second, third = (words.replace("\n  ", " ") for words in photographs.dropout(tmp_path))
+    assert first.endswith("softmax without dropout minus softmax with 0.7: -0.100 [-0.100, -0.100], loss")
+    assert second.endswith("bot minus softmax without dropout: +0.050 [+0.050, +0.050], gain")
+    assert third.endswith("agw minus softmax without dropout: not run")
