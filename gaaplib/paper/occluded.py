@@ -4,10 +4,8 @@ All images are synthetic: the twins of Partial-iLIDS and of Market-1501 with occ
 Market-1501's twin.
 """
 
-import numpy as np
 import pandas as pd
 
-from gaaplib.evaluation import statistics
 from gaaplib.paper import plan, tables, wording
 
 RETRIEVAL = ("retrieval", "mAP")
@@ -28,7 +26,8 @@ def scores(outputs=None):
     rows = {}
     for config, row in zip(asked, found.itertuples(), strict=True):
         first = next(each for each in asked if each.dataset == config.dataset)
-        ahead = _ahead(finished.get(config.run_id), finished.get(first.run_id)) if config is not first else ""
+        pair = finished.get(config.run_id), finished.get(first.run_id)
+        ahead = tables.difference_in_words(*pair, *RETRIEVAL) if config is not first else ""
         where = f"synthetic-{config.dataset}" + (f"-{config.variant}" if config.variant else "")
         both = {f"{where}: mAP": row.words, f"{where}: minus softmax": ahead}
         rows.setdefault(name(config), {}).update(both)
@@ -40,8 +39,3 @@ def name(config):
     if config.method == "gaap":
         return "softmax" if config.attention == "none" else "gaap"
     return f"{config.method} ({config.options})" if config.options else config.method
-
-
-def _ahead(run, other):
-    *numbers, verdict = tables.difference(run, other, *RETRIEVAL)
-    return verdict if np.isnan(numbers[0]) else f"{statistics.signed(*numbers)}, {verdict}"

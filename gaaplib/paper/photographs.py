@@ -177,9 +177,7 @@ def dropout(outputs=None):
     pairs += [(run.method, run, "softmax without dropout", without) for run in others]
     sentences = []
     for name, run, against, other in pairs:
-        found = tables.difference(finished.get(run.run_id), finished.get(other.run_id), *RETRIEVAL)
-        *numbers, verdict = found
-        words = verdict if np.isnan(numbers[0]) else f"{statistics.signed(*numbers)}, {verdict}"
+        words = tables.difference_in_words(finished.get(run.run_id), finished.get(other.run_id), *RETRIEVAL)
         sentences.append(wording.filled(f"{WHERE}, retrieval mAP: {name} minus {against}: {words}"))
     return sentences
 

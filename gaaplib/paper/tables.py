@@ -208,6 +208,12 @@ def difference(run, other, protocol, title):
     return found.estimate, found.low, found.high, verdict
 
 
+def difference_in_words(run, other, protocol, title):
+    """Return :func:`difference` as text: the numbers and the verdict, or the reason why there are none."""
+    *numbers, verdict = difference(run, other, protocol, title)
+    return verdict if math.isnan(numbers[0]) else f"{statistics.signed(*numbers)}, {verdict}"
+
+
 def by_dataset(found):
     """Return the scores of fold 0 and seed 0 as text: one row per backbone, one column per data set."""
     first = found[(found.fold == 0) & (found.seed == 0)]

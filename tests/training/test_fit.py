@@ -187,3 +187,13 @@ def test_epochs_are_added_until_there_are_enough_batches():
     assert len(more) == 10
     _, enough = tiny(min_steps=8 * steps)
     assert enough.equals(tiny()[1])
+
+
+def test_the_history_file_grows_with_each_epoch(tmp_path):
+    config = RunConfig("smoke", batch_size=8, images_per_identity=2, epochs=2)
+    rows, file, lengths = np.arange(len(LABELS)), tmp_path / "history.csv", []
+    look = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: lengths.append(len(pd.read_csv(file))))
+    sides = (rows, LABELS), (rows[:0], LABELS[:0])
+    history = fit.fit(Tiny(config, 4), images(), *sides, history_file=file, callbacks=[look])
+    assert lengths == [1, 2]
+    pd.testing.assert_frame_equal(pd.read_csv(file), history, check_exact=False)
