@@ -70,7 +70,7 @@ class ExpertLosses(keras.layers.Layer):
     """
 
     def __init__(self, experts, label_smoothing=0.1, **kwargs):
-        super().__init__(**kwargs)
+        super().__init__(**{"dtype": "float32", **kwargs})
         self.experts = experts
         self.smoothed = CrossEntropy(label_smoothing, reduction="none")
 

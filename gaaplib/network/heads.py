@@ -44,7 +44,7 @@ class Centres(keras.layers.Layer):
     """
 
     def __init__(self, classes, rate=0.5, **kwargs):
-        super().__init__(**kwargs)
+        super().__init__(**{"dtype": "float32", **kwargs})
         self.classes = classes
         self.rate = rate
 

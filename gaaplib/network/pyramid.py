@@ -97,7 +97,7 @@ class Foreground(keras.layers.Layer):
     """
 
     def __init__(self, smallest, **kwargs):
-        super().__init__(**kwargs)
+        super().__init__(**{"dtype": "float32", **kwargs})
         self.smallest = smallest
 
     def build(self, input_shape):

@@ -20,6 +20,9 @@ class KeepTop(keras.layers.Layer):
     float32 (batch, height, width, 3).
     """
 
+    def __init__(self, **kwargs):
+        super().__init__(**{"dtype": "float32", **kwargs})
+
     def call(self, images, kept):
         height = images.shape[1]
         rows = ops.arange(height, dtype="float32")
@@ -50,7 +53,7 @@ class Regions(keras.layers.Layer):
     """
 
     def __init__(self, parts=6, **kwargs):
-        super().__init__(**kwargs)
+        super().__init__(**{"dtype": "float32", **kwargs})
         self.parts = parts
 
     def build(self, features_shape, located_shape=None):
@@ -94,7 +97,7 @@ class RegionLosses(keras.layers.Layer):
     """
 
     def __init__(self, margin=1.0, **kwargs):
-        super().__init__(**kwargs)
+        super().__init__(**{"dtype": "float32", **kwargs})
         self.margin = margin
 
     def call(self, inputs):

@@ -68,6 +68,9 @@ class DirectedGraph(keras.layers.Layer):
         (2, 14, 6)
     """
 
+    def __init__(self, **kwargs):
+        super().__init__(**{"dtype": "float32", **kwargs})
+
     def build(self, input_shape):
         channels = input_shape[-1]
         self.normalization = keras.layers.BatchNormalization(
@@ -129,6 +132,9 @@ class Matching(keras.layers.Layer):
     Input: a list of two images' nodes (n, 14, channels). Returns float32 P (n, 14, 14), and the scores (n,) whose
     sigmoid is the probability.
     """
+
+    def __init__(self, **kwargs):
+        super().__init__(**{"dtype": "float32", **kwargs})
 
     def build(self, input_shape):
         channels = input_shape[0][-1]
@@ -201,7 +207,7 @@ class NodeLosses(keras.layers.Layer):
     """
 
     def __init__(self, label_smoothing=0.0, **kwargs):
-        super().__init__(**kwargs)
+        super().__init__(**{"dtype": "float32", **kwargs})
         self.label_smoothing = label_smoothing
 
     def call(self, inputs):
@@ -226,6 +232,9 @@ class HardestPairs(keras.layers.Layer):
     (batch,) each, and float32 (batch,) weights, whose product with losses of the pairs has their mean over the images
     that have both; no gradient passes.
     """
+
+    def __init__(self, **kwargs):
+        super().__init__(**{"dtype": "float32", **kwargs})
 
     def call(self, inputs):
         vectors, labels = inputs

@@ -141,7 +141,7 @@ class PairLosses(keras.layers.Layer):
     """
 
     def __init__(self, momentum=0.5, **kwargs):
-        super().__init__(**kwargs)
+        super().__init__(**{"dtype": "float32", **kwargs})
         self.momentum = momentum
 
     def build(self, input_shape):

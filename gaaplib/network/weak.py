@@ -23,7 +23,7 @@ class BagLosses(keras.layers.Layer):
     """
 
     def __init__(self, size, **kwargs):
-        super().__init__(**kwargs)
+        super().__init__(**{"dtype": "float32", **kwargs})
         self.size = size
 
     def call(self, inputs, training=None):

@@ -162,12 +162,22 @@ def step(method, seed):
     return method.training_model.train_on_batch(batch_of(method, seed), dict.fromkeys(method.losses, LABELS))
 
 
+@pytest.fixture
+def bfloat16():
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    yield
+    keras.config.set_dtype_policy(before)
+
+
 @pytest.mark.parametrize("name", LEARNING)
-def test_every_weight_learns_and_a_checkpoint_continues_to_the_last_bit(name, tmp_path):
+def test_every_weight_learns_and_a_checkpoint_continues_to_the_last_bit(name, tmp_path, bfloat16):
     keras.utils.set_random_seed(0)
     layers.make_deterministic()
     method, keeper = compiled(name), Checkpoint(tmp_path / "checkpoint.zip", {})
     model = method.training_model
+    # What a loss is made of is not rounded.
+    assert {output.dtype for output in model.output.values()} == {"float32"}
     before = [np.array(weight) for weight in model.trainable_weights]
     keeper.set_model(model)
     keeper.follow(Place(0, 0, 2, LABELS), [{"epoch": 1}])
