@@ -77,6 +77,17 @@ def cells(tables, **where):
     return found
 
 
+def grid(found):
+    """Return cells as a table of fractions: a row for each backbone and data set, a column for each metric and fold.
+
+    Args:
+        found: Series of :func:`cells`, or differences of such.
+    """
+    table = found.unstack(["metric", "folds"], sort=False) / 1000
+    names = [f"{metric}\n{folds}-fold" for metric, folds in table.columns]
+    return table.set_axis(names, axis=1).set_axis(table.index.map(" ".join))
+
+
 def methods_by_column(table_4):
     """Return Table IV in thousandths: one row per method, columns (data set, metric), in the order of the table."""
     values = pd.Series(thousandths(table_4.value), pd.MultiIndex.from_frame(table_4[["method", "dataset", "metric"]]))

@@ -13,7 +13,7 @@ from gaaplib import runs
 from gaaplib.config import SYNTHETIC, RunConfig
 from gaaplib.evaluation import statistics
 from gaaplib.evaluation.statistics import UNCLEAR
-from gaaplib.paper import costs
+from gaaplib.paper import audit, costs
 
 DATA_FIELDS = (
     *("dataset", "data", "variant", "train_dataset", "train_data", "scale", "fold", "seed", "ap"),
@@ -165,6 +165,21 @@ def counted(claims):
         own, other = (costs.by_part(costs.model(RunConfig("paper", **fields))).parameters.sum() for fields in terms)
         rows.append((claim.claim, "parameters", True, claim.run, claim.against, *[other - own] * 3, math.nan))
     return pd.DataFrame(rows, columns=EVIDENCE)
+
+
+def decided(found):
+    """Return all that bears on the paper's claims: the evidence, from counts and from runs, and what it decides.
+
+    Args:
+        found: finished runs.
+
+    Returns:
+        Two DataFrames: rows of :func:`evidence`, and the table of :func:`judged`.
+    """
+    stated, cells = audit.read("claims"), (audit.read("paper_tables_1_2_3"), audit.read("paper_table_4"))
+    rows = pd.concat([counted(stated), evidence(stated, found)], ignore_index=True)
+    arithmetic = audit.borne_out_by_the_cells(stated, *cells)
+    return rows, judged(stated, rows, audit.in_the_cells(stated, *cells), arithmetic)
 
 
 def judged(claims, found, printed, arithmetic=None):

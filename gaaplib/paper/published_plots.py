@@ -4,10 +4,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
 
-from gaaplib.paper.sota import HERE, HERE_SYNTHETIC, OWN, PRINTED
-from gaaplib.plots import COLOURS, PALETTE, finish_grid, mark_synthetic
+from gaaplib.paper.sota import HERE, OWN, PRINTED
+from gaaplib.plots import PALETTE, finish_grid, mark_synthetic
 
-WAY_COLOURS = {PRINTED: PALETTE[7], OWN: PALETTE[0], HERE: PALETTE[2], HERE_SYNTHETIC: PALETTE[1]}
+WAY_COLOURS = {PRINTED: PALETTE[7], OWN: PALETTE[0], HERE: PALETTE[2]}
 
 
 def offsets(tables, *, title=None, synthetic=False):
@@ -64,37 +64,54 @@ def row_shapes(rows, shapes, *, synthetic=False):
     return figure
 
 
-def figures_by_method(table, *, xlabel, synthetic=False):
-    """Plot one bar per reported number, grouped by method, labelled with interval and protocol.
+def three_sources(table, *, xlabel, synthetic=False):
+    """Plot the numbers of each method on a line of its own, the highest in Table IV first, with their protocols beside.
+
+    Of several variants in a method's own paper, only the first is shown.
 
     Args:
         table: DataFrame of :func:`gaaplib.paper.sota.three_ways`.
         xlabel: name and unit of the numbers.
         synthetic: whether the numbers are from synthetic images.
     """
-    figure, axis = plt.subplots(figsize=(9, 0.6 + 0.24 * len(table)), layout="constrained")
-    y, ticks = 0.0, {}
-    for method, group in table.groupby("method", sort=False):
-        ticks[method] = y + (len(group) - 1) / 2
-        for row in group.itertuples():
-            end = row.value
-            axis.barh(y, end, height=0.85, color=WAY_COLOURS[row.way], label=row.way)
-            if np.isfinite(row.low):
-                axis.plot([row.low, row.high], [y, y], color="0.15", lw=1.5)
-                end = row.high
-            axis.text(end + 0.01, y, f"{row.value:.3f}  {row.protocol}", va="center", fontsize=8)
-            y += 1
-        y += 0.5
-    # Room for the labels next to the bars.
-    right = 1.15 + 0.0165 * table.protocol.str.len().max()
-    axis.set(xlabel=xlabel, xlim=(0, right), ylim=(y - 0.5, -1), xticks=np.arange(0, 1.01, 0.2))
-    axis.set_yticks(list(ticks.values()), list(ticks), fontsize=9)
+    table = table[(table.way != OWN) | ~table.duplicated(["method", "way"])]
+    highest = table.value.where(table.way == PRINTED).groupby(table.method).max()
+    names = list(highest.sort_values(ascending=False, kind="stable").index)
+    figure, axis = plt.subplots(figsize=(9.4, 1.0 + 0.27 * len(names)), layout="constrained")
+    for place, name in enumerate(names):
+        rows = table[table.method == name].sort_values("value", kind="stable")
+        axis.plot(rows.value.iloc[[0, -1]], [place, place], color="0.8", lw=1.5, zorder=1)
+        axis.hlines([place] * len(rows), rows.low, rows.high, color=WAY_COLOURS[HERE], lw=2)
+        for row in rows.itertuples():
+            axis.plot(row.value, place, "o", color=WAY_COLOURS[row.way], label=row.way)
+        _number_beside(axis, place, rows.iloc[0], rows.low.min(), "right")
+        if len(rows) > 1:
+            _number_beside(axis, place, rows.iloc[-1], rows.high.max(), "left")
+        said = "; ".join(rows.protocol[rows.way != PRINTED]) or "no other number found"
+        axis.text(1.01, place, said, transform=axis.get_yaxis_transform(), va="center", fontsize=8)
+    axis.set(xlabel=xlabel, ylim=(len(names) - 0.5, -0.5))
+    axis.set_yticks(range(len(names)), names, fontsize=9)
+    axis.margins(x=0.2)
     axis.grid(False, axis="y")
     handles, labels = axis.get_legend_handles_labels()
     unique = dict(zip(labels, handles, strict=True))
-    figure.legend(unique.values(), unique.keys(), loc="outside upper center", ncols=len(unique), fontsize=9)
+    figure.legend(unique.values(), unique.keys(), loc="outside upper left", ncols=len(unique), fontsize=9)
     mark_synthetic(axis, synthetic, corner="lower right")
     return figure
+
+
+def _number_beside(axis, place, row, end, side):
+    """Write a row's number outside of its dot, or of the interval's end."""
+    edge = row.value if np.isnan(end) else (max if side == "left" else min)(row.value, end)
+    axis.annotate(
+        f"{row.value:.3f}",
+        (edge, place),
+        xytext=(6 if side == "left" else -6, 0),
+        textcoords="offset points",
+        ha=side,
+        va="center",
+        fontsize=8,
+    )
 
 
 def three_rankings(table, *, measured, synthetic=False):
@@ -121,56 +138,11 @@ def three_rankings(table, *, measured, synthetic=False):
         for place, value in zip(places, table[column], strict=True):
             words = f"{value:.3f}" if value == value else "not run" if column == "value" else "none"
             axis.text(0.99, place, words, transform=axis.get_yaxis_transform(), ha="right", va="center", fontsize=8)
+        axis.grid(False, axis="y")
         axis.set_xlabel(f"rank by {name}", fontsize=9)
     axes[0].set_yticks(places, table.index, fontsize=9)
     axes[0].set_ylim(len(table) - 0.5, -0.5)
     mark_synthetic(axes[0], synthetic, corner="lower right")
-    return figure
-
-
-def one_against_other(points, *, synthetic=False):
-    """Plot two numbers of each method against each other; on the diagonal they are equal.
-
-    Args:
-        points: DataFrame with an index of methods and two columns, whose names label the axes.
-        synthetic: whether the numbers are from synthetic images.
-    """
-    figure, axis = plt.subplots(figsize=(6, 5.4), layout="constrained")
-    low, high = points.min(axis=None) - 0.03, points.max(axis=None) + 0.03
-    axis.plot([low, high], [low, high], "--", color=COLOURS["chance"], label="equal")
-    axis.scatter(points.iloc[:, 0], points.iloc[:, 1], color=PALETTE[0])
-    # Names are in a column next to the points, near their height but without overlap.
-    margin, step, level = points.iloc[:, 0].max() + 0.03, (high - low) / 18, high
-    for name, (x, y) in points.sort_values(points.columns[1], ascending=False).iterrows():
-        level = min(y, level - step)
-        axis.plot([x, margin], [y, level], color="0.7", lw=0.7, zorder=0)
-        axis.text(margin + 0.005, level, name, va="center", fontsize=9)
-    axis.set(xlabel=points.columns[0], ylabel=points.columns[1], xlim=(low, high), ylim=(low, high))
-    axis.legend(loc="lower right")
-    mark_synthetic(axis, synthetic, corner="upper left")
-    return figure
-
-
-def rank_changes(points, *, synthetic=False):
-    """Plot each method's rank by two numbers, 1 is the highest, joined by a line.
-
-    Args:
-        points, synthetic: as for :func:`one_against_other`.
-    """
-    ranks = points.rank(ascending=False, method="first").astype(int)
-    figure, axis = plt.subplots(figsize=(5.5, 0.6 + 0.3 * len(ranks)), layout="constrained")
-    for index, (name, (left, right)) in enumerate(ranks.iterrows()):
-        axis.plot([0, 1], [left, right], "o-", color=PALETTE[index % len(PALETTE)])
-        for x, rank, value, side in (
-            (0, left, points.iloc[index, 0], "right"),
-            (1, right, points.iloc[index, 1], "left"),
-        ):
-            words = f"{name}  {value:.3f}" if x == 0 else f"{value:.3f}  {name}"
-            axis.text(x + (0.04 if x else -0.04), rank, words, ha=side, va="center", fontsize=9)
-    axis.set(xlim=(-0.6, 1.6), ylim=(len(ranks) + 0.6, 0.4), ylabel="rank", yticks=range(1, len(ranks) + 1))
-    axis.set_xticks([0, 1], points.columns)
-    axis.grid(False)
-    mark_synthetic(axis, synthetic, corner="lower left")
     return figure
 
 

@@ -14,9 +14,9 @@ from gaaplib.datasets import trained_on
 from gaaplib.evaluation import statistics
 from gaaplib.project import tables_folder
 
-WAYS = ("the paper's Table IV", "the method's own paper", "measured here", "measured here, synthetic")
-PRINTED, OWN, HERE, HERE_SYNTHETIC = WAYS
-"""Where a number comes from: Table IV, the method's own paper, runs here, runs here on synthetic images."""
+WAYS = ("the paper's Table IV", "the method's own paper", "measured here")
+PRINTED, OWN, HERE = WAYS
+"""Where a number comes from: Table IV, the method's own paper, runs here on photographs."""
 
 TABLE_4_NAMES = {
     "vpm": "PLF",
@@ -129,7 +129,7 @@ def three_ways(dataset, measure, table_4, published, results):
     """Return one data set's numbers from Table IV, from the methods' own papers, and measured here.
 
     Args:
-        dataset: such as ``"market1501"``; results on its synthetic twin are included as ``"measured here, synthetic"``.
+        dataset: such as ``"market1501"``. Results on its synthetic twin are left out: they compare with none of these.
         measure: ``"rank1"``, which Table IV prints as CMC, or ``"mAP"``, which Table IV does not have.
         table_4, published, results: the tables ``paper_table_4``, ``published_methods`` and ``our_results``.
 
@@ -139,17 +139,17 @@ def three_ways(dataset, measure, table_4, published, results):
     """
     printed = table_4[(table_4.dataset == dataset) & (table_4.metric == "CMC") & (measure == "rank1")]
     own = published[(published.dataset == dataset) & (published.measure == measure)].dropna(subset="value")
-    here = results[results.dataset.isin([dataset, f"synthetic-{dataset}"])].dropna(subset=measure)
+    synthetic = results.synthetic.astype(str).str.casefold() == "true"
+    here = results[(results.dataset == dataset) & ~synthetic].dropna(subset=measure)
     rows = [
         (row.method, PRINTED, row.value, *[math.nan] * 2, "as printed", "Table IV, CMC") for row in printed.itertuples()
     ]
     for row in own.itertuples():
         known = f"{row.variant}, {_size(row)}, {_known(row.pretraining, 'pre-training')}; {row.confidence}"
+        known = known.replace("size unknown, pre-training unknown", "size and pre-training unknown")
         rows.append((row.method, OWN, row.value, *[math.nan] * 2, known, row.paper))
     names = {name.casefold(): name for name in table_4.method}
     for row in here.to_dict("records"):
-        is_synthetic = row["dataset"] != dataset or str(row["synthetic"]).casefold() == "true"
-        way = HERE_SYNTHETIC if is_synthetic else HERE
         first, *rest = row["method"].split()
         called = TABLE_4_NAMES.get(first, first)
         method = names.get(called.casefold(), called)
@@ -161,7 +161,7 @@ def three_ways(dataset, measure, table_4, published, results):
                 "AP " + _known(row["ap"], "convention"),
             ]
         )
-        rows.append((method, way, row[measure], row[f"{measure}_low"], row[f"{measure}_high"], known, row["source"]))
+        rows.append((method, HERE, row[measure], row[f"{measure}_low"], row[f"{measure}_high"], known, row["source"]))
     found = pd.DataFrame(rows, columns=["method", "way", "value", "low", "high", "protocol", "source"])
     order = {name: index for index, name in enumerate(names.values())}
     return found.sort_values("method", key=lambda column: column.map(order), kind="stable", ignore_index=True)
@@ -200,12 +200,52 @@ def on_partial_ilids(found, published):
 def side_by_side(figures):
     """Return the numbers of :func:`three_ways` with one row per method and one column per way.
 
-    Of several numbers the first is shown; a missing one is NaN. Results on synthetic images are left out, as they
-    cannot be compared with published ones.
+    Of several numbers the first is shown; a missing one is NaN.
     """
-    real = figures[figures.way != HERE_SYNTHETIC]
-    table = real.groupby(["method", "way"], sort=False).value.first().unstack("way")
-    return table.reindex(index=real.method.unique(), columns=[way for way in WAYS if way in table])
+    table = figures.groupby(["method", "way"], sort=False).value.first().unstack("way")
+    return table.reindex(index=figures.method.unique(), columns=[way for way in WAYS if way in table])
+
+
+def against_own_papers(sides):
+    """Return two sentences: how far Table IV is from the methods' own papers, and what GAAP exceeds by either.
+
+    Args:
+        sides: table of :func:`side_by_side`, of rank-1 on Market-1501.
+    """
+    both = sides[[PRINTED, OWN]].dropna()
+    gap = both[PRINTED] - both[OWN]
+    alike = both.corr("spearman").iloc[0, 1]
+    gaap = sides.loc["GAAP", PRINTED]
+    printed, own = (both < gaap).sum()
+    below = (gap < 0).sum()
+    return [
+        f"Market-1501, rank-1: Table IV is below the method's own paper for {below} of {len(both)} methods, by "
+        f"{-gap.max():.3f} to {-gap.min():.3f}; Spearman's correlation of the two orders is {alike:.2f} (1: the same)",
+        f"GAAP's {gaap:.3f} is above {printed} of these {len(both)} by the numbers in Table IV, and above {own} by "
+        "those in their own papers",
+    ]
+
+
+def in_short(results):
+    """Return the results as text, those on photographs first: rank-1 and mAP with their intervals, and the protocol.
+
+    Args:
+        results: DataFrame with the columns ``RESULTS``.
+    """
+    order = results.synthetic.astype(str).str.casefold().rename("synthetic")
+    found = results.assign(synthetic=order).sort_values(["synthetic", "dataset", "mAP"], ascending=[True, True, False])
+    rows = found.to_dict("records")
+    shown = {title: [_in_brackets(row, key) for row in rows] for title, key in (("rank-1", "rank1"), ("mAP", "mAP"))}
+    size = [_size(pd.Series(row)) for row in rows]
+    return pd.DataFrame(shown | {"size": size, "AP": found.ap.to_numpy()}, index=[found.dataset, found.method])
+
+
+def _in_brackets(row, key):
+    """A value and its interval as text; without the interval, or empty, if it is not known."""
+    value, low, high = row[key], row[f"{key}_low"], row[f"{key}_high"]
+    if pd.isna(value):
+        return ""
+    return f"{value:.3f}" if pd.isna(low) else f"{value:.3f} [{low:.3f}, {high:.3f}]"
 
 
 def _size(row):

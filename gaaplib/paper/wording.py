@@ -1,5 +1,6 @@
 """Results as text: table cells, captions of tables and figures, and summaries of many runs or pairs of runs."""
 
+import html
 import math
 import textwrap
 
@@ -42,6 +43,37 @@ def tally(gained, what):
 def filled(sentence):
     """Return a sentence wrapped into lines of at most 96 characters, broken between words only."""
     return textwrap.fill(sentence, 96, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+
+
+def show(table, rows=40):
+    """Show a table in a notebook, whole: text stands left and wraps, numbers have three decimals, none is left empty.
+
+    Args:
+        table: DataFrame.
+        rows: a table of more rows scrolls, except in print.
+    """
+    from IPython.display import display
+
+    left = [
+        {
+            "selector": "th, td",
+            "props": "text-align: left; vertical-align: top; padding: 0.2em 0.8em 0.2em 0",
+        }
+    ]
+    styled = table.style.format(_in_html).set_table_styles(left)
+    # An id of its own would differ each time.
+    markup = styled.to_html(table_uuid="shown", cell_ids=False)
+    if len(table) > rows:
+        box = "<style>.long {max-height: 36em; overflow: auto} @media print {.long {max-height: none}}</style>"
+        markup = f'{box}<div class="long">{markup}</div>'
+    display({"text/plain": table.round(3).to_string(na_rep=""), "text/html": markup}, raw=True)
+
+
+def _in_html(value):
+    if isinstance(value, float):
+        return "" if math.isnan(value) else f"{value:.3f}"
+    # A run's name can break where it has an underscore.
+    return html.escape(str(value)).replace("_", "_<wbr>")
 
 
 def in_words(found):

@@ -6,16 +6,16 @@ from figure_words import words
 from gaaplib.paper import published_plots, sota
 
 TABLE = pd.DataFrame([[0.124, 0.124], [0.124, 0.124]], index=["a", "b"], columns=["mRA", "CMC"])
-POINTS = pd.DataFrame({"printed": [0.8, 0.7, 0.6], "own": [0.9, 0.95, 0.8]}, index=["PCB", "MGN", "HCT"])
-BARS = pd.DataFrame(
-    {
-        "method": ["PCB", "PCB", "gaap"],
-        "way": list(sota.WAYS)[:3],
-        "value": [0.8, 0.9, 0.5],
-        "low": [np.nan, np.nan, 0.4],
-        "high": [np.nan, np.nan, 0.6],
-        "protocol": ["as printed", "384 x 128", "128 x 64"],
-    }
+SOURCES = pd.DataFrame(
+    [
+        ("PCB", sota.PRINTED, 0.8, np.nan, np.nan, "as printed"),
+        ("PCB", sota.OWN, 0.9, np.nan, np.nan, "384 x 128"),
+        ("PCB", sota.OWN, 0.95, np.nan, np.nan, "another variant"),
+        ("HAN", sota.PRINTED, 0.7, np.nan, np.nan, "as printed"),
+        ("GAAP", sota.PRINTED, 0.85, np.nan, np.nan, "as printed"),
+        ("GAAP", sota.HERE, 0.5, 0.4, 0.6, "128 x 64"),
+    ],
+    columns=["method", "way", "value", "low", "high", "protocol"],
 )
 THREE = pd.DataFrame(
     {
@@ -37,10 +37,8 @@ PAIRS = pd.DataFrame({"one": ["a", "a", "b"], "two": ["b", "c", "c"], "p": [0.4,
 FIGURES = {
     "offsets": lambda **k: published_plots.offsets({"one": TABLE, "two": TABLE + 0.1}, title="offsets", **k),
     "row_shapes": lambda **k: published_plots.row_shapes(TABLE, ["A", "B"], **k),
-    "figures_by_method": lambda **k: published_plots.figures_by_method(BARS, xlabel="rank-1", **k),
+    "three_sources": lambda **k: published_plots.three_sources(SOURCES, xlabel="rank-1", **k),
     "three_rankings": lambda **k: published_plots.three_rankings(THREE, measured="mAP", **k),
-    "one_against_other": lambda **k: published_plots.one_against_other(POINTS, **k),
-    "rank_changes": lambda **k: published_plots.rank_changes(POINTS, **k),
     "critical_difference": lambda **k: published_plots.critical_difference(RANKS, PAIRS, **k),
 }
 
@@ -73,17 +71,21 @@ def test_a_constant_difference_is_one_colour_and_another_is_not():
     assert [len(found) for found in colours] == [1, 4]
 
 
-def test_bars_have_their_values_intervals_and_protocols():
-    axis = published_plots.figures_by_method(BARS, xlabel="rank-1").axes[0]
-    assert [bar.get_width() for bar in axis.patches] == [0.8, 0.9, 0.5]
-    assert [line.get_xdata().tolist() for line in axis.lines] == [[0.4, 0.6]]
-    assert [label.get_text() for label in axis.get_yticklabels()] == ["PCB", "gaap"]
-    assert "384 x 128" in words(axis.figure)
-
-
-def test_rank_1_is_the_highest():
-    lines = published_plots.rank_changes(POINTS).axes[0].lines
-    assert [list(line.get_ydata()) for line in lines] == [[1, 2], [2, 1], [3, 3]]
+def test_each_method_has_its_numbers_on_one_line_and_the_highest_in_table_4_is_first():
+    axis = published_plots.three_sources(SOURCES, xlabel="rank-1").axes[0]
+    assert [label.get_text() for label in axis.get_yticklabels()] == ["GAAP", "PCB", "HAN"]
+    dots = [line for line in axis.lines if line.get_marker() == "o"]
+    assert [(*line.get_xdata(), *line.get_ydata()) for line in dots] == [
+        (0.5, 0),
+        (0.85, 0),
+        (0.8, 1),
+        (0.9, 1),
+        (0.7, 2),
+    ]
+    intervals = [segment.tolist() for lines in axis.collections for segment in lines.get_segments()]
+    assert [[0.4, 0.0], [0.6, 0.0]] in intervals
+    said = [text.get_text() for text in axis.texts]
+    assert said == ["0.500", "0.850", "128 x 64", "0.800", "0.900", "384 x 128", "0.700", "no other number found"]
 
 
 def test_a_bar_joins_neighbours_that_do_not_differ_and_no_others():

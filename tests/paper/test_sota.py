@@ -105,19 +105,45 @@ def test_three_ways_side_by_side(tmp_path):
     assert table.loc["PCB", [sota.PRINTED, sota.OWN, sota.HERE]].tolist() == [0.808, 0.923, 0.7]
     assert np.isnan(table.loc["HAN", sota.OWN])
     assert np.isnan(table.loc["GAAP", sota.HERE])
-    synthetic = found[found.way == sota.HERE_SYNTHETIC].set_index("method").value
-    assert synthetic.to_dict() == {"GAAP": 0.8, "ablation": 0.5}
+    assert set(found[found.way == sota.HERE].method) == {"PCB"}
     protocols = found[found.method == "PCB"].protocol.tolist()
     assert protocols[-1] == "mine, 384 x 128, pre-training unknown, AP convention unknown"
-    unmarked = pd.DataFrame([row | {"dataset": "synthetic-raid", "synthetic": None}])
-    assert sota.three_ways("raid", "rank1", TABLE_4, published, unmarked).way.iloc[1] == sota.HERE_SYNTHETIC
+    for elsewhere in ({"dataset": "synthetic-raid", "synthetic": None}, {"dataset": "raid", "synthetic": True}):
+        synthetic = pd.DataFrame([row | elsewhere])
+        assert set(sota.three_ways("raid", "rank1", TABLE_4, published, synthetic).way) == {sota.PRINTED}
     partial = sota.measured([write_run(tmp_path, np.full(60, 0.5), dataset="partial_ilids")])
     assert partial.dataset.tolist() == ["synthetic-partial_ilids"]
     ways = sota.three_ways("partial_ilids", "rank1", TABLE_4, published, partial).way
-    assert set(ways) == {sota.PRINTED, sota.OWN, sota.HERE_SYNTHETIC}
+    assert set(ways) == {sota.PRINTED, sota.OWN}
     precision = sota.three_ways("market1501", "mAP", TABLE_4, published, results)
     assert sota.PRINTED not in set(precision.way)
     assert set(sota.three_ways("raid", "rank1", TABLE_4, published, results).way) == {sota.PRINTED}
+
+
+def test_table_4_is_compared_with_the_methods_own_papers():
+    gone = np.nan
+    sides = pd.DataFrame(
+        {sota.PRINTED: [0.8, 0.7, 0.6, 0.9, 0.5], sota.OWN: [0.9, 0.95, 0.7, gone, gone]},
+        index=["PCB", "MGN", "HCT", "GAAP", "HAN"],
+    )
+    far, above = sota.against_own_papers(sides)
+    assert "below the method's own paper for 3 of 3 methods, by 0.100 to 0.250; " in far
+    assert "orders is 0.50 " in far
+    assert above.startswith("GAAP's 0.900 is above 3 of these 3 by the numbers in Table IV, and above 1 by those")
+
+
+def test_results_in_short_have_photographs_first_and_no_empty_interval():
+    row = dict.fromkeys(sota.RESULTS) | {"mAP": 0.3, "mAP_low": 0.2, "mAP_high": 0.4, "rank1": 0.5, "ap": "step"}
+    rows = [
+        row | {"method": "a", "dataset": "synthetic-raid", "synthetic": True, "height": 128, "width": 64},
+        row | {"method": "b", "dataset": "cuhk03", "synthetic": False, "mAP": None},
+        row | {"method": "c", "dataset": "cuhk03", "synthetic": False},
+    ]
+    table = sota.in_short(pd.DataFrame(rows))
+    assert table.index.tolist() == [("cuhk03", "c"), ("cuhk03", "b"), ("synthetic-raid", "a")]
+    assert table["rank-1"].tolist() == ["0.500"] * 3
+    assert table.mAP.tolist() == ["0.300 [0.200, 0.400]", "", "0.300 [0.200, 0.400]"]
+    assert table["size"].tolist() == ["size unknown", "size unknown", "128 x 64"]
 
 
 def test_only_runs_on_all_training_images_compare_with_published_results(tmp_path):

@@ -42,3 +42,15 @@ def test_photographs_are_not_called_synthetic(tmp_path):
     found = tables.scores(study.matrix(), "closed", "mRA", tmp_path)
     caption = wording.caption("closed", "mRA", found).replace("\n  ", " ")
     assert "on photographs (not the published raid);" in caption
+
+
+def test_a_table_is_shown_whole_and_the_same_each_time(monkeypatch):
+    table = pd.DataFrame({"score": [0.12345, float("nan")], "why": ["<b>", "x" * 300]}, index=["a", "b"])
+    shown = []
+    monkeypatch.setattr("IPython.display.display", lambda data, raw: shown.append(data))
+    for _ in range(2):
+        wording.show(table)
+    assert shown[0] == shown[1]
+    html, text = shown[0]["text/html"], shown[0]["text/plain"]
+    assert "0.123<" in html and "nan" not in html and "x" * 300 in html and "x" * 300 in text
+    assert "<b>" not in html

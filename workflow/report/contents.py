@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import nbformat
-import pandas as pd
 
 from gaaplib import runs
 from gaaplib.paper import audit, claims, wording
@@ -237,13 +236,9 @@ def judged_claims(found):
         A list of dicts, one per claim: its row of ``data/claims.csv`` and of :func:`gaaplib.paper.claims.judged`, and
         ``pairs``, its rows of :func:`gaaplib.paper.claims.evidence`.
     """
-    stated = audit.read("claims")
-    printed = audit.read("paper_tables_1_2_3"), audit.read("paper_table_4")
-    evidence = pd.concat([claims.counted(stated), claims.evidence(stated, found.values())], ignore_index=True)
-    arithmetic = audit.borne_out_by_the_cells(stated, *printed)
-    judged = claims.judged(stated, evidence, audit.in_the_cells(stated, *printed), arithmetic)
+    evidence, judged = claims.decided(found.values())
     every = []
-    for claim in stated.itertuples():
+    for claim in audit.read("claims").itertuples():
         own = evidence[evidence.claim == claim.claim].drop(columns=["claim", "as_published"]).to_dict("records")
         every.append({**claim._asdict(), **judged.loc[claim.claim], "pairs": own})
     return every
