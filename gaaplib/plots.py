@@ -1,6 +1,6 @@
 """Figures: functions from arrays to matplotlib figures. Nothing here reads a file.
 
-The style of all figures is set here. With ``synthetic=True`` a figure is labelled as synthetic inside its frame.
+The style of all figures is set here. With ``synthetic=True`` a figure is labelled as synthetic beneath its frame.
 """
 
 import matplotlib.pyplot as plt
@@ -104,7 +104,7 @@ def training_curves(history, *, synthetic=False):
     axes[0].set_ylim(bottom=0)
     axes[1].set_ylim(0, 1)
     axes[0].legend(loc="upper right")
-    mark_synthetic(axes[1], synthetic, corner="upper left")
+    mark_synthetic(figure, synthetic)
     return figure
 
 
@@ -123,7 +123,7 @@ def cmc_curves(curves, *, protocol, synthetic=False):
     axis.set(xlabel="rank k", ylabel=f"CMC(k), {protocol}", ylim=(0, 1), xlim=(1, None))
     axis.xaxis.get_major_locator().set_params(integer=True)
     axis.legend(loc="lower right")
-    mark_synthetic(axis, synthetic, corner="upper left")
+    mark_synthetic(figure, synthetic)
     return figure
 
 
@@ -139,7 +139,7 @@ def counts_bars(counts, *, synthetic=False):
     for row, (images, identities) in enumerate(zip(counts.images, counts.identities, strict=True)):
         axis.text(images, row, f"  {images:,} images, {identities:,} identities", va="center", fontsize=9)
     axis.set(xlabel="images", ylabel="", xlim=(0, counts.images.max() * 1.6))
-    mark_synthetic(axis, synthetic, corner="upper right")
+    mark_synthetic(figure, synthetic)
     return figure
 
 
@@ -155,33 +155,18 @@ def images_per_identity(pids, *, synthetic=False):
     sns.histplot(sizes, discrete=True, ax=axis, color=PALETTE[0])
     axis.set(xlabel="images per identity", ylabel="identities", xlim=(0, None))
     axis.yaxis.get_major_locator().set_params(integer=True)
-    mark_synthetic(axis, synthetic, corner="upper left")
+    mark_synthetic(figure, synthetic)
     return figure
 
 
 def finish_grid(figure, title, synthetic):
-    """Give a figure of several panels its title, with a note if the images are synthetic."""
-    words = [title] if title else []
+    """Give a figure of several panels its title, and a note beneath if the images are synthetic."""
+    if title:
+        figure.suptitle(title, fontsize=10)
+    mark_synthetic(figure, synthetic)
+
+
+def mark_synthetic(figure, synthetic):
+    """Write "synthetic data" beneath the figure, at the right, if the data are synthetic."""
     if synthetic:
-        words.append("(synthetic images)")
-    if words:
-        figure.suptitle(" ".join(words), fontsize=10)
-
-
-def mark_synthetic(axis, synthetic, corner):
-    """Write "synthetic data" inside the frame if the data are synthetic; ``corner`` is for example "upper left"."""
-    if not synthetic:
-        return
-    vertical, horizontal = corner.split()
-    position = {"left": 0.02, "right": 0.98, "lower": 0.03, "upper": 0.97}
-    axis.text(
-        position[horizontal],
-        position[vertical],
-        "synthetic data",
-        transform=axis.transAxes,
-        ha=horizontal,
-        va={"lower": "bottom", "upper": "top"}[vertical],
-        fontsize=9,
-        color="0.35",
-        style="italic",
-    )
+        figure.supxlabel("synthetic data", x=0.99, ha="right", fontsize=9, color="0.35", style="italic")

@@ -163,7 +163,7 @@ def localisation_bars(table, *, synthetic=False):
     axes[0, 0].set_yticks(range(len(table)), table.index)
     # Leave room below the last bar for the "synthetic" mark.
     axes[0, 0].set_ylim(len(table) + (0.2 if synthetic else -0.4), -0.6)
-    mark_synthetic(axes[0, -1], synthetic, corner="lower right")
+    mark_synthetic(figure, synthetic)
     return figure
 
 
@@ -198,7 +198,7 @@ def deletion_insertion_curves(curves, groups=None, *, score="match score", synth
     axes[0].set_ylabel(score, fontsize=10)
     axes[0].set_title("deletion: lower is better")
     axes[1].set_title("insertion: higher is better")
-    mark_synthetic(axes[1], synthetic, corner="lower right")
+    mark_synthetic(figure, synthetic)
     return figure
 
 

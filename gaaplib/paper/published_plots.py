@@ -60,7 +60,7 @@ def row_shapes(rows, shapes, *, synthetic=False):
         axis.set(title=f"shape {name}: {len(chosen)}", xticks=range(rows.shape[1]), xlim=(-0.3, rows.shape[1] - 0.7))
         axis.set_xticklabels(rows.columns, rotation=90, fontsize=9)
     np.atleast_1d(axes)[0].set_ylabel("as printed")
-    mark_synthetic(np.atleast_1d(axes)[0], synthetic, corner="lower left")
+    mark_synthetic(figure, synthetic)
     return figure
 
 
@@ -96,7 +96,7 @@ def three_sources(table, *, xlabel, synthetic=False):
     handles, labels = axis.get_legend_handles_labels()
     unique = dict(zip(labels, handles, strict=True))
     figure.legend(unique.values(), unique.keys(), loc="outside upper left", ncols=len(unique), fontsize=9)
-    mark_synthetic(axis, synthetic, corner="lower right")
+    mark_synthetic(figure, synthetic)
     return figure
 
 
@@ -142,7 +142,7 @@ def three_rankings(table, *, measured, synthetic=False):
         axis.set_xlabel(f"rank by {name}", fontsize=9)
     axes[0].set_yticks(places, table.index, fontsize=9)
     axes[0].set_ylim(len(table) - 0.5, -0.5)
-    mark_synthetic(axes[0], synthetic, corner="lower right")
+    mark_synthetic(figure, synthetic)
     return figure
 
 
@@ -167,7 +167,7 @@ def critical_difference(ranks, pairs, *, alpha=0.05, synthetic=False):
     label = f"mean rank (bars join methods that do not differ at level {alpha:g})"
     axis.set(xlabel=label, yticks=[], xlim=(0.8, len(names) + 1.2))
     axis.grid(False, axis="y")
-    mark_synthetic(axis, synthetic, corner="lower right")
+    mark_synthetic(figure, synthetic)
     return figure
 
 

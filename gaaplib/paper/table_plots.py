@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
 from gaaplib.evaluation.statistics import GAIN, LOSS, TOO_FEW, UNCLEAR
-from gaaplib.plots import COLOURS, RIGHT, WRONG, mark_synthetic
+from gaaplib.plots import COLOURS, RIGHT, WRONG, finish_grid, mark_synthetic
 
 # Limits of an axis of fractions: room for marks at both ends, and for the word "synthetic" above.
 SHARE = (-0.03, 1.15)
@@ -45,7 +45,7 @@ def cells(found, printed=None, *, ylabel, by="attention", synthetic=False):
         axis.set_xticks(range(len(backbones)), backbones, rotation=90)
         axis.grid(False, axis="x")
     axes[0, 0].set_ylabel(ylabel)
-    mark_synthetic(axes[0, 0], synthetic, corner="upper left")
+    mark_synthetic(figure, synthetic)
     handles = [Line2D([], [], marker="o", lw=2, color=COLOURS[level], label=f"{by} {level}") for level in levels]
     handles.append(Line2D([], [], lw=2, color=COLOURS["chance"], label="chance"))
     _put_legend(figure, handles, printed is not None)
@@ -103,7 +103,7 @@ def forest(panels, *, xlabel, printed=None, synthetic=False):
     axes[0, 0].set_yticks(range(len(rows)), [_label(label) for label in rows], fontsize=9)
     if not rows:
         axes[0, 0].text(0.5, 0.5, "no pairs are planned", transform=axes[0, 0].transAxes, ha="center", color="0.4")
-    mark_synthetic(axes[0, -1], synthetic, corner="lower right")
+    mark_synthetic(figure, synthetic)
     named = [name for name in _VERDICTS if name != TOO_FEW or any(TOO_FEW in set(t.verdict) for t in panels.values())]
     marks = [(name, *_VERDICTS[name]) for name in named]
     handles = [Line2D([], [], marker=mark, color=colour, label=name) for name, mark, colour in marks]
@@ -150,7 +150,7 @@ def against_cost(found, costs, *, ylabel, synthetic=False):
     reasons = "\n".join(f"{backbone}: {why}" for backbone, why in without.items())
     axes[-1].text(0.97, 0.03, reasons, transform=axes[-1].transAxes, ha="right", va="bottom", fontsize=9, color="0.4")
     axes[0].set_ylabel(ylabel)
-    mark_synthetic(axes[0], synthetic, corner="upper left")
+    mark_synthetic(figure, synthetic)
     handles = [Line2D([], [], lw=4, color=COLOURS[name], label=name) for name in costs.index]
     handles += [Line2D([], [], marker=mark, ls="", color="0.3", label=name) for name, mark in marks.items()]
     figure.legend(handles=handles, loc="outside upper center", ncols=5, fontsize=9)
@@ -171,7 +171,7 @@ def accuracies(found, *, synthetic=False):
         for axis in row:
             axis.axhline(found.chance.max(), ls=":", color=COLOURS["chance"], lw=2)
     _label_columns(axes)
-    mark_synthetic(axes[0, 0], synthetic, corner="upper left")
+    mark_synthetic(figure, synthetic)
     _name_runs(figure, found, [Line2D([], [], ls=":", lw=2, color=COLOURS["chance"], label="chance")])
     return figure
 
@@ -192,7 +192,7 @@ def training_accuracies(found, *, synthetic=False):
     else:
         axis.text(0.5, 0.5, "not run", transform=axis.transAxes, ha="center", color="0.4")
     axis.set(xlabel="epoch", ylabel="accuracy on training images", ylim=(-0.02, 1.02), xlim=(0, None))
-    mark_synthetic(axis, synthetic, corner="upper left")
+    mark_synthetic(figure, synthetic)
     return figure
 
 
@@ -213,7 +213,7 @@ def losses(found, *, synthetic=False):
         _over_epochs_and_seconds(row, found[found.loss_name == name], {"loss": ":", "val_loss": "-"})
         row[0].set(ylabel=name.replace(" triplet", "\ntriplet"), ylim=(0, None))
     _label_columns(axes)
-    mark_synthetic(axes[0, 1], synthetic, corner="upper right")
+    mark_synthetic(figure, synthetic)
     kinds = {"training": ":", "validation": "-"}
     _name_runs(figure, found, [Line2D([], [], ls=style, color="0.3", label=name) for name, style in kinds.items()])
     return figure
@@ -281,7 +281,7 @@ def crossings(found, *, measure, synthetic=False):
         axis.set_title(f"{'without' if part == 'none' else 'with'} attention" if len(found) else part, fontsize=10)
         axis.tick_params(rotation=0, labelsize=8)
     axes[0, 0].set_ylabel("trained on")
-    figure.suptitle(f"{measure}{', synthetic data' if synthetic else ''}", fontsize=10)
+    finish_grid(figure, measure, synthetic)
     return figure
 
 
@@ -321,7 +321,7 @@ def over_setting(panels, x, *, xlabel, joined=False, synthetic=False):
         axis.set_title(title)
     for axis in axes[-1]:
         axis.set_xlabel(xlabel)
-    mark_synthetic(axes[0, 0], synthetic, corner="upper left")
+    mark_synthetic(figure, synthetic)
     handles = [
         Line2D([], [], marker="o", ms=4, lw=1, color="0.3", label="one run with its interval"),
         Line2D([], [], lw=3, color="0.3", label="mean of the runs"),

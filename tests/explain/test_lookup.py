@@ -174,7 +174,7 @@ def test_the_sheet_shows_what_the_ranking_says(index):
     figure = lookup.ranking_sheet(index, 3, "gradcam_match", layer="stage3", top=4)
     labels = [text.get_text() for text in figure.axes[0].texts[1:]]
     assert [label.split("\n")[1] for label in labels] == [f"{value:.3f}" for value in found.distances]
-    assert "stage3 of the backbone" in figure.get_suptitle() and "synthetic" in figure.get_suptitle()
+    assert "stage3 of the backbone" in figure.get_suptitle() and "synthetic" in figure.get_supxlabel()
     images = np.stack([index.queries.pixels(3), *index.gallery.pixels(found.places)])
     others = images[[1, 0, 0, 0, 0]]
     maps = heatmaps.heatmap(index.model, images, "gradcam_match", others=others, layer="stage3")

@@ -29,7 +29,8 @@ def test_each_run_with_a_model_has_an_index(found, tmp_path):
 def test_each_ranking_is_named_by_its_run(found):
     figures = side_by_side.rankings(found[0], 0, "energy", top=3, ap={"class": 0.5})
     titles = [figure.texts[0].get_text() for figure in figures]
-    assert [title.split(":")[0] for title in titles] == ["class, AP 0.50", "none", "histogram (synthetic images)"]
+    assert [title.split(":")[0] for title in titles] == ["class, AP 0.50", "none", "histogram"]
+    assert {figure.get_supxlabel() for figure in figures} == {"synthetic data"}
     # Below the images of a run with maps there are the grey images and the maps.
     assert [len(figure.axes[0].images) for figure in figures] == [12, 12, 4]
 
