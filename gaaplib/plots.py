@@ -166,7 +166,13 @@ def finish_grid(figure, title, synthetic):
     mark_synthetic(figure, synthetic)
 
 
-def mark_synthetic(figure, synthetic):
-    """Write "synthetic data" beneath the figure, at the right, if the data are synthetic."""
+def mark_synthetic(figure, synthetic, **place):
+    """Write "synthetic data" beneath the figure, at the right, if the data are synthetic.
+
+    Args:
+        figure: a figure.
+        synthetic: whether they are.
+        **place: ``y`` and ``va`` of a figure without a constrained layout, which makes no room.
+    """
     if synthetic:
-        figure.supxlabel("synthetic data", x=0.99, ha="right", fontsize=9, color="0.35", style="italic")
+        figure.supxlabel("synthetic data", x=0.99, ha="right", fontsize=9, color="0.35", style="italic", **place)

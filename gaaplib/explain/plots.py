@@ -15,7 +15,7 @@ from matplotlib.patches import Rectangle
 
 from gaaplib.evaluation import statistics
 from gaaplib.explain.localisation import BASELINES, auc
-from gaaplib.plots import COLOURS, PALETTE, RIGHT, WRONG, finish_grid, mark_synthetic
+from gaaplib.plots import COLOURS, PALETTE, RIGHT, WRONG, mark_synthetic
 
 # The higher a value, the less of the image shows through, so that the person stays visible where the map is low. The
 # image is in light greys, because on dark clothes the map would look low.
@@ -257,9 +257,9 @@ def _frame(axis, at, shape, colour=None):
 
 def _name(figure, title, synthetic):
     """Put the title at the upper edge for any figure height, so that two lines fit between it and the panels."""
-    finish_grid(figure, title, synthetic)
-    for text in figure.texts:
-        text.set_y(1 - GAP / figure.get_figheight())
+    if title:
+        figure.suptitle(title, fontsize=10, y=1 - GAP / figure.get_figheight())
+    mark_synthetic(figure, synthetic, y=0.0, va="top")
 
 
 def _scale(figure, box, drawn, *cells):
