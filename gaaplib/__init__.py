@@ -7,7 +7,7 @@ Importing this package imports neither Keras nor TensorFlow; its modules are imp
 from gaaplib import quiet, threads
 
 __all__ = ["__version__"]
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 threads.fix()
 if not quiet.is_verbose():

@@ -1,8 +1,13 @@
-"""Settings for nbval: standard error is not compared, and three notebooks run in the profile smoke."""
+"""Settings for nbval: standard error is not compared, and some notebooks run in the profile smoke."""
 
 # These train several runs in the profile demo; smoke is fast enough for a test. Cells whose output
 # depends on these runs are not compared.
-IN_SMOKE = ("06_attention_maps.ipynb", "11_explorer.ipynb", "13_comparison.ipynb")
+IN_SMOKE = (
+    "06_attention_maps.ipynb",
+    "11_explorer.ipynb",
+    "12_embeddings.ipynb",
+    "13_comparison.ipynb",
+)
 
 
 def pytest_collection_modifyitems(items):

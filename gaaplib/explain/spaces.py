@@ -1,0 +1,170 @@
+"""The space of embeddings that a model has learnt: two numbers that need no projection, and projections to look at.
+
+A projection to the plane cannot keep all distances, and t-SNE and UMAP make groups look tidier than they are. So what
+is claimed of a space is claimed by the numbers; the projections illustrate it.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import util
+
+import numpy as np
+import pandas as pd
+from sklearn.decomposition import PCA
+from sklearn.manifold import TSNE
+from sklearn.metrics import silhouette_samples
+
+from gaaplib.datasets.records import DISTRACTOR, UNKNOWN_CAMERA
+from gaaplib.distances import pairwise_distances
+from gaaplib.explain import run_maps
+from gaaplib.runs.data import Data, load_data
+from gaaplib.training import fit
+
+NEIGHBOURS = 30
+"""t-SNE's perplexity, and UMAP's neighbours over two, if there are images enough."""
+
+
+@dataclass(frozen=True, eq=False)
+class Space:
+    """Embeddings of some test images, and whom these show.
+
+    Attributes:
+        embeddings: float (n, dim). Distances here are Euclidean. Embeddings that are compared by the cosine have length
+            1, so that both order images alike.
+        table: DataFrame of n rows with ``pid``, ``camid``, ``path``, and ``row``, the image's row in the store.
+
+    Example:
+        >>> table = pd.DataFrame({"pid": [1, 1, 2, 2], "camid": [1, 2, 1, 2]})
+        >>> space = Space(np.array([[0.0], [1.0], [4.0], [5.0]]), table)
+        >>> round(space.silhouette, 3), space.camera_share, space.camera_share_by_chance
+        (0.746, 0.5, 0.5)
+    """
+
+    embeddings: np.ndarray
+    table: pd.DataFrame
+
+    @cached_property
+    def distances(self):
+        """(n, n), infinite between an image and itself."""
+        found = pairwise_distances(self.embeddings, self.embeddings, "euclidean")
+        np.fill_diagonal(found, np.inf)
+        return found
+
+    @cached_property
+    def silhouettes(self):
+        """The silhouette of each image by identity, from -1 to 1 (Rousseeuw 1987).
+
+        It compares the mean distance to the images of the same person, a, with that to the nearest other person, b:
+        ``(b - a) / max(a, b)``. Below 0, another person is nearer.
+        """
+        return silhouette_samples(self.embeddings, self.table.pid)
+
+    @property
+    def silhouette(self):
+        """The mean of the silhouettes."""
+        return float(self.silhouettes.mean())
+
+    @property
+    def camera_share(self):
+        """The share of images whose nearest image of another person is from the same camera."""
+        others = np.where(self._of("pid"), np.inf, self.distances)
+        camids = self.table.camid.to_numpy()
+        return float((camids[others.argmin(axis=1)] == camids).mean())
+
+    @property
+    def camera_share_by_chance(self):
+        """What the share would be if the nearest image were any of another person: the mean over the images."""
+        others = ~self._of("pid")
+        return float(((self._of("camid") & others).sum(axis=1) / others.sum(axis=1)).mean())
+
+    def _of(self, column):
+        """bool (n, n): whether two images have the same value."""
+        values = self.table[column].to_numpy()
+        return values[:, None] == values[None, :]
+
+    def projections(self, seed=0):
+        """Return projections to the plane, ``{name: (n, 2)}``: PCA, t-SNE and, if umap-learn is installed, UMAP.
+
+        Args:
+            seed: of all three.
+        """
+        few = max(2.0, min(NEIGHBOURS, (len(self.table) - 1) / 3))
+        makers = {"PCA": PCA(2, random_state=seed), "t-SNE": TSNE(2, perplexity=few, random_state=seed)}
+        if util.find_spec("umap"):
+            from umap import UMAP
+
+            makers["UMAP"] = UMAP(n_neighbors=max(2, int(few / 2)), random_state=seed, n_jobs=1)
+        return {name: maker.fit_transform(self.embeddings) for name, maker in makers.items()}
+
+    def outliers(self, count=8):
+        """Return the images that lie farthest from their own person, the lowest silhouette first.
+
+        Returns:
+            A DataFrame with the index of the image in the table, and the columns ``silhouette``, ``same`` and
+            ``other``: the index of the nearest image of the same person and of another one.
+        """
+        own, same = self._of("pid"), np.where(self._of("pid"), self.distances, np.inf)
+        nearest = {"same": same.argmin(axis=1), "other": np.where(own, np.inf, self.distances).argmin(axis=1)}
+        table = pd.DataFrame({"silhouette": self.silhouettes} | nearest)
+        return table.sort_values("silhouette", kind="stable").head(count)
+
+    def sentence(self):
+        """Both numbers in words."""
+        return (
+            f"silhouette by identity {self.silhouette:+.3f}; for {self.camera_share:.0%} of the images the nearest of "
+            f"another person is from the same camera (by chance {self.camera_share_by_chance:.0%})"
+        )
+
+
+def people(data, count=None):
+    """Return the test images of some people: those with images of several cameras, at equal steps of the identities.
+
+    Args:
+        data: the :class:`gaaplib.runs.data.Data` of a run.
+        count: number of people, at most; None: all of them.
+
+    Raises:
+        ValueError: fewer than two people have images of several cameras.
+    """
+    table = pd.concat([data.part("query"), data.part("gallery")]).drop_duplicates("row")
+    table = table[(table.pid != DISTRACTOR) & (table.camid != UNKNOWN_CAMERA)]
+    cameras = table.groupby("pid").camid.nunique()
+    found = cameras.index[cameras > 1].to_numpy()
+    if len(found) < 2:
+        raise ValueError(f"{len(found)} people have test images of several cameras: a space needs at least 2")
+    chosen = found[np.linspace(0, len(found) - 1, min(count or len(found), len(found))).round().astype(int)]
+    return table[table.pid.isin(chosen)].sort_values(["pid", "camid", "row"], kind="stable", ignore_index=True)
+
+
+def of_runs(named, count=None, outputs=None):
+    """Return the spaces of finished runs on the same test images, and that of the first one's network before training.
+
+    Args:
+        named: ``{name: Run}``.
+        count: number of people, at most, as in :func:`people`.
+        outputs: as for :func:`gaaplib.runs.data.load_data`.
+
+    Returns:
+        ``{name: Space}``, "before training" first; and the images, uint8 (n, height, width, 3).
+    """
+    config = next(iter(named.values())).config
+    data = load_data(config, outputs=outputs)
+    table, models = people(data, count), {name: run.model() for name, run in named.items()}
+    models = {"before training": run_maps.untrained(config, next(iter(models.values()))), **models}
+    found = {name: of_model(model, data, table, config.distance) for name, model in models.items()}
+    return found, data.store.images[table.row.to_numpy()]
+
+
+def of_model(model, data: Data, table, distance="cosine"):
+    """Return the :class:`Space` of a model.
+
+    Args:
+        model: from images to a dict with ``"embedding"``.
+        data: the images.
+        table: rows of them, as :func:`people` chooses them.
+        distance: what the run compares by, ``"cosine"`` or ``"euclidean"``.
+    """
+    found = np.asarray(fit.embed(model, data.inputs, table.row.to_numpy())["embedding"], np.float32)
+    if distance == "cosine":
+        found = found / np.linalg.norm(found, axis=1, keepdims=True)
+    return Space(found, table)

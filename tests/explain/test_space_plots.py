@@ -1,0 +1,45 @@
+import numpy as np
+import pandas as pd
+import pytest
+from figure_words import words
+
+from gaaplib.explain import space_plots
+
+RNG = np.random.default_rng(0)
+TABLE = pd.DataFrame({"pid": np.repeat(np.arange(12), 3), "camid": np.tile([1, 2, 3], 12)})
+PLANES = {name: RNG.normal(size=(36, 2)) for name in ("PCA", "t-SNE")}
+IMAGES = RNG.integers(0, 255, (6, 16, 8, 3), dtype=np.uint8)
+OUTLIERS = pd.DataFrame({"silhouette": [-0.5, 0.25], "same": [0, 1], "other": [2, 5]}, index=[4, 3])
+FIGURES = {
+    "planes": lambda **k: space_plots.planes(PLANES, TABLE, **k),
+    "outlier_sheet": lambda **k: space_plots.outlier_sheet(IMAGES, OUTLIERS, **k),
+}
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_figure_says_synthetic_when_it_is_and_only_then(name, tmp_path):
+    assert "synthetic" in words(FIGURES[name](synthetic=True))
+    figure = FIGURES[name](synthetic=False)
+    assert "synthetic" not in words(figure)
+    figure.savefig(tmp_path / "figure.png")
+    assert (tmp_path / "figure.png").stat().st_size > 1000
+
+
+def test_ten_people_and_every_camera_have_a_colour_and_no_point_is_left_out():
+    figure = space_plots.planes(PLANES, TABLE)
+    assert [axis.get_title() for axis in figure.axes] == ["PCA", "t-SNE", "", ""]
+    identity, camera = figure.axes[0], figure.axes[2]
+    assert [len(dots.get_offsets()) for dots in identity.collections] == [6, *[3] * 10]
+    assert [len(dots.get_offsets()) for dots in camera.collections] == [12, 12, 12]
+    for dots in (identity.collections, camera.collections):
+        assert sum(len(each.get_offsets()) for each in dots) == 36
+    legends = [[text.get_text() for text in axis.get_legend().get_texts()] for axis in figure.axes[1::2]]
+    assert legends[0][0] == "identity 0" and legends[0][-1] == "others" and len(legends[0]) == 11
+    assert legends[1] == ["camera 1", "camera 2", "camera 3"]
+
+
+def test_each_outlier_stands_above_its_neighbours():
+    figure = space_plots.outlier_sheet(IMAGES, OUTLIERS)
+    drawn = [axis.images[0].get_array() for axis in figure.axes]
+    assert np.array_equal(drawn, IMAGES[[4, 3, 0, 1, 2, 5]])
+    assert [axis.get_title() for axis in figure.axes[:2]] == ["-0.50", "+0.25"]
