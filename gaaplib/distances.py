@@ -25,7 +25,7 @@ def pairwise_distances(query, gallery, metric: str = "cosine") -> np.ndarray:
         query, gallery: (num_queries, dim) and (num_gallery, dim). Computed in float32, or in float64 if the input
             needs it (float64, or 32-bit integers and wider).
         metric: ``"cosine"`` is 1 - cos of the angle, from 0 to 2 up to rounding. ``"euclidean"`` is
-            sqrt(|q|^2 + |g|^2 - 2 q.g), clipped at 0. This is fast, but its error is that of rounding the *squared*
+            ``sqrt(|q|^2 + |g|^2 - 2 q.g)``, clipped at 0. This is fast, but its error is that of rounding the *squared*
             norms: in float32, near-duplicates may get a distance of some thousandths of their norm.
 
     Raises:

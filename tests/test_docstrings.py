@@ -3,6 +3,9 @@
 import doctest
 import importlib
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -71,3 +74,26 @@ def test_the_readme_is_short_and_its_links_lead_somewhere():
     for page in pages:
         for link in re.findall(r"\]\((?!http)([^)#]+)", page.read_text()):
             assert (page.parent / link).exists(), f"{page.name}: {link}"
+
+
+TRAINED = """
+import sys
+from gaaplib import experiment
+from gaaplib.config import RunConfig
+
+run = experiment.run(RunConfig("smoke", method="circle", options="scale=32"), outputs=sys.argv[1])
+print(run.metrics["status"], run.metrics["config"]["options"])
+"""
+
+
+def test_the_method_that_the_guide_adds_is_whole_and_trains(tmp_path):
+    shutil.copytree(LIBRARY, tmp_path / "gaaplib", ignore=shutil.ignore_patterns("__pycache__"))
+    guide = (LIBRARY.parent / "docs" / "adding-a-method.md").read_text()
+    (tmp_path / "gaaplib" / "methods" / "circle.py").write_text(re.search(r"```python\n(.*?)```", guide, re.DOTALL)[1])
+    line = re.search(r"```text\n(.*?)```", guide, re.DOTALL)[1]
+    registry = tmp_path / "gaaplib" / "methods" / "__init__.py"
+    text = registry.read_text().replace("METHODS = {\n", f"METHODS = {{\n{line}")
+    registry.write_text(f"from gaaplib.methods.circle import CircleLoss\n{text}")
+    command = [sys.executable, "-c", TRAINED, str(tmp_path / "outputs")]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.stdout.endswith("done scale=32.0\n"), done.stderr[-2000:]

@@ -22,6 +22,7 @@ DATASETS = {
     **{name: layout for name, layout in patterns.LAYOUTS.items() if name != "market1501"},
     "folder": folder,
 }
+"""The parser of each data set: a module with ``read`` and what else CONTRIBUTING lists."""
 
 
 def read(name, root, variant=None, pattern=None):

@@ -2,9 +2,9 @@
 
 ``keypoints.npz`` lies in the data set's folder, beside what its parser reads. It has two arrays:
 
-    path    n texts: paths of images, as in the parser's records
-    points  (n, 17, 3): the key points of COCO in the order of ``NAMES``, each x and y in pixels of the image and a
-            confidence from 0 (not seen) to 1. x is 0 at the left edge of the image, y is 0 at its top.
+- ``path``, n texts: paths of images, as in the parser's records;
+- ``points``, (n, 17, 3): the key points of COCO in the order of ``NAMES``, each x and y in pixels of the image and a
+  confidence from 0 (not seen) to 1. x is 0 at the left edge of the image, y is 0 at its top.
 
 Images that the file does not have get points of confidence 0, as if a pose network had found nobody.
 """
@@ -24,6 +24,7 @@ NAMES = (
     *("right_elbow", "left_wrist", "right_wrist", "left_hip", "right_hip", "left_knee", "right_knee", "left_ankle"),
     "right_ankle",
 )
+"""The key points of COCO, in its order."""
 
 MIRRORED = tuple(
     NAMES.index(name.replace("left", "right") if "left" in name else name.replace("right", "left")) for name in NAMES

@@ -484,4 +484,4 @@ LAYOUTS = {
         is_deep=True,
     ),
 }
-"""The data sets of this form; :data:`gaaplib.datasets.DATASETS` has them under the same names."""
+"""The data sets of this form; ``gaaplib.datasets.DATASETS`` has them under the same names."""

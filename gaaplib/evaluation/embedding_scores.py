@@ -23,8 +23,8 @@ def evaluate(
     UserWarning counts queries that equal a gallery image of another name.
 
     Args:
-        query, gallery: from :func:`gaaplib.evaluation.read_npz` or :func:`gaaplib.evaluation.read_mat`. Gallery images
-            of the identity -1 are left out.
+        query, gallery: from :func:`gaaplib.evaluation.embedding_files.read_npz` or
+            :func:`gaaplib.evaluation.embedding_files.read_mat`. Gallery images of the identity -1 are left out.
         metric, ap: as in :func:`gaaplib.metrics.evaluate_embeddings`.
         rerank: whether to apply k-reciprocal re-ranking with its authors' parameters
             (:func:`gaaplib.evaluation.reranking.rerank`), after junk is left out.

@@ -66,9 +66,9 @@ class Horeid(Pgfa):
     the whole image are 14 nodes: means of the feature map where a key point is, and the whole's mean and maximum.
     Two layers of a directed graph (:class:`gaaplib.network.skeleton.DirectedGraph`) pass on what visible parts know.
     Before and after it, each node has a BNNeck, a classifier with smoothed cross-entropy, weighted by the confidence of
-    its key points, and the whole's node a batch-hard triplet loss. A matching (:class:`gaaplib.network.skeleton.
-    Matching`) learns from each image's hardest positive and negative to put the same parts together (weight 1), and
-    whether both are the same person (weight 0.1); it does not change the features.
+    its key points, and the whole's node a batch-hard triplet loss. A matching
+    (:class:`gaaplib.network.skeleton.Matching`) learns from each image's hardest positive and negative to put the same
+    parts together (weight 1), and whether both are the same person (weight 0.1); it does not change the features.
 
     Images are compared by the cosine distance of all nodes behind the graph, each weighted by the root of its
     confidence, one after the other; the eight nearest are then ordered anew by the matching

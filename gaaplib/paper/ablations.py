@@ -52,7 +52,10 @@ def by_cell(configs, field, value, against, protocol, title, outputs=None, paper
     cells = gained[(gained.fold == 0) & (gained.seed == 0)].set_index(keys)
     cells = cells.assign(base=cells.against.map(found.value), paper=math.nan)
     cells = cells.assign(**{"without": cells.against.map(words), "with": cells.run_id.map(words)})
-    means = {key: _mean_in_words(rows.difference, rows.verdict, sign="+") for key, rows in gained.groupby(keys)}
+    means = {
+        key: _mean_in_words(rows.difference, rows.verdict, sign="+") if len(rows) > 1 else ""
+        for key, rows in gained.groupby(keys)
+    }
     cells["runs"] = [means[key] for key in cells.index]
     if paper is not None and (protocol, title) in PRINTED:
         printed = paper.xs((PRINTED[protocol, title], 1), level=("metric", "folds"))
@@ -186,7 +189,7 @@ def shown(found):
     gain = [f"{difference:+.3f}{end}" for difference, end in zip(found.difference, ends, strict=True)]
     words = {name: found[name] for name in ("without", "with") if name in found}
     words |= {"difference": np.where(found.difference.notna(), gain, ""), "verdict": found.verdict}
-    if "runs" in found:
+    if "runs" in found and any(found.runs):
         words["mean difference over runs"] = found.runs
     if "paper" in found and found.paper.notna().any():
         words["the paper's difference"] = [f"{value:+.3f}" if value == value else "" for value in found.paper]

@@ -117,13 +117,15 @@ def _number_beside(axis, place, row, end, side):
 def three_rankings(table, *, measured, synthetic=False):
     """Plot the rank of each method by what was measured, by Table IV, and by its own paper, with the number beside it.
 
-    The three are of different images, sizes and training, so each has an axis of its own. A line is the interval.
+    The three are of different images, sizes and training, so each has an axis of its own. A line is the interval. A
+    method without any of the three numbers is left out.
 
     Args:
         table: DataFrame of :func:`gaaplib.paper.photographs.beside_published`.
         measured: name and unit of what was measured.
         synthetic: whether it is of synthetic images.
     """
+    table = table[table[["value", "table_4", "own"]].notna().any(axis=1)]
     figure, axes = plt.subplots(1, 3, figsize=(9.4, 1.2 + 0.3 * len(table)), sharey=True, layout="constrained")
     places = np.arange(len(table))
     axes[0].hlines(places, table.rank_low, table.rank_high, color=WAY_COLOURS[HERE], lw=2)

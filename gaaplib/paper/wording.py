@@ -113,13 +113,13 @@ def marked(found):
 
 
 def mean_in_words(row):
-    """Return the mean over runs with its standard deviation; for fewer than two runs, how many there are.
+    """Return the mean over runs with its standard deviation; of fewer than two, how many there are if more are planned.
 
     Args:
         row: a row of :func:`gaaplib.paper.tables.over_runs`.
     """
     if row.n < 2:
-        return f"{row.n:.0f} of {row.planned:.0f} runs"
+        return "" if row.planned == 1 else f"{row.n:.0f} of {row.planned:.0f} runs"
     return f"{row['mean']:.3f} \u00b1 {row.sd:.3f} (sd of {row.n:.0f} of {row.planned:.0f})"
 
 

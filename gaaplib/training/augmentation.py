@@ -79,11 +79,10 @@ class Augmentation:
 
         Args:
             image, rng: as above.
-            beside: a dict with any of
-
-                keypoints: (17, 3), x, y and confidence as in :mod:`gaaplib.datasets.keypoints`. A flip swaps left and
-                    right. Those that leave the image get confidence 0.
-                masks: uint8 (height, width), 0 where the person is not. What is beyond the image is not the person.
+            beside: a dict with any of ``"keypoints"``, (17, 3), x, y and confidence as in
+                :mod:`gaaplib.datasets.keypoints`, and ``"masks"``, uint8 (height, width), 0 where the person is not. A
+                flip swaps left and right key points; those that leave the image get confidence 0. What is beyond the
+                image is not the person.
 
         Returns:
             The image, and a dict with the same names: float32 (17, 3), and uint8 (height, width).

@@ -3,11 +3,13 @@
 import html.parser
 import json
 import re
+import shutil
 import sys
 from pathlib import Path
 from urllib.parse import unquote
 
 import nbformat
+import pandas as pd
 import pytest
 from made_runs import finish, write_run
 
@@ -21,6 +23,7 @@ sys.path.insert(0, str(PROJECT / "workflow" / "report"))
 
 import build  # noqa: E402
 import contents  # noqa: E402
+import guides  # noqa: E402
 
 HOSTILE = "<script>alert(1)</script>\n````\n# no heading `x`"
 ATTRIBUTES = {"script": "src", "link": "href", "img": "src", "a": "href", "iframe": "src", "source": "src"}
@@ -133,6 +136,43 @@ def test_every_link_leads_somewhere(pages, outputs):
                 assert anchor in pages[str(path.resolve().relative_to((outputs / "report").resolve()))].ids, target
 
 
+def test_the_first_page_has_three_findings_with_a_figure_each(pages, outputs):
+    page = pages["index.html"]
+    figures = [target for target in page.loads if "finding-" in target]
+    assert figures == [f"_static/finding-{number}.png" for number in (1, 2, 3)]
+    assert all((outputs / "report" / figure).stat().st_size > 10_000 for figure in figures)
+    for words in ("80 of 80 differences are +0.124", "attention class minus none", "methods in order"):
+        assert words in page.text
+    assert {"notebooks/10_paper_audit.html", "notebooks/08_sota_comparison.html"} <= set(page.links)
+
+
+def test_the_runs_are_a_csv_file_too(pages, outputs):
+    table = pd.read_csv(outputs / "report" / "_static" / "runs.csv", dtype=str)
+    assert RunConfig("smoke").run_id in set(table.run)
+    assert {"retrieval mAP", "closed mRA", "data"} <= set(table)
+    assert "_static/report.js" in " ".join(pages["runs.html"].loads)
+
+
+def test_guides_link_to_each_other_and_to_notebooks(pages):
+    assert {f"guides/{name}.html" for name in guides.GUIDES} <= set(pages)
+    links = pages["guides/start.html"].links
+    assert {"photographs.html", "cluster.html", "adding-a-method.html"} <= {link.split("#")[0] for link in links}
+    # The README is no page of the report: its name stays, without a link.
+    assert not [link for page in pages.values() for link in page.links if link.endswith((".md", ".ipynb", ".cff"))]
+
+
+def test_the_reference_has_the_names_that_users_import(pages):
+    ids = {name for path, page in pages.items() if path.startswith("reference/") for name in page.ids}
+    for name in (
+        "metrics.evaluate_embeddings",
+        "attention.CrossFeatureAttention",
+        "config.RunConfig",
+        "runs.folder.Run",
+    ):
+        assert f"gaaplib.{name}" in ids
+    assert "gaaplib.metrics.evaluate_embeddings" in pages["reference/gaaplib.html"].text
+
+
 def test_formulas_have_their_renderer(pages, outputs):
     page = pages["notebooks/06_attention_maps.html"]
     assert r"\[" in page.source
@@ -220,6 +260,9 @@ def small_project(folder):
     first = [prose("# One\n\n## Two\n\n```\n# code\n```"), prose("# Three\n\n## Four"), code("x", panel, table)]
     notebook(folder / "notebooks" / "01_one.ipynb", *first)
     notebook(folder / "notebooks" / "02_two.ipynb", prose("# Two"))
+    for path in guides.GUIDES.values():
+        (folder / path).parent.mkdir(exist_ok=True)
+        shutil.copy(PROJECT / path, folder / path)
     for number, path in enumerate(sorted((folder / "notebooks").glob("*.ipynb"))):
         book = nbformat.read(path, 4)
         for index, cell in enumerate(book.cells):
@@ -236,9 +279,9 @@ def test_a_report_is_replaced_whole_and_the_same_inputs_give_the_same_bytes(tmp_
     # Slow: it builds the networks whose parameters the claims count.
     monkeypatch.setattr(contents, "judged_claims", lambda found: [])
     project, outputs = small_project(tmp_path / "project"), tmp_path / "outputs"
-    index = build.build(project, outputs, strict=True)
+    index = build.build(project, outputs, strict=True, reference=False)
     before = files(index.parent)
-    build.build(project, outputs, strict=True)
+    build.build(project, outputs, strict=True, reference=False)
     assert files(index.parent) == before
     assert "There are no runs yet" in (index.parent / "runs.html").read_text()
     assert "No run and no notebook" in (index.parent / "failures.html").read_text()
@@ -247,7 +290,7 @@ def test_a_report_is_replaced_whole_and_the_same_inputs_give_the_same_bytes(tmp_
     assert "VBox" not in page and build.PANEL.split("`")[0] in page
     assert "0.5\u00a0[0.4,\u00a00.6]" in page
     (project / "notebooks" / "02_two.ipynb").unlink()
-    build.build(project, outputs)
+    build.build(project, outputs, reference=False)
     assert not (index.parent / "notebooks" / "02_two.html").exists()
     assert [path.name for path in outputs.iterdir()] == ["report"]
 

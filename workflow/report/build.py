@@ -13,10 +13,13 @@ import tempfile
 from pathlib import Path
 
 import contents
+import findings
+import guides
 import jinja2
 import jupyter_server_mathjax
 import markupsafe
 import nbformat
+import pandas as pd
 from sphinx.cmd.build import build_main
 
 from gaaplib.project import outputs_folder, project_folder
@@ -27,13 +30,14 @@ MATHJAX = ("MathJax.js", "LICENSE", "config", "extensions", "fonts", "localizati
 MATHJAX += ("jax/output/HTML-CSS",)
 
 
-def build(project, outputs, *, strict=False):
+def build(project, outputs, *, strict=False, reference=True):
     """Build the report of ``outputs`` and return the path of its first page.
 
     Args:
         project: folder with ``notebooks/``, ``data/`` and ``outputs/reference/``.
         outputs: folder with ``runs/`` and ``notebooks/``; the report is written to ``report/`` in it.
         strict: whether a warning of Sphinx fails the build.
+        reference: whether the library's reference is part of it, for which the library is imported.
 
     Raises:
         RuntimeError: Sphinx failed; an earlier report stays.
@@ -42,7 +46,7 @@ def build(project, outputs, *, strict=False):
     outputs.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=outputs, prefix=".report-") as folder:
         source, built = Path(folder) / "source", Path(folder) / "html"
-        _write_source(source, project, outputs)
+        _write_source(source, project, outputs, reference)
         more = ["-W", "--keep-going"] if strict else []
         doctrees = str(Path(folder) / "doctrees")
         if build_main(["-b", "html", "-q", *more, "-d", doctrees, str(source), str(built)]):
@@ -55,12 +59,18 @@ def build(project, outputs, *, strict=False):
     return target / "index.html"
 
 
-def _write_source(source, project, outputs):
+def _write_source(source, project, outputs, reference):
     """Write all files that Sphinx reads."""
     books = contents.notebooks(project, outputs)
     found = contents.all_runs(outputs, project / "outputs" / "reference")
     failed = contents.failures(outputs)
+    (source / "notebooks").mkdir(parents=True)
+    shutil.copytree(HERE / "_static", source / "_static")
+    guides.write(project, source)
     known = {
+        "findings": findings.write(project / "outputs" / "reference", source / "_static"),
+        "guides": guides.GUIDES,
+        "reference": guides.write_reference(project / "gaaplib", source) if reference else [],
         "notebooks": books,
         "names": {book.name for book in books},
         "runs": found,
@@ -73,7 +83,7 @@ def _write_source(source, project, outputs):
         "shown_in": contents.SHOWN_IN,
         "audit": contents.AUDIT,
     }
-    (source / "notebooks").mkdir(parents=True)
+    pd.DataFrame(known["scores"]).to_csv(source / "_static" / "runs.csv", index=False)
     pages = jinja2.Environment(
         loader=jinja2.FileSystemLoader(HERE / "pages"),
         autoescape=True,
@@ -89,7 +99,6 @@ def _write_source(source, project, outputs):
         foot = origin.render(book=book, runs=found)
         nbformat.write(page(book, foot), source / "notebooks" / f"{book.name}.ipynb")
     shutil.copy(HERE / "conf.py", source)
-    shutil.copytree(HERE / "_static", source / "_static")
     _copy_mathjax(source / "_static" / "mathjax")
 
 

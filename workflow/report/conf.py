@@ -1,10 +1,22 @@
 """Sphinx configuration of the report. `make report` copies it next to the pages and notebooks and builds there."""
 
+import importlib
+
 project = "GAAP, reproduced"
 html_title = project
-extensions = ["myst_nb"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 root_doc = "index"
 nitpicky = True
+# A docstring may name only what the reference has; names of other libraries are not looked up.
+nitpick_ignore_regex = [("py:.*", r"(?!gaaplib\.).*")]
+napoleon_custom_sections = [("Options", "params_style")]
+autodoc_member_order = "bysource"
+autodoc_typehints = "none"
+napoleon_numpy_docstring = False
+napoleon_use_ivar = True
+napoleon_use_rtype = False
+python_use_unqualified_type_names = True
+toc_object_entries = False
 # Code in a notebook's text may have no lexer that can highlight it.
 suppress_warnings = ["misc.highlighting_failure"]
 
@@ -16,6 +28,7 @@ nb_mime_priority_overrides = [("html", "application/vnd.jupyter.widget-view+json
 # Widgets would be loaded from the network.
 nb_ipywidgets_js = {}
 myst_enable_extensions = ["dollarmath", "amsmath"]
+myst_heading_anchors = 3
 
 # MathJax 2 from jupyter-server-mathjax; the newer version that Sphinx expects would be loaded from the network.
 myst_update_mathjax = False
@@ -45,7 +58,24 @@ html_theme_options = {
 }
 html_static_path = ["_static"]
 html_css_files = ["report.css"]
+html_js_files = ["report.js"]
 html_copy_source = False
 html_show_sourcelink = False
 # A result's summary is fetched from its page, which browsers refuse for local files.
 html_show_search_summary = False
+
+
+def setup(app):
+    """Look names up that a package takes from one of its modules, such as ``gaaplib.runs.Run``."""
+    app.connect("missing-reference", _where_it_is_written)
+
+
+def _where_it_is_written(app, env, node, words):
+    package, dot, rest = node.get("reftarget", "").partition(".runs.")
+    name, *attributes = rest.split(".")
+    found = getattr(importlib.import_module(f"{package}.runs"), name, None) if package == "gaaplib" and dot else None
+    if found is None:
+        return None
+    target = ".".join((found.__module__, found.__qualname__, *attributes))
+    python = env.get_domain("py")
+    return python.resolve_xref(env, node["refdoc"], app.builder, node["reftype"], target, node, words)

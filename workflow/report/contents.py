@@ -135,8 +135,8 @@ def scores(run):
     return {
         "run": run.folder.name,
         "data": metrics["data"]["name"],
-        **{name: config[name] for name in ("method", "backbone", "attention", "pooling", "fold", "seed")},
         **{f"{protocol} {title}": _score(run, metrics, protocol, title) for protocol, title in measured},
+        **{name: config[name] for name in ("method", "backbone", "attention", "pooling", "fold", "seed")},
         "images": _images(metrics),
         **{name: config[name] for name in ("ap", "profile", "sampler", "alpha", "attention_at", "pool_over")},
     }

@@ -29,6 +29,8 @@ JOINTS = (
     "head", "neck", "left_shoulder", "right_shoulder", "left_elbow", "right_elbow", "left_wrist",
     "right_wrist", "left_hip", "right_hip", "left_knee", "right_knee", "left_ankle", "right_ankle",
 )  # fmt: skip
+"""The joints of a drawn person, in the order of its arrays."""
+
 GARMENT = {"upper": ("torso", "arm_far", "arm_near"), "lower": ("leg_far", "leg_near", "skirt")}
 SKIN = ((206, 164, 138), (190, 144, 116), (168, 122, 94), (130, 88, 66), (90, 62, 48))
 HAIR = ((26, 22, 22), (42, 32, 28), (70, 48, 34), (112, 78, 48), (168, 134, 86), (128, 126, 124))
