@@ -75,7 +75,7 @@ $(VENV)/.backends: $(VENV)/.installed requirements-backends.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-backends.lock
 	@touch $@
 
-test-browser: install $(VENV)/.browser ## Run each notebook in JupyterLab under chromium; pictures go to outputs/browser
+test-browser: install $(VENV)/.browser ## Run each notebook in JupyterLab under chromium, and open each page of the report; pictures go to outputs/browser
 	@command -v chromium > /dev/null || { echo "chromium is needed; on Debian: apt install chromium"; exit 1; }
 	GAAP_BROWSER=$$(command -v chromium) $(BIN)/python -m pytest tests/browser $(PYTEST_ARGS)
 

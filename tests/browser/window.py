@@ -9,6 +9,12 @@ FINISHED = """() => {
     const prompts = [...document.querySelectorAll(".jp-CodeCell .jp-InputPrompt")].map(prompt => prompt.textContent);
     return prompts.some(prompt => /\\d/.test(prompt)) && !prompts.some(prompt => prompt.includes("*"));
 }"""
+CLIPPED = """() => {
+    const right = box => box.getBoundingClientRect().right;
+    return [...document.querySelectorAll(".jp-OutputArea-output table")]
+        .filter(table => right(table) > right(table.closest(".jp-OutputArea-output")) + 1)
+        .map(table => table.innerText.slice(0, 80));
+}"""
 BROKEN_IMAGES = """() => [...document.querySelectorAll(".jp-Notebook img")]
     .filter(image => image.complete && !image.naturalWidth).map(image => image.src.slice(0, 80))"""
 
@@ -42,7 +48,8 @@ def complaints(page):
     images = [f"an image that does not show: {source}" for source in page.evaluate(BROKEN_IMAGES)]
     formulas = [f"a formula that is not one: {text}" for text in page.locator("mjx-merror").all_text_contents()]
     dialogs = [f"an open dialog: {text}" for text in page.locator(".jp-Dialog").all_text_contents()]
-    return errors + images + formulas + dialogs
+    tables = [f"a table that is cut at the right: {words}" for words in page.evaluate(CLIPPED)]
+    return errors + images + formulas + dialogs + tables
 
 
 def photograph(page, target):

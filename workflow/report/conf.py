@@ -10,6 +10,7 @@ nitpicky = True
 # A docstring may name only what the reference has; names of other libraries are not looked up.
 nitpick_ignore_regex = [("py:.*", r"(?!gaaplib\.).*")]
 napoleon_custom_sections = [("Options", "params_style")]
+autodoc_default_options = {"no-value": True}
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"
 napoleon_numpy_docstring = False
@@ -60,6 +61,10 @@ html_static_path = ["_static"]
 html_css_files = ["report.css"]
 html_js_files = ["report.js"]
 html_copy_source = False
+html_use_index = False
+html_domain_indices = False
+# Otherwise the theme complains to the console on the first visit.
+html_context = {"default_mode": "light"}
 html_show_sourcelink = False
 # A result's summary is fetched from its page, which browsers refuse for local files.
 html_show_search_summary = False
