@@ -7,6 +7,7 @@ IN_SMOKE = (
     "11_explorer.ipynb",
     "12_embeddings.ipynb",
     "13_comparison.ipynb",
+    "14_your_method.ipynb",
 )
 
 

@@ -60,7 +60,7 @@ def show(table, rows=40):
             "props": "text-align: left; vertical-align: top; padding: 0.2em 0.8em 0.2em 0",
         }
     ]
-    styled = table.style.format(_in_html).format_index(_in_html).set_table_styles(left)
+    styled = table.style.format(_in_html).format_index(_in_html).format_index(_in_html, axis=1).set_table_styles(left)
     # An id of its own would differ each time.
     markup = styled.to_html(table_uuid="shown", cell_ids=False)
     if len(table) > rows:
