@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from gaaplib import metrics
 from gaaplib.datasets.records import known_cameras
@@ -34,6 +35,19 @@ class Guest:
         """How far the method is ahead of the run, query by query: :class:`gaaplib.evaluation.statistics.Interval`."""
         theirs, _ = run_scores.values(self.run, "retrieval", title)
         return statistics.paired_difference(self._values(title), theirs, self._groups)
+
+    def beside_run(self, titles=("CMC(1)", "mAP")):
+        """Both scores as text, and the difference: a DataFrame with the index ``titles``.
+
+        Columns: ``yours`` and ``run``, scores with their intervals; ``difference``, ``low``, ``high`` and ``verdict``.
+        """
+        rows = {}
+        for title in titles:
+            found, theirs = self.difference(title), run_scores.interval(self.run, "retrieval", title)
+            numbers = found.estimate, found.low, found.high, found.verdict
+            rows[title] = str(self.interval(title)), str(theirs), *numbers
+        columns = ["yours", "run", "difference", "low", "high", "verdict"]
+        return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
 
     def row(self):
         """The line of ``data/our_results.csv``, as a dict."""

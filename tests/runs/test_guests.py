@@ -38,6 +38,10 @@ def test_a_method_that_knows_the_identities_is_ahead_of_the_run(beside):
     guest = guests.scored("oracle", run, data, *known)
     assert guest.scores.mAP == 1.0
     assert guest.difference().estimate == pytest.approx(1.0 - run.metrics["retrieval"]["mAP"])
+    beside_run = guest.beside_run()
+    assert list(beside_run.index) == ["CMC(1)", "mAP"]
+    assert beside_run.loc["mAP", "yours"].startswith("1.000")
+    assert beside_run.loc["mAP", "difference"] == guest.difference().estimate
     row = guest.row()
     assert list(row) == sota.RESULTS
     assert (row["method"], row["dataset"], row["mAP"], row["synthetic"]) == (
