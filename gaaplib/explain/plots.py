@@ -161,8 +161,7 @@ def localisation_bars(table, *, synthetic=False):
         axis.tick_params(labelsize=9)
         axis.grid(False, axis="y")
     axes[0, 0].set_yticks(range(len(table)), table.index)
-    # Leave room below the last bar for the "synthetic" mark.
-    axes[0, 0].set_ylim(len(table) + (0.2 if synthetic else -0.4), -0.6)
+    axes[0, 0].set_ylim(len(table) - 0.4, -0.6)
     mark_synthetic(figure, synthetic)
     return figure
 

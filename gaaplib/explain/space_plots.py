@@ -3,7 +3,7 @@
 import matplotlib.pyplot as plt
 import numpy as np
 
-from gaaplib.plots import PALETTE, RIGHT, WRONG, mark_synthetic
+from gaaplib.plots import PALETTE, RIGHT, WRONG, image_grid, mark_synthetic
 
 PEOPLE = 10
 """Number of people who have a colour."""
@@ -24,30 +24,24 @@ def planes(projections, table, *, synthetic=False):
     figure, axes = plt.subplots(2, wide, figsize=(0.9 + 2.8 * wide, 5.8), squeeze=False, layout="constrained")
     for line, (name, (labels, coloured)) in zip(axes, rows.items(), strict=True):
         for axis, points in zip(line, projections.values(), strict=True):
-            _points(axis, points, labels.to_numpy(), coloured)
+            _points(axis, points, labels.to_numpy(), coloured, name)
             axis.set(xticks=[], yticks=[])
         line[0].set_ylabel(f"by {name}")
-        words = [f"{name} {value}" for value in coloured]
-        left_out = len(np.unique(labels)) > len(coloured)
-        handles, names = line[-1].get_legend_handles_labels()
-        names = [*words, "others"] if left_out else words
-        line[-1].legend(
-            handles[-len(words) :] + handles[:left_out], names, loc="center left", bbox_to_anchor=(1, 0.5), fontsize=8
-        )
+        line[-1].legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=8)
     for axis, name in zip(axes[0], projections, strict=True):
         axis.set_title(name)
     mark_synthetic(figure, synthetic)
     return figure
 
 
-def _points(axis, points, labels, coloured):
+def _points(axis, points, labels, coloured, name):
     """Dots, those without a colour beneath; a shape changes with each round of the palette."""
-    others = ~np.isin(labels, coloured)
-    if others.any():
-        axis.scatter(*points[others].T, s=6, color="0.85", label="others")
     for place, label in enumerate(coloured):
         look = {"color": PALETTE[place % len(PALETTE)], "marker": "os^vD"[place // len(PALETTE) % 5]}
-        axis.scatter(*points[labels == label].T, s=14, label=str(label), **look)
+        axis.scatter(*points[labels == label].T, s=14, label=f"{name} {label}", zorder=2, **look)
+    others = ~np.isin(labels, coloured)
+    if others.any():
+        axis.scatter(*points[others].T, s=6, color="0.85", label="others", zorder=1)
 
 
 def outlier_sheet(images, outliers, *, synthetic=False):
@@ -58,20 +52,8 @@ def outlier_sheet(images, outliers, *, synthetic=False):
         outliers: DataFrame of :meth:`gaaplib.explain.spaces.Space.outliers`.
         synthetic: whether the images are synthetic.
     """
-    count, (height, width) = len(outliers), images.shape[1:3]
-    sheet = [images[places] for places in (outliers.index, outliers.same, outliers.other)]
-    wide = min(1.1, 8.6 / count)
-    figure, axes = plt.subplots(
-        3, count, figsize=(0.4 + wide * count, 0.5 + 3 * wide * height / width), squeeze=False, layout="constrained"
-    )
-    rows = zip(axes, sheet, ("image", "nearest, same", "nearest, other"), (None, RIGHT, WRONG), strict=True)
-    for line, pictures, name, colour in rows:
-        for axis, picture in zip(line, pictures, strict=True):
-            axis.imshow(picture)
-            axis.set(xticks=[], yticks=[])
-            axis.spines[:].set(color=colour or "0.8", linewidth=2 if colour else 0.5)
-        line[0].set_ylabel(name, fontsize=9)
-    for axis, silhouette in zip(axes[0], outliers.silhouette, strict=True):
-        axis.set_title(f"{silhouette:+.2f}", fontsize=8)
-    mark_synthetic(figure, synthetic)
-    return figure
+    count = len(outliers)
+    labels = [f"{value:+.2f}" for value in outliers.silhouette] + ["nearest, same"] * count + ["nearest, other"] * count
+    sheet = np.concatenate([images[places] for places in (outliers.index, outliers.same, outliers.other)])
+    frames = [None] * count + [RIGHT] * count + [WRONG] * count
+    return image_grid(sheet, labels, columns=count, frames=frames, synthetic=synthetic)

@@ -17,11 +17,11 @@ from sklearn.metrics import silhouette_samples
 from gaaplib.datasets.records import DISTRACTOR, UNKNOWN_CAMERA
 from gaaplib.distances import pairwise_distances
 from gaaplib.explain import run_maps
-from gaaplib.runs.data import Data, load_data
+from gaaplib.runs.data import Data, check_images, load_data
 from gaaplib.training import fit
 
 NEIGHBOURS = 30
-"""t-SNE's perplexity, and UMAP's neighbours over two, if there are images enough."""
+"""t-SNE's perplexity, and twice UMAP's neighbours, if there are images enough."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,20 +67,23 @@ class Space:
     @property
     def camera_share(self):
         """The share of images whose nearest image of another person is from the same camera."""
-        others = np.where(self._of("pid"), np.inf, self.distances)
         camids = self.table.camid.to_numpy()
-        return float((camids[others.argmin(axis=1)] == camids).mean())
+        return float((camids[self._nearest(~self._same("pid"))] == camids).mean())
 
     @property
     def camera_share_by_chance(self):
         """What the share would be if the nearest image were any of another person: the mean over the images."""
-        others = ~self._of("pid")
-        return float(((self._of("camid") & others).sum(axis=1) / others.sum(axis=1)).mean())
+        others = ~self._same("pid")
+        return float(((self._same("camid") & others).sum(axis=1) / others.sum(axis=1)).mean())
 
-    def _of(self, column):
+    def _same(self, column):
         """bool (n, n): whether two images have the same value."""
         values = self.table[column].to_numpy()
         return values[:, None] == values[None, :]
+
+    def _nearest(self, among):
+        """(n,): the nearest image of each, among those that a bool (n, n) allows."""
+        return np.where(among, self.distances, np.inf).argmin(axis=1)
 
     def projections(self, seed=0):
         """Return projections to the plane, ``{name: (n, 2)}``: PCA, t-SNE and, if umap-learn is installed, UMAP.
@@ -103,8 +106,8 @@ class Space:
             A DataFrame with the index of the image in the table, and the columns ``silhouette``, ``same`` and
             ``other``: the index of the nearest image of the same person and of another one.
         """
-        own, same = self._of("pid"), np.where(self._of("pid"), self.distances, np.inf)
-        nearest = {"same": same.argmin(axis=1), "other": np.where(own, np.inf, self.distances).argmin(axis=1)}
+        own = self._same("pid")
+        nearest = {"same": self._nearest(own), "other": self._nearest(~own)}
         table = pd.DataFrame({"silhouette": self.silhouettes} | nearest)
         return table.sort_values("silhouette", kind="stable").head(count)
 
@@ -146,9 +149,14 @@ def of_runs(named, count=None, outputs=None):
 
     Returns:
         ``{name: Space}``, "before training" first; and the images, uint8 (n, height, width, 3).
+
+    Raises:
+        ValueError: a run was scored on other images; what :func:`people` refuses.
     """
     config = next(iter(named.values())).config
     data = load_data(config, outputs=outputs)
+    for run in named.values():
+        check_images(run, data)
     table, models = people(data, count), {name: run.model() for name, run in named.items()}
     models = {"before training": run_maps.untrained(config, next(iter(models.values()))), **models}
     found = {name: of_model(model, data, table, config.distance) for name, model in models.items()}

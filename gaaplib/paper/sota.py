@@ -104,10 +104,6 @@ def measured(found):
 
 def _kind(config, as_published):
     """The values that runs share if they differ only in fold and seed, in the order of ``RESULTS``."""
-    # A part of a data set, or other photographs in its layout, cannot be compared with published results on it.
-    other = "" if config.is_synthetic or as_published else ", other images"
-    # A model for Partial-iLIDS is always trained on Market-1501, so the name leaves that out.
-    name_of_data = config.data_name.split("-from-")[0] + other
     changes = [f"{name}={value}" for name, value in config.changes().items() if name not in _NAMED]
     elsewhere = config.method == "external"
     model = [] if config.method == "histogram" else [config.backbone, config.attention, config.pooling]
@@ -118,7 +114,28 @@ def _kind(config, as_published):
     name = " ".join(["ablation" if ablation else config.method, *model, config.profile, *changes, *precision])
     weights = "trained elsewhere" if elsewhere else config.weights or "from scratch"
     setting = (config.height, config.width, weights, config.ap)
-    return name, name_of_data, *setting, config.is_synthetic
+    return name, _name_of_data(config, as_published), *setting, config.is_synthetic
+
+
+def _name_of_data(config, as_published):
+    # A part of a data set, or other photographs in its layout, cannot be compared with published results on it.
+    other = "" if config.is_synthetic or as_published else ", other images"
+    # A model for Partial-iLIDS is always trained on Market-1501, so the name leaves that out.
+    return config.data_name.split("-from-")[0] + other
+
+
+def row_of(guest):
+    """Return the line of ``our_results.csv`` for a method from elsewhere, as a dict; size and pre-training stay empty.
+
+    Args:
+        guest: :class:`gaaplib.runs.guests.Guest`.
+    """
+    config, data = guest.run.config, guest.run.metrics["data"]
+    found = dict.fromkeys(RESULTS) | {"method": guest.name, "dataset": _name_of_data(config, data["as_published"])}
+    for key, title in (("rank1", "CMC(1)"), ("mAP", "mAP")):
+        value = guest.interval(title)
+        found |= {key: value.estimate, f"{key}_low": value.low, f"{key}_high": value.high}
+    return found | {"ap": config.ap, "synthetic": config.is_synthetic, "source": f"beside {guest.run.folder.name}"}
 
 
 # Fields that the method's name or another column already shows, and those that results are averaged over.
@@ -139,28 +156,19 @@ def three_ways(dataset, measure, table_4, published, results):
     """
     printed = table_4[(table_4.dataset == dataset) & (table_4.metric == "CMC") & (measure == "rank1")]
     own = published[(published.dataset == dataset) & (published.measure == measure)].dropna(subset="value")
-    synthetic = results.synthetic.astype(str).str.casefold() == "true"
-    here = results[(results.dataset == dataset) & ~synthetic].dropna(subset=measure)
+    here = results[(results.dataset == dataset) & ~_are_synthetic(results)].dropna(subset=measure)
     rows = [
         (row.method, PRINTED, row.value, *[math.nan] * 2, "as printed", "Table IV, CMC") for row in printed.itertuples()
     ]
     for row in own.itertuples():
-        known = f"{row.variant}, {_size(row)}, {_known(row.pretraining, 'pre-training')}; {row.confidence}"
-        known = known.replace("size unknown, pre-training unknown", "size and pre-training unknown")
+        known = f"{row.variant}, {_setting(row)}; {row.confidence}"
         rows.append((row.method, OWN, row.value, *[math.nan] * 2, known, row.paper))
     names = {name.casefold(): name for name in table_4.method}
     for row in here.to_dict("records"):
         first, *rest = row["method"].split()
         called = TABLE_4_NAMES.get(first, first)
         method = names.get(called.casefold(), called)
-        known = ", ".join(
-            [
-                *rest,
-                _size(pd.Series(row)),
-                _known(row["pretraining"], "pre-training"),
-                "AP " + _known(row["ap"], "convention"),
-            ]
-        )
+        known = ", ".join([*rest, _setting(pd.Series(row)), "AP " + _known(row["ap"], "convention")])
         rows.append((method, HERE, row[measure], row[f"{measure}_low"], row[f"{measure}_high"], known, row["source"]))
     found = pd.DataFrame(rows, columns=["method", "way", "value", "low", "high", "protocol", "source"])
     order = {name: index for index, name in enumerate(names.values())}
@@ -232,8 +240,8 @@ def in_short(results):
     Args:
         results: DataFrame with the columns ``RESULTS``.
     """
-    order = results.synthetic.astype(str).str.casefold().rename("synthetic")
-    found = results.assign(synthetic=order).sort_values(["synthetic", "dataset", "mAP"], ascending=[True, True, False])
+    found = results.assign(synthetic=_are_synthetic(results))
+    found = found.sort_values(["synthetic", "dataset", "mAP"], ascending=[True, True, False])
     rows = found.to_dict("records")
     shown = {title: [_in_brackets(row, key) for row in rows] for title, key in (("rank-1", "rank1"), ("mAP", "mAP"))}
     size = [_size(pd.Series(row)) for row in rows]
@@ -246,6 +254,18 @@ def _in_brackets(row, key):
     if pd.isna(value):
         return ""
     return f"{value:.3f}" if pd.isna(low) else f"{value:.3f} [{low:.3f}, {high:.3f}]"
+
+
+def _are_synthetic(results):
+    # Users write "true" in their own way.
+    return results.synthetic.astype(str).str.casefold() == "true"
+
+
+def _setting(row):
+    """Image size and pre-training, as far as they are known."""
+    if _size(row) == "size unknown" and pd.isna(row.pretraining):
+        return "size and pre-training unknown"
+    return f"{_size(row)}, {_known(row.pretraining, 'pre-training')}"
 
 
 def _size(row):

@@ -12,8 +12,8 @@ from matplotlib.patches import Rectangle
 from gaaplib.evaluation.statistics import GAIN, LOSS, TOO_FEW, UNCLEAR
 from gaaplib.plots import COLOURS, RIGHT, WRONG, finish_grid, mark_synthetic
 
-# Limits of an axis of fractions: room for marks at both ends, and for the word "synthetic" above.
-SHARE = (-0.03, 1.15)
+# Limits of an axis of fractions: room for marks at both ends.
+SHARE = (-0.03, 1.03)
 
 
 def cells(found, printed=None, *, ylabel, by="attention", synthetic=False):
@@ -95,7 +95,7 @@ def forest(panels, *, xlabel, printed=None, synthetic=False):
         axis.axvline(0, color="0.4", lw=1)
         for label, row in zip(table.index, table.itertuples(), strict=True):
             _difference(axis, rows.index(label), row)
-        axis.set(title=title, xlabel=xlabel, ylim=(max(len(rows), 1) + (0.6 if synthetic else -0.4), -0.6))
+        axis.set(title=title, xlabel=xlabel, ylim=(max(len(rows), 1) - 0.4, -0.6))
         axis.grid(False, axis="y")
     if printed is not None:
         cited = printed[printed.index.isin(rows)]

@@ -1,4 +1,4 @@
-"""Results as text: table cells, captions of tables and figures, and summaries of many runs or pairs of runs."""
+"""Results as text: table cells, captions, summaries of runs and of pairs of runs; and tables in a notebook."""
 
 import html
 import math
@@ -11,6 +11,9 @@ from gaaplib.evaluation.statistics import GAIN, LOSS, TOO_FEW, UNCLEAR, shown
 
 MISSING, UNSCORED, CHANCE = "not run", "no score", "\u2020"
 """The text of a cell without a score, and the mark behind a score whose interval is not above chance."""
+
+LONG = 40
+"""A table of more rows scrolls."""
 
 
 def tally(gained, what):
@@ -45,33 +48,32 @@ def filled(sentence):
     return textwrap.fill(sentence, 96, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
 
 
-def show(table, rows=40):
-    """Show a table in a notebook, whole: text stands left and wraps, numbers have three decimals, none is left empty.
+def show(table):
+    """Show a table in a notebook, whole: text stands left and wraps, numbers have three decimals, no value is empty.
+
+    A table of more than ``LONG`` rows scrolls, except in print.
 
     Args:
         table: DataFrame.
-        rows: a table of more rows scrolls, except in print.
     """
     from IPython.display import display
 
-    left = [
-        {
-            "selector": "th, td",
-            "props": "text-align: left; vertical-align: top; padding: 0.2em 0.8em 0.2em 0",
-        }
-    ]
+    look = "text-align: left; vertical-align: top; padding: 0.2em 0.8em 0.2em 0"
+    left = [{"selector": "th, td", "props": look}]
     styled = table.style.format(_in_html).format_index(_in_html).format_index(_in_html, axis=1).set_table_styles(left)
     # An id of its own would differ each time.
     markup = styled.to_html(table_uuid="shown", cell_ids=False)
-    if len(table) > rows:
+    if len(table) > LONG:
         box = "<style>.long {max-height: 36em; overflow: auto} @media print {.long {max-height: none}}</style>"
         markup = f'{box}<div class="long">{markup}</div>'
     display({"text/plain": table.round(3).to_string(na_rep=""), "text/html": markup}, raw=True)
 
 
 def _in_html(value):
+    if pd.isna(value):
+        return ""
     if isinstance(value, float):
-        return "" if math.isnan(value) else f"{value:.3f}"
+        return f"{value:.3f}"
     # A run's name can break where it has an underscore.
     return html.escape(str(value)).replace("_", "_<wbr>")
 

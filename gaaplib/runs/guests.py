@@ -9,7 +9,7 @@ from gaaplib import metrics
 from gaaplib.datasets.records import known_cameras
 from gaaplib.evaluation import statistics
 from gaaplib.runs import scores as run_scores
-from gaaplib.runs.data import Data
+from gaaplib.runs.data import Data, check_images
 from gaaplib.runs.folder import Run
 
 
@@ -49,17 +49,6 @@ class Guest:
         columns = ["yours", "run", "difference", "low", "high", "verdict"]
         return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
 
-    def row(self):
-        """The line of ``data/our_results.csv``, as a dict."""
-        config, data = self.run.config, self.run.metrics["data"]
-        other = "" if config.is_synthetic or data["as_published"] else ", other images"
-        found = {"method": self.name, "dataset": config.data_name + other}
-        for key, title in (("rank1", "CMC(1)"), ("mAP", "mAP")):
-            value = self.interval(title)
-            found |= {key: value.estimate, f"{key}_low": value.low, f"{key}_high": value.high}
-        found |= {"height": None, "width": None, "pretraining": None}
-        return found | {"ap": config.ap, "synthetic": config.is_synthetic, "source": f"beside {self.run.folder.name}"}
-
     @property
     def _groups(self):
         queries = self.run.per_query
@@ -81,8 +70,12 @@ def scored(name, run, data: Data, query, gallery):
             :func:`in_order` brings saved ones into it.
 
     Raises:
-        ValueError: another number of embeddings than images; what :func:`gaaplib.metrics.evaluate_embeddings` refuses.
+        ValueError: the run has no retrieval scores, or was scored on other images; another number of embeddings than
+            images; what :func:`gaaplib.metrics.evaluate_embeddings` refuses.
     """
+    if run.metrics["retrieval"] is None:
+        raise ValueError(f"{run.folder.name} has no retrieval scores to compare with: it is {run.metrics['status']}")
+    check_images(run, data)
     sides = {role: data.part(role) for role in ("query", "gallery")}
     for (role, table), embeddings in zip(sides.items(), (query, gallery), strict=True):
         if len(embeddings) != len(table):

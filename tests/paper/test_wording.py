@@ -54,3 +54,12 @@ def test_a_table_is_shown_whole_and_the_same_each_time(monkeypatch):
     html, text = shown[0]["text/html"], shown[0]["text/plain"]
     assert "0.123<" in html and "nan" not in html and "x" * 300 in html and "x" * 300 in text
     assert "<b>" not in html
+
+
+def test_only_a_long_table_scrolls_and_a_missing_value_is_empty(monkeypatch):
+    shown = []
+    monkeypatch.setattr("IPython.display.display", lambda data, raw: shown.append(data["text/html"]))
+    for rows in (wording.LONG, wording.LONG + 1):
+        wording.show(pd.DataFrame({"count": pd.array([None, *range(rows - 1)], "Int64")}))
+    assert ['class="long"' in html for html in shown] == [False, True]
+    assert not [html for html in shown if "NA" in html]

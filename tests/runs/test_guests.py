@@ -1,6 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from made_runs import finish
 
 from gaaplib import experiment, runs
 from gaaplib.config import RunConfig
@@ -42,7 +43,7 @@ def test_a_method_that_knows_the_identities_is_ahead_of_the_run(beside):
     assert list(beside_run.index) == ["CMC(1)", "mAP"]
     assert beside_run.loc["mAP", "yours"].startswith("1.000")
     assert beside_run.loc["mAP", "difference"] == guest.difference().estimate
-    row = guest.row()
+    row = sota.row_of(guest)
     assert list(row) == sota.RESULTS
     assert (row["method"], row["dataset"], row["mAP"], row["synthetic"]) == (
         "oracle",
@@ -50,6 +51,18 @@ def test_a_method_that_knows_the_identities_is_ahead_of_the_run(beside):
         1.0,
         True,
     )
+
+
+def test_other_images_and_a_run_without_scores_are_refused(beside, tmp_path):
+    run, data, query, gallery = beside
+    other = runs.load_data(RunConfig("smoke", seed=5, scale=0.02), outputs=tmp_path)
+    sides = [np.ones((len(other.part(role)), 2)) for role in ("query", "gallery")]
+    with pytest.raises(ValueError, match="was scored on other images"):
+        guests.scored("other", run, other, *sides)
+    failed = runs.begin(RunConfig("smoke", seed=6), tmp_path)
+    finish(failed, status="diverged", reason="it did")
+    with pytest.raises(ValueError, match="has no retrieval scores to compare with: it is diverged"):
+        guests.scored("mine", failed, data, query, gallery)
 
 
 def test_another_number_of_embeddings_is_refused(beside):
