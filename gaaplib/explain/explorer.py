@@ -90,7 +90,6 @@ class _Explorer:
         self.cells.add_class("gaap-positions")
         at_most = {"flex": "0 1 auto", "min_width": "0", "object_fit": "contain"}
         self.sheet, self.second = (widgets.Image(format="jpeg", layout=at_most) for _ in range(2))
-        self.second.layout.display = "none"
         for sheet in (self.sheet, self.second):
             sheet.add_class("gaap-sheet")
         self.words = widgets.HTML()
@@ -105,8 +104,8 @@ class _Explorer:
         self.over.layout = {"grid_template_areas": "'one'", "height": f"{QUERY_HEIGHT}px"}
         self.hint = widgets.HTML(READY)
         left = widgets.VBox([self.hint, self.over], layout={"flex": "0 0 auto", "align_items": "center"})
-        sheets = widgets.VBox([self.sheet, self.second], layout={"flex": "0 1 auto", "min_width": "0"})
-        shown = widgets.HBox([left, sheets])
+        self.sheets = widgets.VBox([self.sheet], layout={"flex": "0 1 auto", "min_width": "0"})
+        shown = widgets.HBox([left, self.sheets])
         return _Box(self, [self.run, self.beside, self.query, self.kind, self.layer, shown, self.words])
 
     def _answer(self, asked):
@@ -127,7 +126,7 @@ class _Explorer:
             self._show()
         except (ImportError, OSError, ValueError) as error:
             self.words.value = f"<b>{html.escape(str(error))}</b>"
-            self.second.layout.display = "none"
+            self._put_second(b"")
         finally:
             gc.enable()
             self._answering, self.hint.value = False, READY
@@ -170,7 +169,7 @@ class _Explorer:
         asked = html.escape(self.index.queries.names[query])
         rows = "".join(_row(self.index, *found) for found in zip(*_columns(self.index.rank(query)), strict=True))
         self.words.value = TABLE.format(asked=asked, found=self._found, rows=rows)
-        self.second.value, self.second.layout.display = other, None if second else "none"
+        self._put_second(other)
         # Last, so that the layout does not move after the sheet appears.
         self.sheet.value = picture
 
@@ -184,6 +183,11 @@ class _Explorer:
             position = (rows // 2, columns // 2)
         name = None if run is None else _short(run.folder.name)
         return jpeg(ranking_sheet(index, self.query.value, kind, layer=layer, position=position, name=name))
+
+    def _put_second(self, picture):
+        """Show a second sheet below the first, or none. An image without a picture would be a broken one."""
+        self.second.value = picture
+        self.sheets.children = [self.sheet, self.second] if picture else [self.sheet]
 
     def _second(self):
         """The index of the second run, or None if there is none.

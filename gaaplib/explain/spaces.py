@@ -127,8 +127,10 @@ def people(data, count=None):
         count: number of people, at most; None: all of them.
 
     Raises:
-        ValueError: fewer than two people have images of several cameras.
+        ValueError: fewer than two people are asked for, or have images of several cameras.
     """
+    if count is not None and count < 2:
+        raise ValueError(f"{count} people: a space needs at least 2, to see whether they are apart")
     table = pd.concat([data.part("query"), data.part("gallery")]).drop_duplicates("row")
     table = table[(table.pid != DISTRACTOR) & (table.camid != UNKNOWN_CAMERA)]
     cameras = table.groupby("pid").camid.nunique()

@@ -107,9 +107,12 @@ def test_two_runs_are_shown_side_by_side_on_one_query(run, cache):
     other = experiment.run(RunConfig("smoke", last_stride=1, attention="none"), outputs=cache)
     shown = explorer._Explorer([run, other], None, cache, False)
     alone = shown.sheet.value
-    assert shown.second.layout.display == "none" and not shown.second.value
+    assert shown.sheets.children == (shown.sheet,) and not shown.second.value
     shown.beside.value = other
-    assert shown.second.layout.display is None and size(shown.second.value)[0] == size(shown.sheet.value)[0]
+    assert (
+        shown.sheets.children == (shown.sheet, shown.second)
+        and size(shown.second.value)[0] == size(shown.sheet.value)[0]
+    )
     # Each sheet has its run's name.
     assert len({alone, shown.sheet.value, shown.second.value}) == 3
     before = shown.second.value
@@ -118,7 +121,7 @@ def test_two_runs_are_shown_side_by_side_on_one_query(run, cache):
     assert [words for words, _ in shown.layer.options][0] == "after the attention"
     shown.run.value = other
     assert [words for words, _ in shown.layer.options][0] == "the last map, as there is no attention"
-    assert shown.second.layout.display == "none"
+    assert shown.sheets.children == (shown.sheet,)
 
 
 def test_a_second_run_of_other_queries_is_refused(run, cache):
@@ -127,7 +130,7 @@ def test_a_second_run_of_other_queries_is_refused(run, cache):
     shown.beside.value = other
     assert "has other queries than the first run" in shown.words.value
     shown.beside.value = ""
-    assert "nearest images" in shown.words.value and shown.second.layout.display == "none"
+    assert "nearest images" in shown.words.value and shown.sheets.children == (shown.sheet,)
 
 
 def test_without_a_kernel_it_is_a_picture(shown):

@@ -89,6 +89,8 @@ def test_people_are_those_of_several_cameras_at_equal_steps():
 
     assert spaces.people(Images).pid.tolist() == [1, 1, 3, 3, 4, 4, 5, 5]
     assert spaces.people(Images, 2).pid.tolist() == [1, 1, 5, 5]
+    with pytest.raises(ValueError, match="1 people: a space needs at least 2"):
+        spaces.people(Images, 1)
     with pytest.raises(ValueError, match="1 people have test images of several cameras"):
         spaces.people(type("Few", (), {"part": staticmethod(lambda role: table([1, 1, 2, 2], [1, 2, 1, 1]))}))
 

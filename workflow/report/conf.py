@@ -15,6 +15,9 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "none"
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True
+napoleon_use_rtype = False
+# Shorter names of types, which a narrow window has room for.
+python_use_unqualified_type_names = True
 toc_object_entries = False
 # Code in a notebook's text may have no lexer that can highlight it.
 suppress_warnings = ["misc.highlighting_failure"]
