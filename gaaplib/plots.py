@@ -172,7 +172,8 @@ def mark_synthetic(figure, synthetic, **place):
     Args:
         figure: a figure.
         synthetic: whether they are.
-        **place: ``y`` and ``va`` of a figure without a constrained layout, which makes no room.
+        **place: ``x``, ``y`` and ``va`` for a figure without a constrained layout, which makes no room.
     """
     if synthetic:
-        figure.supxlabel("synthetic data", x=0.99, ha="right", fontsize=9, color="0.35", style="italic", **place)
+        look = {"fontsize": 9, "color": "0.35", "style": "italic"}
+        figure.supxlabel("synthetic data", ha="right", **look, **{"x": 0.99, **place})

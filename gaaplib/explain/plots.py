@@ -258,7 +258,8 @@ def _name(figure, title, synthetic):
     """Put the title at the upper edge for any figure height, so that two lines fit between it and the panels."""
     if title:
         figure.suptitle(title, fontsize=10, y=1 - GAP / figure.get_figheight())
-    mark_synthetic(figure, synthetic, y=0.0, va="top")
+    # Left of the colour bar, whose words may be longer than it is.
+    mark_synthetic(figure, synthetic, x=1 - RIGHT_MARGIN / figure.get_figwidth(), y=0.0, va="top")
 
 
 def _scale(figure, box, drawn, *cells):
