@@ -594,6 +594,21 @@ def heatmap(image, name, kind, position, other, output):
     click.echo(f"heat map, {' x '.join(map(str, heat.shape[1:]))} cells: {output}")
 
 
+@main.command()
+@RUN
+@click.option("--queries", type=click.IntRange(1), default=300, show_default=True, help="How many, at most.")
+def maps(name, queries):
+    """Measure a run's heat maps: does the match depend on what they show? Written to maps.csv in the run's folder."""
+    run = _run(name)
+    from gaaplib.explain import map_scores
+
+    try:
+        found = map_scores.verdicts(map_scores.measure(run, queries))
+    except (OSError, ValueError) as error:
+        raise _refusal(error) from error
+    click.echo("\n".join(map(str, found)) + f"\n{run.folder / map_scores.FILE}")
+
+
 def _kinds():
     return registered_names("gaaplib.explain.heatmaps", "KINDS")
 

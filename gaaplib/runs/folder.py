@@ -23,6 +23,7 @@ from gaaplib.project import outputs_folder, write_whole
 from gaaplib.runs import content
 from gaaplib.runs.provenance import origin
 
+SCORES = ("metrics.json", "history.csv", "per_query.npz", "per_image.npz", "maps.csv")
 MODELS = ("model.keras", "model.onnx", "model.xml")
 READ_ME = """\
 # {run}
@@ -202,7 +203,7 @@ def begin(config, outputs, *, fresh=False):
     run = Run(Path(outputs) / "runs" / config.run_id)
     run.folder.mkdir(parents=True, exist_ok=True)
     # metrics.json first, as it marks the run as finished.
-    for name in ("metrics.json", "history.csv", "per_query.npz", "per_image.npz", "model.keras", *external.FILES):
+    for name in SCORES + ("model.keras", *external.FILES):
         (run.folder / name).unlink(missing_ok=True)
     if fresh:
         _remove_checkpoint(run)

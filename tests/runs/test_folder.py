@@ -31,7 +31,8 @@ def test_metrics_come_last_and_mark_the_end(tmp_path):
 
 def test_beginning_again_takes_the_mark_away(tmp_path):
     run = write_run(tmp_path, [0.5])
-    (run.folder / "model.keras").write_bytes(b"old")
+    for name in ("model.keras", "maps.csv"):
+        (run.folder / name).write_bytes(b"old")
     runs.begin(run.config, tmp_path)
     assert sorted(path.name for path in run.folder.iterdir()) == ["README.md", "config.json"]
 

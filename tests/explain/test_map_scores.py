@@ -1,0 +1,107 @@
+"""Deletion and insertion of a run's maps: measured, kept in its folder, read and compared."""
+
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+from made_runs import write_run
+
+from gaaplib import experiment
+from gaaplib.cli import main
+from gaaplib.config import RunConfig
+from gaaplib.explain import map_scores
+from gaaplib.runs import Run
+
+
+@pytest.fixture(scope="module")
+def own(run, cache, tmp_path_factory):
+    """The run in a folder of its own, where its maps may be measured."""
+    folder = tmp_path_factory.mktemp("measured") / "runs" / run.folder.name
+    shutil.copytree(run.folder, folder)
+    return Run(folder)
+
+
+@pytest.fixture(scope="module")
+def found(own, cache):
+    return map_scores.measure(own, 12, outputs=cache)
+
+
+def test_each_map_and_baseline_is_measured_on_the_same_queries(own, found):
+    kinds = ["received", "energy", "Grad-CAM", "Grad-CAM, match", *map_scores.BASELINES]
+    assert list(dict.fromkeys(found.kind)) == kinds
+    pids = found.groupby("kind").pid.apply(list)
+    assert all(each == pids.iloc[0] and len(each) == 12 for each in pids)
+    # A whole image and its match have the same similarity whatever the order, so all areas are of one size.
+    assert found[["deletion", "insertion"]].abs().max(axis=None) <= 1
+    pd.testing.assert_frame_equal(found, map_scores.read(own))
+
+
+def test_the_command_prints_each_verdict_and_where_the_file_is(own, found, cache, monkeypatch):
+    monkeypatch.setenv("GAAP_OUTPUTS", str(cache))
+    result = CliRunner().invoke(main, ["maps", "--run", str(own.folder), "--queries", "12"])
+    assert result.exit_code == 0, result.output
+    *verdicts, path = result.output.splitlines()
+    assert len(verdicts) == 4 * 2 * 3 and path == str(own.folder / "maps.csv")
+    assert verdicts[0].startswith("received against uniform, deletion: ") and "(12 images)" in verdicts[0]
+
+
+def test_a_map_that_is_the_same_everywhere_gives_no_order_and_is_left_out(cache):
+    other = experiment.run(RunConfig("smoke", last_stride=1, attention="none"), outputs=cache)
+    try:
+        assert "received" not in set(map_scores.measure(other, 6, outputs=cache).kind)
+    finally:
+        (other.folder / map_scores.FILE).unlink()
+
+
+def test_a_lower_area_is_a_gain_under_deletion_and_a_loss_under_insertion():
+    low, high = np.linspace(0.1, 0.2, 20), np.linspace(0.5, 0.7, 20)
+    areas = {"received": low, "uniform": high, "centre prior": low, "untrained": high}
+    table = map_scores.table({name: {"deletion": one, "insertion": one} for name, one in areas.items()}, range(20))
+    found = {(one.measure, one.baseline): one.verdict for one in map_scores.verdicts(table)}
+    assert found == {
+        ("deletion", "uniform"): "gain",
+        ("deletion", "untrained"): "gain",
+        ("deletion", "centre prior"): "no clear difference",
+        ("insertion", "uniform"): "loss",
+        ("insertion", "untrained"): "loss",
+        ("insertion", "centre prior"): "no clear difference",
+    }
+
+
+def test_the_sentence_counts_gains_and_losses_on_photographs_alone(own, found, tmp_path):
+    assert map_scores.sentence(own.folder.parents[1]) == "On photographs: not measured yet."
+    for seed in range(2):
+        run = write_run(tmp_path, np.full(20, 0.5), dataset="cuhk03", data="photographs", attention="class", seed=seed)
+        areas = {name: np.linspace(0.1, 0.2, 20) for name in ("uniform", "centre prior", "untrained")}
+        areas = {name: {"deletion": values, "insertion": values} for name, values in areas.items()}
+        areas["received"] = {"deletion": np.linspace(0.4, 0.6, 20), "insertion": np.linspace(0.4, 0.6, 20)}
+        map_scores.table(areas, range(20)).to_csv(run.folder / map_scores.FILE, index=False)
+    assert map_scores.sentence(tmp_path) == (
+        "On photographs (cuhk03), GAAP's attention compared with that Gaussian as to what the match depends on:\n"
+        "deletion: loss in 2 of 2 runs; insertion: gain in 2 of 2 runs."
+    )
+
+
+def test_measured_runs_are_one_table(own, found):
+    table = map_scores.of_runs(own.folder.parents[1])
+    assert list(table["map"]) == ["received", "energy", "Grad-CAM", "Grad-CAM, match"] and set(table.queries) == {12}
+    assert {f"{one} against {other}" for one in ("deletion", "insertion") for other in ("uniform", "centre prior")} < {
+        *table.columns
+    }
+    assert map_scores.of_runs(own.folder).empty
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "kind,pid\nreceived,1\n", "kind,pid,deletion,insertion\nreceived,1,0.5,0.5\n", "\0\0\0", "kind\n" * 9],
+)
+def test_a_damaged_file_is_refused_by_name(own, found, content, tmp_path):
+    other = Run(shutil.copytree(own.folder, tmp_path / own.folder.name))
+    (other.folder / map_scores.FILE).write_text(content)
+    with pytest.raises(ValueError, match="maps.csv .*gaap maps writes it anew"):
+        map_scores.read(other)
+    (other.folder / map_scores.FILE).unlink()
+    with pytest.raises(FileNotFoundError, match="gaap maps --run"):
+        map_scores.read(other)
