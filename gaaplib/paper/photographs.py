@@ -4,6 +4,7 @@ The photographs are CUHK03's, under its official new protocol. They are not the 
 paper claims about its own data sets.
 """
 
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -104,6 +105,52 @@ def across(outputs=None):
         words = f"trained on {source}, tested on {target}, attention {config.attention}, retrieval mAP: "
         sentences.append(wording.filled(words + wording.in_words(found).item()))
     return sentences
+
+
+ASKED = {
+    "block": "the block: on and off, both protocols",
+    "matrix": "depth: ResNet-18, -34 and -50",
+    "all_folds": "depth and block: the other folds",
+    "methods": "the classifier beside the triplet loss",
+    "table_4": "the methods of Table IV",
+    "poolings": "average, maximum and GeM pooling",
+    "readings": "readings of Eq. 4, and controls",
+    "why": "why the block gains or loses",
+    "alphas": "alpha of Eq. 4",
+    "places": "where the block stands",
+    "tricks": "BoT's tricks, one by one",
+}
+"""What the parts of the plan ask; each run counts in the first part that has it."""
+
+
+def left_out(outputs=None):
+    """Return what was asked on photographs, and which of its runs were not made, as a DataFrame of text.
+
+    Returns:
+        One row per part of the plan, with the columns ``planned``, ``made`` and ``not made``: how each of these runs
+        differs from the usual one, and how many seeds and folds of it there are, if several.
+    """
+    parts = {ASKED[name]: runs for name, runs in plan.photographs().parts().items() if runs}
+    parts["from CUHK03 to other images, and back"] = {
+        each.run_id: each for run in plan.across_photographs() for each in (*run.needed(), run)
+    }
+    rows = {}
+    for asked, runs in parts.items():
+        missing = plan.missing(runs.values(), outputs)
+        named = [name + f" ({count} runs)" * (count > 1) for name, count in Counter(map(_short, missing)).items()]
+        rows[asked] = len(runs), len(runs) - len(missing), "; ".join(named)
+    return pd.DataFrame.from_dict(rows, orient="index", columns=["planned", "made", "not made"])
+
+
+def _short(config):
+    """How a run differs from the usual one of its method, in words; its seed and fold aside."""
+    settings = {"backbone": config.backbone} | config.changes()
+    usual = {"backbone": plan.photographs().ablated, "training_images": "split"}
+    said = {
+        name: value for name, value in settings.items() if name not in ("seed", "fold") and usual.get(name) != value
+    }
+    images = {"on": _images(config.dataset, config.data)} if config.dataset != "cuhk03" else {}
+    return " ".join(f"{name}={value}" for name, value in (images | said).items()) or "as usual"
 
 
 def _images(dataset, data):

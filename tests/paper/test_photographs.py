@@ -47,6 +47,20 @@ def test_several_pairs_have_their_mean_and_say_how_many_there_are(block):
     assert "retrieval mAP: attention class minus none: +0.060 [-0.067, +0.187], no clear difference" in retrieval
 
 
+def test_what_was_left_out_is_named(block):
+    table = photographs.left_out(block)
+    assert tuple(table.loc["the block: on and off, both protocols"]) == (
+        12,
+        8,
+        "attention=none (2 runs); as usual (2 runs)",
+    )
+    assert table.planned.sum() == len(plan.photographs().everything()) + 10
+    depth = table.loc["depth: ResNet-18, -34 and -50", "not made"].split("; ")
+    assert "backbone=resnet50 attention=none" in depth and "backbone=resnet34" in depth
+    across = table.loc["from CUHK03 to other images, and back", "not made"]
+    assert "on=pku" in across and "on=synthetic-market1501 (2 runs)" in across
+
+
 def test_one_pair_has_the_interval_over_identities(tmp_path):
     for config in plan.photographs().poolings():
         if (config.attention, config.pool_over) == ("none", "positions") and config.pooling != "gem":
