@@ -13,7 +13,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install plan tables reproduce report verify test test-backends test-browser test-slurm soak attack mutants audit lint notebooks benchmark reference lab results lock clean
+.PHONY: help install plan tables photographs reproduce report verify test test-backends test-browser test-slurm soak attack mutants audit lint notebooks benchmark reference lab results lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -45,6 +45,9 @@ plan: install ## List what `make tables` would run and how many hours it takes; 
 
 tables: install ## Run whatever is missing, rebuild all tables and figures, and list failures
 	$(GRAPH) tables $(CALL) $(SETTINGS)
+
+photographs: install ## Make the runs on photographs, CUHK03 in data/cuhk03, and beside them; PARTS selects some
+	$(GRAPH) photographs $(CALL) --parts "$(PARTS)" gpus=$(GPUS)
 
 reproduce: install ## Make two runs on one data set, from DATA (synthetic: generated here) in PROFILE, and print the results
 	@test "$(DATASET)" != partial_ilids -o -n "$(TRAIN_DATA)" || \

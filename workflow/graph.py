@@ -34,7 +34,7 @@ def main():
         print(*sorted({*runs, *(run["baseline"] for run in runs.values())}))
         return 0
     try:
-        graph = small(arguments.settings) if arguments.what == "reproduce" else planned(arguments, outputs)
+        graph = GRAPHS.get(arguments.what, planned)(arguments, outputs)
     except (OSError, TypeError, ValueError) as error:
         sys.exit(str(error))
     text = json.dumps(graph, indent=1)
@@ -53,7 +53,8 @@ def made(graph, file, arguments, outputs):
     command += ["--jobs", arguments.jobs] if arguments.jobs else []
     # Failures are listed at the end.
     subprocess.run([*command, "--", *graph["parts"]])
-    subprocess.run([*command, "--allowed-rules", "notebooks", "notebook", "--", "notebooks"])
+    if graph["notebooks"]:
+        subprocess.run([*command, "--allowed-rules", "notebooks", "notebook", "--", "notebooks"])
     # Snakemake leaves an empty file in place of a log that was moved away.
     for empty in [path for path in (outputs / "notebooks" / "unfinished").rglob("*.ipynb") if not path.stat().st_size]:
         empty.unlink()
@@ -64,7 +65,7 @@ def made(graph, file, arguments, outputs):
 def parsed():
     """Return the parsed command line, with the NAME=VALUE settings as a dict."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=("plan", "tables", "reproduce", "names"))
+    parser.add_argument("what", choices=("plan", "tables", "reproduce", "photographs", "names"))
     parser.add_argument("--on", default="local", help="a folder of workflow/profiles: local, slurm or your own")
     parser.add_argument("--jobs", help="how many runs at once (default: as in the profile)")
     parser.add_argument("--parts", default="", help="parts of the plan: matrix, methods, ... (default: all)")
@@ -84,12 +85,25 @@ def parsed():
 
 def planned(arguments, outputs):
     """Print the runs and the hours they take, and return the graph for Snakemake."""
+    settings, left_out = chosen(arguments.settings)
+    return {
+        **timed(settings.parts(arguments.parts), settings.everything(), outputs, left_out),
+        "notebooks": of_tables(settings, outputs),
+        **others(arguments),
+    }
+
+
+def others(arguments):
+    """Return the settings that the Snakefile reads itself."""
+    return {name: value for name, value in arguments.settings.items() if name in OTHERS}
+
+
+def timed(parts, everything, outputs, left_out=()):
+    """Print these parts and the hours they take, and return the graph's runs, out of everything, and its parts."""
     import estimates
 
     from gaaplib.paper import plan
 
-    settings, left_out = chosen(arguments.settings)
-    everything, parts = settings.everything(), settings.parts(arguments.parts)
     runs = {run_id: config for part in parts.values() for run_id, config in part.items()}
     stale = plan.stale(runs.values(), outputs).keys()
     done = plan.done(runs.values(), outputs).keys() - stale
@@ -105,8 +119,6 @@ def planned(arguments, outputs):
     return {
         "runs": described(everything, seconds),
         "parts": {part: list(run_ids) for part, run_ids in parts.items()},
-        "notebooks": of_tables(settings, outputs),
-        **{name: value for name, value in arguments.settings.items() if name in OTHERS},
     }
 
 
@@ -160,10 +172,29 @@ def of_tables(settings, outputs):
     return found
 
 
-def small(settings):
+def photographs(arguments, outputs):
+    """Print the runs of `make photographs` and the hours they take, and return their graph, without notebooks."""
+    from gaaplib.paper import plan
+
+    parts = plan.on_photographs()
+    odd = [f"part {name!r} is not known; known: {', '.join(parts)}" for name in arguments.parts if name not in parts]
+    odd += [f"unknown setting {name!r}; known: {', '.join(OTHERS)}" for name in arguments.settings.keys() - {*OTHERS}]
+    if odd:
+        raise ValueError(odd[0])
+    wanted = {name: runs for name, runs in parts.items() if runs and name in (arguments.parts or parts)}
+    asked = {run_id: run for runs in wanted.values() for run_id, run in runs.items()}
+    needed = {each.run_id: each for run in asked.values() for each in run.needed()}
+    absent = sorted({run.data for run in asked.values() if not run.is_synthetic and not Path(run.data).is_dir()})
+    if absent:
+        raise ValueError(f"{absent[0]} is missing: put your copy there, or a link to it (docs/data-sets.md)")
+    return {**timed(wanted, needed | asked, outputs), "notebooks": {}, **others(arguments)}
+
+
+def small(arguments, outputs):
     """Return the graph of `make reproduce`: one data set, two models, and the notebook that shows the images."""
     from gaaplib.paper import plan
 
+    settings = arguments.settings
     runs = plan.reproduced(**settings)
     shown = next(run for run in runs.values() if run.dataset == settings["dataset"])
     pairs = {name: getattr(shown, name) for name in ("profile", "dataset", "data", "train_data")}
@@ -223,6 +254,10 @@ def errors(notebook):
     except (OSError, ValueError):
         return []  # Snakemake creates an empty file if a log is not written; a full disk may leave half a file.
     return [output for cell in cells for output in cell.get("outputs", []) if output["output_type"] == "error"]
+
+
+GRAPHS = {"reproduce": small, "photographs": photographs}
+"""What is not a plan of the settings."""
 
 
 if __name__ == "__main__":

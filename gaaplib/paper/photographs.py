@@ -119,8 +119,11 @@ ASKED = {
     "alphas": "alpha of Eq. 4",
     "places": "where the block stands",
     "tricks": "BoT's tricks, one by one",
+    "across": "from CUHK03 to other images, and back",
+    "occluded": "hidden parts of the person (synthetic)",
+    "dropout": "softmax without dropout, beside BoT and AGW",
 }
-"""What the parts of the plan ask; each run counts in the first part that has it."""
+"""What the parts of :func:`gaaplib.paper.plan.on_photographs` ask; each run counts in the first part that has it."""
 
 
 def left_out(outputs=None):
@@ -130,12 +133,8 @@ def left_out(outputs=None):
         One row per part of the plan, with the columns ``planned``, ``made`` and ``not made``: how each of these runs
         differs from the usual one, and how many seeds and folds of it there are, if several.
     """
-    parts = {ASKED[name]: runs for name, runs in plan.photographs().parts().items() if runs}
-    parts["from CUHK03 to other images, and back"] = {
-        each.run_id: each for run in plan.across_photographs() for each in (*run.needed(), run)
-    }
     rows = {}
-    for asked, runs in parts.items():
+    for asked, runs in ((ASKED[name], runs) for name, runs in plan.on_photographs().items() if runs):
         missing = plan.missing(runs.values(), outputs)
         named = [name + f" ({count} runs)" * (count > 1) for name, count in Counter(map(_short, missing)).items()]
         rows[asked] = len(runs), len(runs) - len(missing), "; ".join(named)

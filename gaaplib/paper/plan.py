@@ -326,12 +326,8 @@ class Plan:
         unknown = [name for name in names if name not in PARTS]
         if unknown:
             raise ValueError(f"part {unknown[0]!r} is not known; known: {', '.join(PARTS)}")
-        found, seen = {}, set()
-        for part in [part for part in PARTS if part in (names or PARTS)]:
-            asked = [each for run in getattr(self, part)() for each in (*run.needed(), run)]
-            found[part] = {run.run_id: run for run in asked if run.run_id not in seen}
-            seen |= found[part].keys()
-        return found
+        seen = set()
+        return {part: _once(getattr(self, part)(), seen) for part in PARTS if part in (names or PARTS)}
 
 
 def photographs():
@@ -388,6 +384,24 @@ def without_dropout():
     asked = {run.method: run for run in photographs().table_4() if run.seed == 0 and run.attention == "none"}
     plain = asked["gaap"]
     return [plain, RunConfig(**plain.to_dict() | {"dropout": 0.0}), asked["bot"], asked["agw"]]
+
+
+def on_photographs():
+    """Return the committed runs on photographs, and those on twins beside them, as :meth:`Plan.parts` returns runs.
+
+    ``make photographs`` makes them.
+    """
+    others = {"across": across_photographs(), "occluded": occluded(), "dropout": without_dropout()}
+    parts = photographs().parts()
+    seen = {run_id for runs_of_part in parts.values() for run_id in runs_of_part}
+    return parts | {part: _once(asked, seen) for part, asked in others.items()}
+
+
+def _once(asked, seen):
+    """The runs that nobody asked for before, ``{run_id: config}``, sources before the runs that need them."""
+    runs = {run.run_id: run for each in asked for run in (*each.needed(), each) if run.run_id not in seen}
+    seen.update(runs)
+    return runs
 
 
 PARTS = (

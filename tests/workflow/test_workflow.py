@@ -11,12 +11,15 @@ import signal
 import subprocess
 import sys
 import time
+from argparse import Namespace
 from collections import Counter
 from pathlib import Path
 
 import estimates
 import pytest
 
+from gaaplib.config import RunConfig
+from gaaplib.paper import plan
 from gaaplib.paper.plan import Plan
 from gaaplib.runs.provenance import RESULTS
 
@@ -131,9 +134,33 @@ def test_runs_that_were_copied_are_not_made_again(graph, outputs):
     assert (outputs / "asked").read_text() == begun
 
 
+def planned_photographs(outputs, parts, monkeypatch, **more):
+    monkeypatch.setattr(
+        estimates, "step_times", lambda runs, *_, **__: {estimates.kind(run): [1, 1, 1] for run in runs}
+    )
+    return SCRIPT.photographs(Namespace(parts=parts, settings=more), outputs)
+
+
+def test_runs_beside_the_photographs_are_a_graph_with_their_sources(outputs, monkeypatch, capsys):
+    graph = planned_photographs(outputs, ["occluded"], monkeypatch, gpus="1")
+    (part,), runs = graph["parts"].values(), {run.run_id for run in plan.occluded()}
+    assert graph["notebooks"] == {} and graph["gpus"] == "1" and runs <= set(part)
+    assert all(source in graph["runs"] for run in graph["runs"].values() for source in run["needed"])
+    assert f"occluded{len(part):12}" in capsys.readouterr().out
+
+
+def test_photographs_that_are_not_there_are_named_before_anything_is_timed(outputs, monkeypatch):
+    asked = RunConfig("long", dataset="cuhk03", data=str(outputs / "nowhere"))
+    monkeypatch.setattr(plan, "on_photographs", lambda: {"block": {asked.run_id: asked}})
+    with pytest.raises(ValueError, match="nowhere is missing: put your copy there, or a link to it"):
+        planned_photographs(outputs, [], monkeypatch)
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
+        (["photographs", "--parts", "crowds"], "part 'crowds' is not known; known: block, matrix"),
+        (["photographs", "profile=demo"], "unknown setting 'profile'; known: gpus, gaap"),
         (["plan", "profil=demo"], "unknown setting 'profil'; known: profile, data,"),
         (["plan", "backbones=resnet19"], "backbone='resnet19' is not known"),
         (["plan", "folds=one"], "folds='one': expected whole numbers with commas"),
