@@ -131,15 +131,14 @@ def sentence(outputs):
     found = [one for run in kept for one in verdicts(read(run), baselines=("centre prior",)) if one.kind == "received"]
     if not found:
         return "On photographs: not measured yet."
-    words = [
-        f"{measure}: {verdict} in {count} of {len(kept)} run{'s' * (len(kept) > 1)}"
-        for measure in LOWER_IS_BETTER
-        for verdict, count in Counter(one.verdict for one in found if one.measure == measure).items()
-    ]
+    words = []
+    for measure in LOWER_IS_BETTER:
+        counts = Counter(one.verdict for one in found if one.measure == measure)
+        words.append(f"{measure}: " + ", ".join(f"{verdict} in {count}" for verdict, count in sorted(counts.items())))
     data = ", ".join(sorted({run.config.data_name for run in kept}))
     return (
         f"On photographs ({data}), GAAP's attention compared with that Gaussian as to what the match depends on:\n"
-        f"{'; '.join(words)}."
+        f"{'; '.join(words)} (of {len(kept)} run{'s' * (len(kept) > 1)})."
     )
 
 

@@ -80,7 +80,7 @@ def test_the_sentence_counts_gains_and_losses_on_photographs_alone(own, found, t
         map_scores.table(areas, range(20)).to_csv(run.folder / map_scores.FILE, index=False)
     assert map_scores.sentence(tmp_path) == (
         "On photographs (cuhk03), GAAP's attention compared with that Gaussian as to what the match depends on:\n"
-        "deletion: loss in 2 of 2 runs; insertion: gain in 2 of 2 runs."
+        "deletion: loss in 2; insertion: gain in 2 (of 2 runs)."
     )
 
 
