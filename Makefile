@@ -59,9 +59,8 @@ reproduce: install ## Make two runs on one data set, from DATA (synthetic: gener
 	@echo "Executed notebooks: $(OUTPUTS)/notebooks/*/ and, with each run, $(OUTPUTS)/runs/*/notebook.ipynb"
 	@echo "Open them with: make lab"
 
-# Two processes with a thread each: with two threads each, on two cores, the same tests take a tenth longer.
 test: install ## The whole test suite, nbval over every notebook included
-	GAAP_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --nbval --nbval-sanitize-with tests/nbval_sanitize.cfg $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --nbval --nbval-sanitize-with tests/nbval_sanitize.cfg $(PYTEST_ARGS)
 
 # Everything that computes with Keras, and smoke runs. The rest of the suite tests what no backend changes (files,
 # tables, NumPy arrays), or would be slow: JAX compiles each further run and notebook anew.
