@@ -178,7 +178,10 @@ def photographs(arguments, outputs):
 
     parts = plan.on_photographs()
     odd = [f"part {name!r} is not known; known: {', '.join(parts)}" for name in arguments.parts if name not in parts]
-    odd += [f"unknown setting {name!r}; known: {', '.join(OTHERS)}" for name in arguments.settings.keys() - {*OTHERS}]
+    odd += [
+        f"unknown setting {name!r}; known: {', '.join(OTHERS)}"
+        for name in sorted(arguments.settings.keys() - {*OTHERS})
+    ]
     if odd:
         raise ValueError(odd[0])
     wanted = {name: runs for name, runs in parts.items() if runs and name in (arguments.parts or parts)}

@@ -23,7 +23,8 @@ COUNT = 300
 LOWER_IS_BETTER = {"deletion": True, "insertion": False}
 """The two measures."""
 
-BASELINES = ("uniform", "centre prior", "untrained")
+BASELINES = tuple(name for name in localisation.BASELINES if name != "mean mask")
+"""Those that need no masks."""
 
 
 def measure(run, count=COUNT, *, outputs=None):
@@ -48,8 +49,8 @@ def measure(run, count=COUNT, *, outputs=None):
     model = run.model()
     maps = run_maps.maps_of(model, people.images, people.matches)
     maps = {name: heat for name, heat in maps.items() if np.ptp(heat) > localisation.TIE}
-    maps |= run_maps.baselines(run.config, model, data, people.images)
-    maps.pop("mean mask", None)
+    baselines = run_maps.baselines(run.config, model, data, people.images)
+    maps |= {name: baselines[name] for name in BASELINES}
     curves = run_maps.deletion_insertion(model, people.images, people.matches, maps)
     found = table(areas(curves), people.table.pid)
     write_whole(run.folder / FILE, found.round(5).to_csv(index=False))
