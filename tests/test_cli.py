@@ -551,12 +551,12 @@ def test_verify_says_what_agrees_and_fails_where_it_does_not(outputs, tmp_path, 
 
 
 def test_the_runs_that_make_verifies_are_planned_ones():
-    from gaaplib.paper.plan import Plan
+    from gaaplib.paper import committed
 
     text = (Path(__file__).parents[1] / "Makefile").read_text()
     names = text.split("RUNS = $(addprefix synthetic-,")[1].split(")")[0].replace("\\", "").split()
-    assert len(names) == 3
-    assert {f"synthetic-{name}" for name in names} <= set(Plan("five_epochs", precision="float32").everything())
+    assert len(names) == 2
+    assert {f"synthetic-{name}" for name in names} <= set(committed.everything()["twin"])
 
 
 @pytest.fixture(scope="module")

@@ -174,9 +174,9 @@ def of_tables(settings, outputs):
 
 def photographs(arguments, outputs):
     """Print the runs of `make photographs` and the hours they take, and return their graph, without notebooks."""
-    from gaaplib.paper import plan
+    from gaaplib.paper import committed
 
-    parts = plan.on_photographs()
+    parts = committed.everything()
     odd = [f"part {name!r} is not known; known: {', '.join(parts)}" for name in arguments.parts if name not in parts]
     odd += [
         f"unknown setting {name!r}; known: {', '.join(OTHERS)}"

@@ -6,7 +6,7 @@ Market-1501's twin.
 
 import pandas as pd
 
-from gaaplib.paper import plan, tables, wording
+from gaaplib.paper import committed, plan, tables, wording
 
 RETRIEVAL = ("retrieval", "mAP")
 
@@ -19,7 +19,7 @@ def scores(outputs=None):
     Returns:
         A DataFrame with the index ``method`` and two columns per twin.
     """
-    asked = plan.occluded()
+    asked = committed.occluded()
     finished = plan.done(asked, outputs)
     found = tables.scores(asked, *RETRIEVAL, outputs)
     found["words"] = wording.in_words(found).to_numpy()

@@ -13,7 +13,7 @@ import pandas as pd
 from gaaplib import options
 from gaaplib.config import SYNTHETIC
 from gaaplib.evaluation import statistics
-from gaaplib.paper import audit, occluded, plan, sota, tables, wording
+from gaaplib.paper import audit, committed, occluded, plan, sota, tables, wording
 from gaaplib.project import registered_names
 
 WHERE = "CUHK03 (photographs, not the paper's)"
@@ -61,7 +61,7 @@ def _outcome(rows):
 
 def block(outputs=None):
     """Return what the attention block does in both protocols; in retrieval, also with all images to train on."""
-    runs, change = plan.photographs().block(), [("attention", "class", "none")]
+    runs, change = committed.photographs().block(), [("attention", "class", "none")]
     split, whole = (tables.only(runs, training_images=images) for images in ("split", "all"))
     return [
         *differences(split, change, CLOSED, outputs=outputs),
@@ -72,7 +72,7 @@ def block(outputs=None):
 
 def depth(outputs=None):
     """Return what a deeper ResNet does, with the block and average pooling, as in Table I."""
-    study = plan.photographs()
+    study = committed.photographs()
     runs = tables.only(study.matrix(), attention="class", pooling="avg")
     steps = list(zip(study.backbones[1:], study.backbones[:-1], strict=True))
     changes = [("backbone", deeper, shallower) for deeper, shallower in steps]
@@ -81,7 +81,7 @@ def depth(outputs=None):
 
 def pooling(outputs=None):
     """Return what average pooling does beside maximum and GeM pooling, without the block and with it."""
-    runs = tables.only(plan.photographs().poolings(), pool_over="positions")
+    runs = tables.only(committed.photographs().poolings(), pool_over="positions")
     changes = [("pooling", "avg", "max"), ("pooling", "avg", "gem")]
     measures = (CLOSED, RETRIEVAL)
     return [
@@ -92,19 +92,27 @@ def pooling(outputs=None):
 def triplet(outputs=None):
     """Return what the classifier does beside the triplet loss, without the block and with it."""
     return differences(
-        plan.photographs().methods(), [("method", "gaap", "triplet")], RETRIEVAL, ("attention",), outputs=outputs
+        committed.photographs().methods(), [("method", "gaap", "triplet")], RETRIEVAL, ("attention",), outputs=outputs
     )
 
 
 def across(outputs=None):
-    """Return the retrieval of models trained on CUHK03 and tested elsewhere, or the other way round, one line each."""
-    sentences = []
-    for config in plan.across_photographs():
-        found = tables.scores([config], *RETRIEVAL, outputs)
+    """Return what the block does to models trained on CUHK03 and tested elsewhere, or the other way round."""
+    crossings = {}
+    for config in committed.across():
         source, target = _images(config.train_dataset, config.train_data), _images(config.dataset, config.data)
-        words = f"trained on {source}, tested on {target}, attention {config.attention}, retrieval mAP: "
-        sentences.append(wording.filled(words + wording.in_words(found).item()))
-    return sentences
+        crossings.setdefault(f"trained on {source}, tested on {target}, retrieval mAP", []).append(config)
+    return [_crossing(what, configs, outputs) for what, configs in crossings.items()]
+
+
+def _crossing(what, configs, outputs):
+    """The mean score of each model, chance, and the difference of the pairs, as a sentence."""
+    found = tables.scores(configs, *RETRIEVAL, outputs)
+    found = found[found.value.notna()]
+    means = [f"{value:.3f} with attention {name}" for name, value in found.groupby("attention").value.mean().items()]
+    chance = [f"{value:.3f} by chance" for value in found.chance[:1]]
+    pairs = tables.gains(configs, "attention", "class", "none", *RETRIEVAL, outputs)
+    return wording.filled(f"{what}: {', '.join([*means, *chance, ''])}class minus none: {_outcome(pairs)}")
 
 
 ASKED = {
@@ -119,11 +127,12 @@ ASKED = {
     "alphas": "alpha of Eq. 4",
     "places": "where the block stands",
     "tricks": "BoT's tricks, one by one",
+    "twin": "on and off, depth, pooling, triplet loss (synthetic)",
     "across": "from CUHK03 to other images, and back",
     "occluded": "hidden parts of the person (synthetic)",
     "dropout": "softmax without dropout, beside BoT and AGW",
 }
-"""What the parts of :func:`gaaplib.paper.plan.on_photographs` ask; each run counts in the first part that has it."""
+"""What the parts of :func:`gaaplib.paper.committed.everything` ask; each run counts in the first part that has it."""
 
 
 def left_out(outputs=None):
@@ -134,7 +143,7 @@ def left_out(outputs=None):
         differs from the usual one, and how many seeds and folds of it there are, if several.
     """
     rows = {}
-    for asked, runs in ((ASKED[name], runs) for name, runs in plan.on_photographs().items() if runs):
+    for asked, runs in ((ASKED[name], runs) for name, runs in committed.everything().items() if runs):
         missing = plan.missing(runs.values(), outputs)
         named = [name + f" ({count} runs)" * (count > 1) for name, count in Counter(map(_short, missing)).items()]
         rows[asked] = len(runs), len(runs) - len(missing), "; ".join(named)
@@ -144,7 +153,7 @@ def left_out(outputs=None):
 def _short(config):
     """How a run differs from the usual one of its method, in words; its seed and fold aside."""
     settings = {"backbone": config.backbone} | config.changes()
-    usual = {"backbone": plan.photographs().ablated, "training_images": "split"}
+    usual = {"backbone": committed.photographs().ablated, "training_images": "split"}
     said = {
         name: value for name, value in settings.items() if name not in ("seed", "fold") and usual.get(name) != value
     }
@@ -164,7 +173,7 @@ def measured(outputs=None):
         A DataFrame with the index ``method``: ``value``, ``low`` and ``high``, of one run with its interval over
         identities, or the mean over seeds with Student's t interval; ``words``, the same as text.
     """
-    found = tables.scores(plan.photographs().table_4(), *RETRIEVAL, outputs)
+    found = tables.scores(committed.photographs().table_4(), *RETRIEVAL, outputs)
     plain = (found.method == "gaap") & (found.attention == "none")
     rows = {name: _over_seeds(runs) for name, runs in found.groupby(found.method.mask(plain, SOFTMAX), sort=False)}
     columns = ["value", "low", "high", "words"]
@@ -200,7 +209,7 @@ def ranks(outputs=None):
     Returns:
         A DataFrame with the index ``method`` and the columns ``rank``, ``rank_low`` and ``rank_high``.
     """
-    asked, found = plan.photographs().table_4(), {}
+    asked, found = committed.photographs().table_4(), {}
     for run in plan.done(asked, outputs).values():
         if run.metrics["retrieval"] is not None:
             config = run.config
@@ -217,7 +226,7 @@ def ranks(outputs=None):
 
 def dropout(outputs=None):
     """Return how much dropout decides the order: softmax without it, and BoT and AGW beside that, one line each."""
-    plain, without, *others = plan.without_dropout()
+    plain, without, *others = committed.without_dropout()
     finished = plan.done([plain, without, *others], outputs)
     pairs = [("softmax without dropout", without, f"softmax with {plain.dropout}", plain)]
     pairs += [(run.method, run, "softmax without dropout", without) for run in others]
@@ -300,7 +309,7 @@ def ladder(outputs=None):
 
     The README's figures are of Market-1501, ResNet-50 from ImageNet and images of 256 x 128.
     """
-    found = tables.scores(plan.photographs().tricks(), *RETRIEVAL, outputs)
+    found = tables.scores(committed.photographs().tricks(), *RETRIEVAL, outputs)
     printed = audit.read("published_ladder").set_index("trick")
     here = pd.Series(wording.in_words(found).to_numpy(), list(plan.TRICKS), name="mAP here")
     columns = {"rank1": "rank-1 in the README", "mAP": "mAP in the README"}
@@ -309,7 +318,7 @@ def ladder(outputs=None):
 
 def methods():
     """Return the runs of Table IV whose learning curves are shown: each method that learns, with the first seed."""
-    return [config for config in plan.photographs().table_4() if config.method != "histogram" and config.seed == 0]
+    return [config for config in committed.photographs().table_4() if config.method != "histogram" and config.seed == 0]
 
 
 def front(outputs=None):

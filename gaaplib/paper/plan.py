@@ -11,7 +11,7 @@ from gaaplib import experiment, options, runs
 from gaaplib.config import SYNTHETIC, RunConfig, whole_path
 from gaaplib.datasets import closed_on, splits, trained_on
 from gaaplib.network import devices
-from gaaplib.project import outputs_folder, project_folder
+from gaaplib.project import outputs_folder
 
 BACKBONES = ("vgg16", "vgg19", "resnet18", "resnet34", "resnet50")
 DATA_SETS = ("market1501", "raid", "partial_ilids", "rpifield")
@@ -34,14 +34,6 @@ EARLIER = ("bot", "agw", "pcb", "mgn", "bdb", "ianet", "vpm", "hmbn", "fpr", "ha
 
 REPEATED = ("gaap", "triplet", "bot", "agw", "pcb")
 """The methods of Table IV whose order is asked, so that one seed is not enough."""
-
-OCCLUDED = (
-    {"method": "gaap", "attention": "none"},
-    {"method": "gaap", "attention": "class"},
-    *({"method": name} for name in ("bot", "vpm", "fpr")),
-    *({"method": name, "options": noise} for name in ("pgfa", "horeid", "pvpm") for noise in (None, "noise=network")),
-)
-"""The methods that are compared where something hides a part of the person; the first is what they are beside."""
 
 TRICKS = {
     "baseline": {},
@@ -144,16 +136,17 @@ class Plan:
     def _folders(self, dataset):
         """The folders that the runs on a data set read; Partial-iLIDS needs three."""
         names = dict.fromkeys((dataset, trained_on(dataset), closed_on(dataset)))
-        return [] if self.data == SYNTHETIC else [Path(self._folder(name)) for name in names if name]
+        return [] if self.data == SYNTHETIC else [Path(self.folder(name)) for name in names if name]
 
     def config(self, dataset, **changes):
         """Return one configuration; for Partial-iLIDS, the one that scores a model trained on Market-1501."""
         if trained_on(dataset):
             changes = {"train_dataset": trained_on(dataset), **changes}
-        folders = {"data": self._folder(dataset), "train_data": self._folder(changes.get("train_dataset"))}
+        folders = {"data": self.folder(dataset), "train_data": self.folder(changes.get("train_dataset"))}
         return RunConfig(self.profile, dataset=dataset, precision=self.precision, **folders, **changes)
 
-    def _folder(self, dataset):
+    def folder(self, dataset):
+        """Return the folder of a data set, or "synthetic"."""
         if dataset is None or self.data == SYNTHETIC:
             return dataset and SYNTHETIC
         return self.data if self.datasets == ("folder",) else str(Path(self.data) / dataset)
@@ -327,77 +320,10 @@ class Plan:
         if unknown:
             raise ValueError(f"part {unknown[0]!r} is not known; known: {', '.join(PARTS)}")
         seen = set()
-        return {part: _once(getattr(self, part)(), seen) for part in PARTS if part in (names or PARTS)}
+        return {part: once(getattr(self, part)(), seen) for part in PARTS if part in (names or PARTS)}
 
 
-def photographs():
-    """Return the plan of the committed runs on photographs, which are not the paper's: CUHK03, in ``data/cuhk03``."""
-    return Plan(
-        "long",
-        data=str(project_folder() / "data"),
-        datasets=("cuhk03",),
-        backbones=("resnet18", "resnet34", "resnet50"),
-        precision="mixed_bfloat16",
-    )
-
-
-def across_photographs():
-    """Return the runs from CUHK03 to other images and back, without attention and with it.
-
-    The others are the photographs of PKU-Reid in Market-1501's layout, in ``data/pku``, and Market-1501's twin.
-    """
-    study, pku = photographs(), str(project_folder() / "data" / "pku")
-    cuhk03 = {"train_dataset": "cuhk03", "train_data": study._folder("cuhk03")}
-    pairs = (
-        {"dataset": "market1501", "data": pku, **cuhk03},
-        {"dataset": "market1501", "data": SYNTHETIC, **cuhk03},
-        {"dataset": "cuhk03", "data": study._folder("cuhk03"), "train_dataset": "market1501", "train_data": SYNTHETIC},
-    )
-    return [
-        RunConfig(study.profile, backbone=study.ablated, attention=attention, precision=study.precision, **pair)
-        for pair in pairs
-        for attention in ("none", "class")
-    ]
-
-
-def occluded():
-    """Return the runs of persons of whom something hides a part, on twins: their methods, and what they are beside.
-
-    The models are trained on Market-1501's twin. They are tested on its variant in which each query is occluded, and on
-    Partial-iLIDS' twin. Methods that see key points are run with exact ones, and with a pose network's noise.
-    """
-    tested = (
-        {"dataset": "market1501", "variant": "occluded", "train_dataset": "market1501", "train_data": SYNTHETIC},
-        {"dataset": "partial_ilids"},
-    )
-    study = photographs()
-    given = {"backbone": study.ablated, "precision": study.precision}
-    return [
-        RunConfig(study.profile, **given, **images, **(study.with_batches(method) | method))
-        for images in tested
-        for method in OCCLUDED
-    ]
-
-
-def without_dropout():
-    """Return four runs on photographs: softmax as it is, softmax without dropout, and BoT and AGW, which have none."""
-    asked = {run.method: run for run in photographs().table_4() if run.seed == 0 and run.attention == "none"}
-    plain = asked["gaap"]
-    return [plain, RunConfig(**plain.to_dict() | {"dropout": 0.0}), asked["bot"], asked["agw"]]
-
-
-def on_photographs():
-    """Return the committed runs on photographs, and those on twins beside them, as :meth:`Plan.parts` returns runs.
-
-    ``make photographs`` makes them.
-    """
-    others = {"across": across_photographs(), "occluded": occluded(), "dropout": without_dropout()}
-    parts = photographs().parts()
-    seen = {run_id for runs_of_part in parts.values() for run_id in runs_of_part}
-    return parts | {part: _once(asked, seen) for part, asked in others.items()}
-
-
-def _once(asked, seen):
+def once(asked, seen):
     """The runs that nobody asked for before, ``{run_id: config}``, sources before the runs that need them."""
     runs = {run.run_id: run for each in asked for run in (*each.needed(), each) if run.run_id not in seen}
     seen.update(runs)

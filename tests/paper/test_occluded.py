@@ -1,7 +1,7 @@
 import numpy as np
 from made_runs import finish, write_run
 
-from gaaplib.paper import occluded, plan
+from gaaplib.paper import committed, occluded
 
 
 def made(outputs, config, gain):
@@ -12,7 +12,7 @@ def made(outputs, config, gain):
 
 
 def test_methods_share_the_models_of_both_twins():
-    configs = plan.occluded()
+    configs = committed.occluded()
     assert len(configs) == 2 * 11
     sources = {config.training().run_id for config in configs}
     assert len(sources) == 11
@@ -31,8 +31,8 @@ def test_without_runs_nothing_is_made_up(tmp_path):
 
 
 def test_a_method_stands_beside_softmax(tmp_path):
-    first = plan.occluded()[0]
-    noisy = next(config for config in plan.occluded() if config.options == "noise=network")
+    first = committed.occluded()[0]
+    noisy = next(config for config in committed.occluded() if config.options == "noise=network")
     made(tmp_path, first, 0.0)
     made(tmp_path, noisy, 0.1)
     table = occluded.scores(tmp_path)

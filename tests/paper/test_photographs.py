@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from made_runs import finish, write_run
 
-from gaaplib.config import RunConfig
-from gaaplib.paper import photographs, plan
+from gaaplib.paper import committed, photographs, plan
 
 AP = np.linspace(0.2, 0.8, 40)
 PIDS = np.repeat(np.arange(20), 2)
@@ -25,7 +24,7 @@ def made(outputs, config, gain):
 
 @pytest.fixture
 def block(tmp_path):
-    for config in plan.photographs().block():
+    for config in committed.photographs().block():
         if config.seed < 2:
             made(tmp_path, config, (0.05 + 0.02 * config.seed) * (config.attention == "class"))
     return tmp_path
@@ -36,7 +35,7 @@ def test_without_runs_nothing_is_made_up(tmp_path):
         assert sentences and all("not run (0 of" in sentence.replace("\n  ", " ") for sentence in sentences)
     assert photographs.ranking(tmp_path).endswith("none yet; 17 not run")
     assert photographs.triplet(tmp_path)[0].startswith("CUHK03 (photographs, not the paper's), retrieval mAP: method")
-    assert all(sentence.endswith("not run") for sentence in photographs.across(tmp_path))
+    assert all("class minus none: not run (0" in " ".join(each.split()) for each in photographs.across(tmp_path))
 
 
 def test_several_pairs_have_their_mean_and_say_how_many_there_are(block):
@@ -54,15 +53,15 @@ def test_what_was_left_out_is_named(block):
         8,
         "attention=none (2 runs); as usual (2 runs)",
     )
-    assert table.planned.sum() == len({run_id for runs in plan.on_photographs().values() for run_id in runs})
+    assert table.planned.sum() == len({run_id for runs in committed.everything().values() for run_id in runs})
     depth = table.loc["depth: ResNet-18, -34 and -50", "not made"].split("; ")
     assert "backbone=resnet50 attention=none" in depth and "backbone=resnet34" in depth
     across = table.loc["from CUHK03 to other images, and back", "not made"]
-    assert "on=pku" in across and "on=synthetic-market1501 (2 runs)" in across
+    assert "on=pku (3 runs)" in across and "on=synthetic-market1501 attention=none (3 runs)" in across
 
 
 def test_one_pair_has_the_interval_over_identities(tmp_path):
-    for config in plan.photographs().poolings():
+    for config in committed.photographs().poolings():
         if (config.attention, config.pool_over) == ("none", "positions") and config.pooling != "gem":
             made(tmp_path, config, 0.1 * (config.pooling == "avg"))
     sentences = [sentence.replace("\n  ", " ") for sentence in photographs.pooling(tmp_path)]
@@ -73,7 +72,7 @@ def test_one_pair_has_the_interval_over_identities(tmp_path):
 
 def test_methods_are_in_the_order_of_their_scores(tmp_path):
     gains = {"histogram": -0.1, "triplet": 0.1, "gaap": 0.0, "bot": 0.15, "agw": 0.2}
-    for config in plan.photographs().table_4():
+    for config in committed.photographs().table_4():
         if config.method in gains and (config.seed < 2 or config.method == "bot"):
             seeds = 0.01 * config.seed * (config.method == "agw")
             made(tmp_path, config, gains[config.method] + 0.02 * (config.attention == "class") + seeds)
@@ -100,7 +99,7 @@ def test_methods_stand_beside_what_is_printed_under_table_4s_names(tmp_path):
 
 
 def test_the_ladder_has_a_rung_for_each_trick_beside_the_printed_ones(tmp_path):
-    *others, last = plan.photographs().tricks()
+    *others, last = committed.photographs().tricks()
     made(tmp_path, last, 0.1)
     table = photographs.ladder(tmp_path)
     assert list(table.index) == list(plan.TRICKS) and len(others) == 6
@@ -121,16 +120,19 @@ def test_the_study_has_three_sentences_or_more(tmp_path):
     assert len(others) == 4
 
 
-def test_crossings_use_the_models_of_the_block_and_name_their_images():
-    assert {run.training().run_id for run in plan.across_photographs() if run.train_dataset == "cuhk03"} == {
-        run.run_id for run in plan.photographs().block() if run.training_images == "all" and run.seed == 0
-    }
-    assert photographs._images("market1501", "synthetic") == "synthetic-market1501"
-    assert all(isinstance(run, RunConfig) for run in plan.across_photographs())
+def test_a_crossing_is_both_means_and_the_difference_of_its_pairs(tmp_path):
+    for config in committed.across()[:4]:
+        made(tmp_path, config, 0.1 * (config.attention == "class"))
+    first, *others = (" ".join(sentence.split()) for sentence in photographs.across(tmp_path))
+    assert first == (
+        "trained on cuhk03, tested on pku, retrieval mAP: 0.600 with attention class, 0.500 with attention none, "
+        "0.100 by chance, class minus none: +0.100 [+0.100, +0.100], gain (mean of 2 of 3 pairs)"
+    )
+    assert len(others) == 2
 
 
 def test_each_row_of_table_4_has_a_state(tmp_path):
-    made(tmp_path, next(config for config in plan.photographs().table_4() if config.method == "mgn"), 0.1)
+    made(tmp_path, next(config for config in committed.photographs().table_4() if config.method == "mgn"), 0.1)
     table = photographs.rows_of_table_4(tmp_path)
     states = table["on CUHK03, retrieval mAP"]
     assert len(table) == 18 and table.loc["PLF", "here"] == "vpm" and table.loc["MEB-Net", "here"] == "mebnet"
@@ -142,7 +144,7 @@ def test_each_row_of_table_4_has_a_state(tmp_path):
 
 
 def test_dropout_is_compared_with_and_without(tmp_path):
-    plain, without, bot, agw = plan.without_dropout()
+    plain, without, bot, agw = committed.without_dropout()
     assert (plain.dropout, without.dropout, bot.dropout, agw.dropout) == (0.7, 0.0, 0.0, 0.0)
     made(tmp_path, plain, 0.1)
     made(tmp_path, without, 0.0)

@@ -56,16 +56,6 @@ def test_each_run_can_be_made_from_the_parameters_of_the_notebook(profile, tmp_p
             assert RunConfig(**given).run_id == run.run_id
 
 
-def test_each_committed_run_on_photographs_is_asked_once_and_can_be_made():
-    parts = plan.on_photographs()
-    names = [run_id for runs in parts.values() for run_id in runs]
-    assert len(names) == len(set(names))
-    found = {run_id: config for runs in parts.values() for run_id, config in runs.items()}
-    sources = [run.run_id for config in found.values() for run in config.needed()]
-    assert set(sources) <= set(found)
-    assert all(RunConfig(**plan.arguments(config)).run_id == run_id for run_id, config in found.items())
-
-
 def test_each_trick_changes_one_setting():
     runs = Plan("long", datasets=("cuhk03",), precision="float32").tricks()
     changed = []

@@ -19,7 +19,7 @@ import estimates
 import pytest
 
 from gaaplib.config import RunConfig
-from gaaplib.paper import plan
+from gaaplib.paper import committed
 from gaaplib.paper.plan import Plan
 from gaaplib.runs.provenance import RESULTS
 
@@ -143,7 +143,7 @@ def planned_photographs(outputs, parts, monkeypatch, **more):
 
 def test_runs_beside_the_photographs_are_a_graph_with_their_sources(outputs, monkeypatch, capsys):
     graph = planned_photographs(outputs, ["occluded"], monkeypatch, gpus="1")
-    (part,), runs = graph["parts"].values(), {run.run_id for run in plan.occluded()}
+    (part,), runs = graph["parts"].values(), {run.run_id for run in committed.occluded()}
     assert graph["notebooks"] == {} and graph["gpus"] == "1" and runs <= set(part)
     assert all(source in graph["runs"] for run in graph["runs"].values() for source in run["needed"])
     assert f"occluded{len(part):12}" in capsys.readouterr().out
@@ -151,7 +151,7 @@ def test_runs_beside_the_photographs_are_a_graph_with_their_sources(outputs, mon
 
 def test_photographs_that_are_not_there_are_named_before_anything_is_timed(outputs, monkeypatch):
     asked = RunConfig("long", dataset="cuhk03", data=str(outputs / "nowhere"))
-    monkeypatch.setattr(plan, "on_photographs", lambda: {"block": {asked.run_id: asked}})
+    monkeypatch.setattr(committed, "everything", lambda: {"block": {asked.run_id: asked}})
     with pytest.raises(ValueError, match="nowhere is missing: put your copy there, or a link to it"):
         planned_photographs(outputs, [], monkeypatch)
 

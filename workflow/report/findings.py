@@ -3,7 +3,7 @@
 import matplotlib.pyplot as plt
 import pandas as pd
 
-from gaaplib.paper import audit, photographs, plan, published_plots, table_plots, tables
+from gaaplib.paper import audit, committed, photographs, published_plots, table_plots, tables
 
 
 def write(outputs, folder):
@@ -55,7 +55,7 @@ def _constant():
 
 
 def _block(outputs):
-    runs = plan.photographs().block()
+    runs = committed.photographs().block()
     measures = {
         "closed mRA": ("split", photographs.CLOSED),
         "retrieval mAP": ("split", photographs.RETRIEVAL),

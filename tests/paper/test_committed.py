@@ -1,0 +1,28 @@
+"""The committed runs: each is asked once, and they share their models."""
+
+from gaaplib.config import RunConfig
+from gaaplib.paper import committed, plan
+
+
+def test_each_run_is_asked_once_and_can_be_made():
+    parts = committed.everything()
+    names = [run_id for runs in parts.values() for run_id in runs]
+    assert len(names) == len(set(names))
+    found = {run_id: config for runs in parts.values() for run_id, config in runs.items()}
+    sources = [run.run_id for config in found.values() for run in config.needed()]
+    assert set(sources) <= set(found)
+    assert all(RunConfig(**plan.arguments(config)).run_id == run_id for run_id, config in found.items())
+
+
+def test_crossings_use_the_models_of_the_block():
+    assert {run.training().run_id for run in committed.across() if run.train_dataset == "cuhk03"} == {
+        run.run_id for run in committed.photographs().block() if run.training_images == "all"
+    }
+    assert all(isinstance(run, RunConfig) for run in committed.across())
+
+
+def test_the_twin_is_synthetic_and_large_enough_to_learn_from():
+    runs = committed.of_twin()
+    assert {(run.data, run.dataset, run.scale, run.seed) for run in runs} == {("synthetic", "market1501", 0.3, 0)}
+    assert {run.backbone for run in runs} == {"resnet18", "resnet34", "resnet50"}
+    assert runs[0].method == "histogram"
