@@ -598,7 +598,11 @@ def heatmap(image, name, kind, position, other, output):
 @RUN
 @click.option("--queries", type=click.IntRange(1), default=300, show_default=True, help="How many, at most.")
 def maps(name, queries):
-    """Measure a run's heat maps: does the match depend on what they show? Written to maps.csv in the run's folder."""
+    """Measure a run's heat maps: does the match depend on what they show, and, where there are masks, are they on the
+    person?
+
+    The values are written to maps.csv in the run's folder.
+    """
     run = _run(name)
     from gaaplib.explain import map_scores
 

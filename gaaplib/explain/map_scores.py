@@ -1,6 +1,6 @@
-"""Whether a run's heat maps show what its matches depend on: deletion and insertion on its queries, beside baselines.
+"""Whether a run's heat maps show what its matches depend on, and whether they are on the person, beside baselines.
 
-No masks are needed, so photographs can be measured, too.
+Deletion and insertion need no masks, so photographs can be measured, too.
 """
 
 from collections import Counter
@@ -14,21 +14,26 @@ from gaaplib.explain import localisation, run_maps
 from gaaplib.project import write_whole
 from gaaplib.runs.data import load_data
 
+RECEIVED, CENTRE = "received", "centre prior"
+
 FILE = "maps.csv"
 """In a run's folder: one line per map and query."""
 
 COUNT = 300
 """Number of queries, at most."""
 
-LOWER_IS_BETTER = {"deletion": True, "insertion": False}
-"""The two measures."""
+BY_ORDER = ("deletion", "insertion")
+"""What the match depends on; a lower area is better under deletion."""
+
+ON_PERSON = ("share on person", "pointing game", "IoU at 0.5")
+"""What lies on the person; only images with masks have these measures."""
 
 BASELINES = tuple(name for name in localisation.BASELINES if name != "mean mask")
 """Those that need no masks."""
 
 
 def measure(run, count=COUNT, *, outputs=None):
-    """Measure a run's maps on some of its queries, and write them to ``FILE`` in its folder.
+    """Measure a run's maps on some of its queries, and write the values to ``FILE`` in its folder.
 
     Maps that are the same everywhere, such as the attention received in a network without attention, give no order and
     are left out.
@@ -52,7 +57,11 @@ def measure(run, count=COUNT, *, outputs=None):
     baselines = run_maps.baselines(run.config, model, data, people.images)
     maps |= {name: baselines[name] for name in BASELINES}
     curves = run_maps.deletion_insertion(model, people.images, people.matches, maps)
-    found = table(areas(curves), people.table.pid)
+    values = areas(curves)
+    if people.masks is not None:
+        on_person = run_maps.measured(maps, people.masks)
+        values = {name: both | on_person[name] for name, both in values.items()}
+    found = table(values, people.table.pid)
     write_whole(run.folder / FILE, found.round(5).to_csv(index=False))
     return read(run)
 
@@ -60,18 +69,20 @@ def measure(run, count=COUNT, *, outputs=None):
 def areas(curves):
     """The areas under the curves of :func:`gaaplib.explain.run_maps.deletion_insertion`: ``{map: {measure: (n,)}}``."""
     return {
-        name: {measure: localisation.auc(curve) for measure, curve in zip(LOWER_IS_BETTER, both, strict=True)}
+        name: {measure: localisation.auc(curve) for measure, curve in zip(BY_ORDER, both, strict=True)}
         for name, both in curves.items()
     }
 
 
 def table(found, pids):
-    """These areas as a DataFrame: one row per map and query; ``pids`` (n,) are the queries' identities."""
+    """These values as a DataFrame: one row per map and query; ``pids`` (n,) are the queries' identities."""
     return pd.concat([pd.DataFrame({"kind": name, "pid": pids, **values}) for name, values in found.items()])
 
 
 def read(run):
-    """What :func:`measure` wrote: a DataFrame with the columns ``kind``, ``pid``, ``deletion`` and ``insertion``.
+    """What :func:`measure` wrote: a DataFrame with the columns ``kind``, ``pid`` and one per measure.
+
+    These are ``BY_ORDER``, and ``ON_PERSON`` if the images have masks.
 
     Raises:
         FileNotFoundError: the run's maps are not measured.
@@ -81,9 +92,11 @@ def read(run):
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing: gaap maps --run {run.folder.name} measures them")
     try:
-        found = pd.read_csv(path, usecols=["kind", "pid", *LOWER_IS_BETTER])
-        whole = found.groupby("kind").size().nunique() == 1 and np.isfinite(found[list(LOWER_IS_BETTER)]).all(axis=None)
-    except (ValueError, TypeError) as error:
+        found = pd.read_csv(path)
+        measured = found[[*BY_ORDER, *(name for name in ON_PERSON if name in found)]]
+        whole = found.groupby("kind").pid.count().nunique() == 1 and np.isfinite(measured).all(axis=None)
+        found = found[["kind", "pid", *measured]]
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise ValueError(f"{path} cannot be read ({error}): gaap maps writes it anew") from error
     if not whole or not set(BASELINES) < set(found.kind):
         raise ValueError(f"{path} is not whole: gaap maps writes it anew")
@@ -91,7 +104,7 @@ def read(run):
 
 
 def verdicts(found, *, baselines=BASELINES):
-    """Each map compared with each baseline in both measures, on the same queries.
+    """Each map compared with each baseline in each measure, on the same queries.
 
     Args:
         found: a DataFrame as :func:`read` returns it.
@@ -100,46 +113,54 @@ def verdicts(found, *, baselines=BASELINES):
     Returns:
         A list of :class:`gaaplib.explain.localisation.Verdict`.
     """
-    values = {name: rows[list(LOWER_IS_BETTER)].to_numpy().T for name, rows in found.groupby("kind", sort=False)}
-    measured = {name: dict(zip(LOWER_IS_BETTER, both, strict=True)) for name, both in values.items()}
+    values = {name: rows.drop(columns=["kind", "pid"]) for name, rows in found.groupby("kind", sort=False)}
+    measured = {name: {measure: rows[measure].to_numpy() for measure in rows} for name, rows in values.items()}
     pids = found.pid[found.kind == baselines[0]].to_numpy()
     return [
-        localisation.versus(measured, name, measure, pids, baseline=baseline, lower_is_better=lower)
+        localisation.versus(measured, name, measure, pids, baseline=baseline, lower_is_better=measure == "deletion")
         for name in measured
         if name not in BASELINES
-        for measure, lower in LOWER_IS_BETTER.items()
+        for measure in measured[name]
         for baseline in baselines
     ]
 
 
-def of_runs(outputs, baselines=("uniform", "centre prior")):
+def of_runs(outputs, measures=BY_ORDER, baselines=("uniform", CENTRE)):
     """The maps of all measured runs as a DataFrame of text, one row per run and map: each compared with baselines.
 
     Args:
         outputs: folder with ``runs/``.
+        measures: names of measures; a run that has none of them has no row.
         baselines: names of maps.
     """
-    return pd.DataFrame([row for run in _measured(outputs) for row in _rows(run, read(run), baselines)])
+    rows = [row for run in _measured(outputs) for row in _rows(run, read(run), measures, baselines)]
+    return pd.DataFrame(rows).set_index(WHICH) if rows else pd.DataFrame()
 
 
 def sentence(outputs):
-    """What came out for GAAP's attention on photographs, in one sentence: in how many runs it is a gain or a loss.
+    """What came out for GAAP's attention in the measured runs: in how many it is a gain or a loss, a line per data set.
 
     Args:
         outputs: folder with ``runs/``.
     """
-    kept = [run for run in _measured(outputs) if not run.config.is_synthetic and run.config.attention != "none"]
-    found = [one for run in kept for one in verdicts(read(run), baselines=("centre prior",)) if one.kind == "received"]
-    if not found:
-        return "On photographs: not measured yet."
+    by_data = {}
+    for run in _measured(outputs):
+        if run.config.attention != "none":
+            by_data.setdefault((run.config.is_synthetic, run.config.data_name), []).append(run)
+    lines = [_sentence(*which, by_data[which]) for which in sorted(by_data)]
+    return "\n".join(lines) or "On photographs: not measured yet."
+
+
+def _sentence(synthetic, data, measured):
+    found = [one for run in measured for one in verdicts(read(run), baselines=(CENTRE,)) if one.kind == RECEIVED]
     words = []
-    for measure in LOWER_IS_BETTER:
+    for measure in dict.fromkeys(one.measure for one in found):
         counts = Counter(one.verdict for one in found if one.measure == measure)
         words.append(f"{measure}: " + ", ".join(f"{verdict} in {count}" for verdict, count in sorted(counts.items())))
-    data = ", ".join(sorted({run.config.data_name for run in kept}))
+    images = "synthetic images" if synthetic else "photographs"
     return (
-        f"On photographs ({data}), GAAP's attention compared with that Gaussian as to what the match depends on:\n"
-        f"{'; '.join(words)} (of {len(kept)} run{'s' * (len(kept) > 1)})."
+        f"{data} ({images}), committed runs, GAAP's attention compared with that Gaussian:\n"
+        f"{'; '.join(words)} (of {len(measured)} run{'s' * (len(measured) > 1)})."
     )
 
 
@@ -147,12 +168,16 @@ def _measured(outputs):
     return [run for run in runs.finished(outputs) if (run.folder / FILE).is_file()]
 
 
-def _rows(run, found, baselines):
-    config, compared = run.config, verdicts(found, baselines=baselines)
-    which = {"data": config.data_name, "method": config.method, "attention": config.attention, "seed": config.seed}
-    number = int((found.kind == baselines[0]).sum())
+WHICH = ["data", "attention", "seed", "map"]
+"""What tells the rows of :func:`of_runs` apart."""
+
+
+def _rows(run, found, measures, baselines):
+    config, number = run.config, int((found.kind == baselines[0]).sum())
+    compared = [one for one in verdicts(found, baselines=baselines) if one.measure in measures]
     return [
-        {**which, "map": name, "queries": number, **_cells([one for one in compared if one.kind == name])}
+        dict(zip(WHICH, (config.data_name, config.attention, config.seed, name), strict=True))
+        | {"queries": number, **_cells([one for one in compared if one.kind == name])}
         for name in dict.fromkeys(one.kind for one in compared)
     ]
 

@@ -33,6 +33,7 @@ def test_each_map_and_baseline_is_measured_on_the_same_queries(own, found):
     assert list(dict.fromkeys(found.kind)) == kinds
     pids = found.groupby("kind").pid.apply(list)
     assert all(each == pids.iloc[0] and len(each) == 12 for each in pids)
+    assert list(found)[2:] == [*map_scores.BY_ORDER, *map_scores.ON_PERSON]
     # A whole image and its match have the same similarity whatever the order, so all areas are of one size.
     assert found[["deletion", "insertion"]].abs().max(axis=None) <= 1
     pd.testing.assert_frame_equal(found, map_scores.read(own))
@@ -43,7 +44,7 @@ def test_the_command_prints_each_verdict_and_where_the_file_is(own, found, cache
     result = CliRunner().invoke(main, ["maps", "--run", str(own.folder), "--queries", "12"])
     assert result.exit_code == 0, result.output
     *verdicts, path = result.output.splitlines()
-    assert len(verdicts) == 4 * 2 * 3 and path == str(own.folder / "maps.csv")
+    assert len(verdicts) == 4 * 5 * 3 and path == str(own.folder / "maps.csv")
     assert verdicts[0].startswith("received against uniform, deletion: ") and "(12 images)" in verdicts[0]
 
 
@@ -70,8 +71,11 @@ def test_a_lower_area_is_a_gain_under_deletion_and_a_loss_under_insertion():
     }
 
 
-def test_the_sentence_counts_gains_and_losses_on_photographs_alone(own, found, tmp_path):
-    assert map_scores.sentence(own.folder.parents[1]) == "On photographs: not measured yet."
+def test_the_sentence_counts_gains_and_losses_of_each_data_set(own, found, tmp_path):
+    assert map_scores.sentence(tmp_path) == "On photographs: not measured yet."
+    first, second = map_scores.sentence(own.folder.parents[1]).splitlines()
+    assert first.startswith("synthetic-market1501 (synthetic images), committed runs, GAAP's attention compared with")
+    assert second.startswith("deletion: ") and "; IoU at 0.5: " in second and second.endswith(" in 1 (of 1 run).")
     for seed in range(2):
         run = write_run(tmp_path, np.full(20, 0.5), dataset="cuhk03", data="photographs", attention="class", seed=seed)
         areas = {name: np.linspace(0.1, 0.2, 20) for name in ("uniform", "centre prior", "untrained")}
@@ -79,18 +83,30 @@ def test_the_sentence_counts_gains_and_losses_on_photographs_alone(own, found, t
         areas["received"] = {"deletion": np.linspace(0.4, 0.6, 20), "insertion": np.linspace(0.4, 0.6, 20)}
         map_scores.table(areas, range(20)).to_csv(run.folder / map_scores.FILE, index=False)
     assert map_scores.sentence(tmp_path) == (
-        "On photographs (cuhk03), GAAP's attention compared with that Gaussian as to what the match depends on:\n"
+        "cuhk03 (photographs), committed runs, GAAP's attention compared with that Gaussian:\n"
         "deletion: loss in 2; insertion: gain in 2 (of 2 runs)."
     )
 
 
 def test_measured_runs_are_one_table(own, found):
     table = map_scores.of_runs(own.folder.parents[1])
-    assert list(table["map"]) == ["received", "energy", "Grad-CAM", "Grad-CAM, match"] and set(table.queries) == {12}
+    maps = ["received", "energy", "Grad-CAM", "Grad-CAM, match"]
+    assert [*table.index.get_level_values("map")] == maps and set(table.queries) == {12}
+    on_person = map_scores.of_runs(own.folder.parents[1], map_scores.ON_PERSON)
+    assert [*on_person.columns][1:3] == ["share on person against uniform", "share on person against centre prior"]
     assert {f"{one} against {other}" for one in ("deletion", "insertion") for other in ("uniform", "centre prior")} < {
         *table.columns
     }
     assert map_scores.of_runs(own.folder).empty
+
+
+def test_photographs_have_no_measures_that_need_masks(own, found, tmp_path):
+    other = Run(shutil.copytree(own.folder, tmp_path / "runs" / own.folder.name))
+    path = other.folder / map_scores.FILE
+    pd.read_csv(path).drop(columns=[*map_scores.ON_PERSON]).to_csv(path, index=False)
+    assert list(map_scores.read(other))[2:] == [*map_scores.BY_ORDER]
+    assert map_scores.of_runs(tmp_path, map_scores.ON_PERSON).empty
+    assert len(map_scores.of_runs(tmp_path)) == 4
 
 
 @pytest.mark.parametrize(
