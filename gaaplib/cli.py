@@ -598,10 +598,9 @@ def heatmap(image, name, kind, position, other, output):
 @RUN
 @click.option("--queries", type=click.IntRange(1), default=300, show_default=True, help="How many, at most.")
 def maps(name, queries):
-    """Measure a run's heat maps: does the match depend on what they show, and, where there are masks, are they on the
-    person?
+    """Measure a run's heat maps, and write the values to maps.csv in its folder.
 
-    The values are written to maps.csv in the run's folder.
+    Does the match depend on what they show? Where there are masks: are they on the person?
     """
     run = _run(name)
     from gaaplib.explain import map_scores

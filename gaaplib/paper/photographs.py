@@ -42,11 +42,11 @@ def differences(configs, changes, measure, by=(), outputs=None, note=""):
             what = f"{WHERE}, {' '.join(measure)}{note}: {field} {value} minus {against}" + (
                 f" with {shared}" if shared else ""
             )
-            sentences.append(wording.filled(f"{what}: {_outcome(rows)}"))
+            sentences.append(wording.filled(f"{what}: {outcome(rows)}"))
     return sentences
 
 
-def _outcome(rows):
+def outcome(rows):
     """The difference of one pair with its interval, or the mean over several with Student's t interval."""
     known = rows[rows.difference.notna()]
     if known.empty:
@@ -61,13 +61,18 @@ def _outcome(rows):
 
 def block(outputs=None):
     """Return what the attention block does in both protocols; in retrieval, also with all images to train on."""
-    runs, change = committed.photographs().block(), [("attention", "class", "none")]
-    split, whole = (tables.only(runs, training_images=images) for images in ("split", "all"))
+    change = [("attention", "class", "none")]
+    split, whole = pairs("split"), pairs("all")
     return [
         *differences(split, change, CLOSED, outputs=outputs),
         *differences(split, change, RETRIEVAL, outputs=outputs),
         *differences(whole, change, RETRIEVAL, outputs=outputs, note=", trained on all images"),
     ]
+
+
+def pairs(training_images):
+    """Return the runs with the block and without it, for each seed: trained on "all" images, or on 70 % ("split")."""
+    return tables.only(committed.photographs().block(), training_images=training_images)
 
 
 def depth(outputs=None):
@@ -111,8 +116,8 @@ def _crossing(what, configs, outputs):
     found = found[found.value.notna()]
     means = [f"{value:.3f} with attention {name}" for name, value in found.groupby("attention").value.mean().items()]
     chance = [f"{value:.3f} by chance" for value in found.chance[:1]]
-    pairs = tables.gains(configs, "attention", "class", "none", *RETRIEVAL, outputs)
-    return wording.filled(f"{what}: {', '.join([*means, *chance, ''])}class minus none: {_outcome(pairs)}")
+    gained = tables.gains(configs, "attention", "class", "none", *RETRIEVAL, outputs)
+    return wording.filled(f"{what}: {', '.join([*means, *chance, ''])}class minus none: {outcome(gained)}")
 
 
 ASKED = {
@@ -145,12 +150,12 @@ def left_out(outputs=None):
     rows = {}
     for asked, runs in ((ASKED[name], runs) for name, runs in committed.everything().items() if runs):
         missing = plan.missing(runs.values(), outputs)
-        named = [name + f" ({count} runs)" * (count > 1) for name, count in Counter(map(_short, missing)).items()]
+        named = [name + f" ({count} runs)" * (count > 1) for name, count in Counter(map(short, missing)).items()]
         rows[asked] = len(runs), len(runs) - len(missing), "; ".join(named)
     return pd.DataFrame.from_dict(rows, orient="index", columns=["planned", "made", "not made"])
 
 
-def _short(config):
+def short(config):
     """How a run differs from the usual one of its method, in words; its seed and fold aside."""
     settings = {"backbone": config.backbone} | config.changes()
     usual = {"backbone": committed.photographs().ablated, "training_images": "split"}
@@ -228,10 +233,10 @@ def dropout(outputs=None):
     """Return how much dropout decides the order: softmax without it, and BoT and AGW beside that, one line each."""
     plain, without, *others = committed.without_dropout()
     finished = plan.done([plain, without, *others], outputs)
-    pairs = [("softmax without dropout", without, f"softmax with {plain.dropout}", plain)]
-    pairs += [(run.method, run, "softmax without dropout", without) for run in others]
+    asked = [("softmax without dropout", without, f"softmax with {plain.dropout}", plain)]
+    asked += [(run.method, run, "softmax without dropout", without) for run in others]
     sentences = []
-    for name, run, against, other in pairs:
+    for name, run, against, other in asked:
         words = tables.difference_in_words(finished.get(run.run_id), finished.get(other.run_id), *RETRIEVAL)
         sentences.append(wording.filled(f"{WHERE}, retrieval mAP: {name} minus {against}: {words}"))
     return sentences

@@ -195,11 +195,13 @@ class Plan:
     def why(self):
         """Return the runs that ask why the block gains or loses, each with one change.
 
-        The block starts as the identity, or without a partner in training. With the block and without it: batches in
-        which each image has a partner, both last strides, images of twice the size, and no neck (nor dropout, with
-        which it hardly trains).
+        The block starts as the identity (also for each seed, with all images to train on), or has no partner in
+        training. With the block and without it: batches in which each image has a partner, both last strides, images
+        of twice the size, and no neck (nor dropout, with which it hardly trains).
         """
-        of_the_block = ({"attention_start": "identity"}, {"alpha": 1.0})
+        start = {"attention_start": "identity"}
+        of_each_seed = [{**start, "training_images": "all", "seed": seed} for seed in self.seeds]
+        of_the_block = (start, {"alpha": 1.0}, *of_each_seed)
         strides = ({"last_stride": stride} for stride in STRIDES)
         larger = {"height": 256, "width": 128, "last_stride": 1}
         of_both = (self._p_x_k(), *strides, larger, {"neck": "none", "dropout": 0.0})

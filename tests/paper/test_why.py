@@ -1,0 +1,56 @@
+"""What changes of the block do on photographs, on runs with made-up scores."""
+
+import numpy as np
+import pytest
+from made_runs import write_run
+
+from gaaplib.paper import committed, why
+
+AP, PIDS = np.linspace(0.2, 0.8, 40), np.repeat(np.arange(20), 2)
+GAIN = {"none": 0.1, "class": 0.0, "identity": 0.15}
+
+
+def made(outputs, config):
+    """A finished run of this configuration; the higher its AP, the more it has of GAIN."""
+    gain = GAIN["identity" if config.attention_start == "identity" else config.attention]
+    settings = {name: value for name, value in config.to_dict().items() if name != "ap"}
+    assert write_run(outputs, AP + gain, pid=PIDS, **settings).folder.name == config.run_id
+
+
+@pytest.fixture
+def outputs(tmp_path):
+    study = committed.photographs()
+    for config in [*study.block(), *study.why()]:
+        if config.attention_start == "identity" or config in study.block():
+            made(tmp_path, config)
+    return tmp_path
+
+
+def test_a_change_stands_beside_no_block_and_beside_the_usual_one(outputs):
+    table = why.changes(outputs)
+    mean_ap = table["retrieval mAP"]
+    assert mean_ap.loc["as usual", "minus no block"].startswith("-0.100") and not mean_ap.iloc[0, 1]
+    assert tuple(mean_ap.loc["attention_start=identity"]) == (
+        "+0.050 [+0.050, +0.050], gain",
+        "+0.150 [+0.150, +0.150], gain",
+    )
+    assert set(mean_ap.loc["alpha=1.0"]) == set(mean_ap.loc["last_stride=2"]) == {"not run"}
+
+
+def test_both_runs_have_a_change_that_is_not_of_the_block_alone():
+    runs = [run for run in committed.photographs().why() if run.attention == "class"]
+    for run in runs:
+        without = why._without(run)
+        assert (without.attention, without.attention_start, without.alpha) == ("none", "random", 0.5)
+        assert (without.last_stride, without.neck, without.sampler) == (run.last_stride, run.neck, run.sampler)
+    study = committed.photographs()
+    planned = {run.run_id for run in [*study.why(), *study.block()]}
+    assert {why._without(run).run_id for run in runs} <= planned
+
+
+def test_the_start_is_the_mean_over_seeds(outputs, tmp_path_factory):
+    no_block, random = (" ".join(sentence.split()) for sentence in why.start(outputs))
+    assert no_block.endswith("minus no block: +0.050 [+0.050, +0.050], gain (mean of 3 of 3 pairs)")
+    assert random.endswith("minus a random start: +0.150 [+0.150, +0.150], gain (mean of 3 of 3 pairs)")
+    nothing = why.start(tmp_path_factory.mktemp("empty"))
+    assert all(sentence.endswith("not run (0 of 3 pairs)") for sentence in nothing)
