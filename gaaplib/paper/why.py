@@ -35,10 +35,21 @@ def changes(outputs=None):
 
 
 def start(outputs=None):
-    """Return what the block does if it starts as the identity: beside no block and beside the usual, random start.
+    """Return what the block does if it starts as the identity, in retrieval and trained on all images, as sentences."""
+    measure = " ".join(photographs.RETRIEVAL)
+    what = f"{photographs.WHERE}, {measure}, trained on all images: class that starts as the identity"
+    return [
+        wording.filled(f"{what} minus {name}: {photographs.outcome(gained)}")
+        for name, gained in starts(outputs).items()
+    ]
+
+
+def starts(outputs=None):
+    """Return the gain in retrieval mAP of the block that starts as the identity, trained on all images.
 
     Returns:
-        Sentences: in retrieval, trained on all images, the mean over seeds.
+        Two DataFrames by what it is beside, "no block" and "a random start", the default. Each has one row per seed,
+        with the columns ``difference``, ``low``, ``high`` and ``verdict``.
     """
     runs = [run for run in committed.photographs().why() if run.training_images == "all"]
     against = {
@@ -46,12 +57,7 @@ def start(outputs=None):
         "a random start": [RunConfig(**run.to_dict() | {"attention_start": "random"}) for run in runs],
     }
     finished = plan.done([*runs, *(run for others in against.values() for run in others)], outputs)
-    measure = " ".join(photographs.RETRIEVAL)
-    what = f"{photographs.WHERE}, {measure}, trained on all images: class that starts as the identity"
-    return [
-        wording.filled(f"{what} minus {name}: {photographs.outcome(_pairs(finished, runs, others))}")
-        for name, others in against.items()
-    ]
+    return {name: _pairs(finished, runs, others) for name, others in against.items()}
 
 
 def _is_of_split(run):
@@ -69,9 +75,9 @@ def _words(finished, run, other, measure):
 
 
 def _pairs(finished, runs, others):
-    """The differences in retrieval mAP, one row per pair."""
     found = [
         tables.difference(finished.get(run.run_id), finished.get(other.run_id), *photographs.RETRIEVAL)
         for run, other in zip(runs, others, strict=True)
     ]
-    return pd.DataFrame(found, columns=["difference", "low", "high", "verdict"])
+    seeds = pd.Index([run.seed for run in runs], name="seed")
+    return pd.DataFrame(found, index=seeds, columns=["difference", "low", "high", "verdict"])

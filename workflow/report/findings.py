@@ -3,7 +3,7 @@
 import matplotlib.pyplot as plt
 import pandas as pd
 
-from gaaplib.paper import audit, committed, photographs, published_plots, table_plots, tables
+from gaaplib.paper import audit, committed, photographs, published_plots, table_plots, tables, why
 
 
 def write(outputs, folder):
@@ -24,7 +24,7 @@ def write(outputs, folder):
         },
         {
             "title": "The attention block",
-            "sentences": block,
+            "sentences": [*block, *why.start(outputs)],
             "figure": _block(outputs),
             "shown": "With the block minus without, each with its 95 % interval.",
             "notebook": "04_attention_ablation",
@@ -66,6 +66,10 @@ def _block(outputs):
         chosen = tables.only(runs, training_images=images)
         gained = tables.gains(chosen, "attention", "class", "none", *measure, outputs)
         rows.append(gained.set_index(pd.Index([f"{name}, seed {seed}" for seed in gained.seed])))
+    started = why.starts(outputs)["no block"]
+    rows.append(
+        started.set_index(pd.Index([f"the same, starts as the identity, seed {seed}" for seed in started.index]))
+    )
     return table_plots.forest({photographs.WHERE: pd.concat(rows)}, xlabel="class minus none (fraction)")
 
 
