@@ -198,8 +198,9 @@ def _draw(config, cache, progress):
 
 
 def _is_as_published(config, root, found):
-    expected = published(config.dataset, root, config.variant)
-    if config.data == SYNTHETIC or expected is None:
+    # A twin has variants of its own.
+    expected = None if config.data == SYNTHETIC else published(config.dataset, root, config.variant)
+    if expected is None:
         return False
     both = beside_expected(found, expected)
     return both["found"].equals(both["expected"])
