@@ -3,6 +3,7 @@
 Deletion and insertion need no masks, so photographs can be measured, too.
 """
 
+import textwrap
 from collections import Counter
 
 import numpy as np
@@ -14,7 +15,9 @@ from gaaplib.explain import localisation, run_maps
 from gaaplib.project import write_whole
 from gaaplib.runs.data import load_data
 
-RECEIVED, CENTRE = "received", "centre prior"
+RECEIVED = "received"
+BESIDE = {"centre prior": "that Gaussian", "untrained": "the untrained network's"}
+"""The baselines of :func:`sentence`, and what they are called there."""
 
 FILE = "maps.csv"
 """In a run's folder: one line per map and query."""
@@ -125,16 +128,23 @@ def verdicts(found, *, baselines=BASELINES):
     ]
 
 
-def of_runs(outputs, measures=BY_ORDER, baselines=("uniform", CENTRE)):
-    """The maps of all measured runs as a DataFrame of text, one row per run and map: each compared with baselines.
+def of_runs(outputs, measures=BY_ORDER):
+    """The maps of all measured runs as a DataFrame of text: one row per run, map and baseline, one column per measure.
 
     Args:
         outputs: folder with ``runs/``.
         measures: names of measures; a run that has none of them has no row.
-        baselines: names of maps.
     """
-    rows = [row for run in _measured(outputs) for row in _rows(run, read(run), measures, baselines)]
-    return pd.DataFrame(rows).set_index(WHICH) if rows else pd.DataFrame()
+    rows = {}
+    for run in _measured(outputs):
+        found, config = read(run), run.config
+        number = int((found.kind == BASELINES[0]).sum())
+        for one in verdicts(found):
+            if one.measure in measures:
+                which = config.data_name, config.attention, config.seed, one.kind, one.baseline
+                rows.setdefault(which, {"queries": number})[one.measure] = _cell(one)
+    table = pd.DataFrame.from_dict(rows, orient="index")
+    return table.set_axis(pd.MultiIndex.from_tuples(rows, names=WHICH)) if rows else table
 
 
 def sentence(outputs):
@@ -152,39 +162,32 @@ def sentence(outputs):
 
 
 def _sentence(synthetic, data, measured):
-    found = [one for run in measured for one in verdicts(read(run), baselines=(CENTRE,)) if one.kind == RECEIVED]
-    words = []
-    for measure in dict.fromkeys(one.measure for one in found):
-        counts = Counter(one.verdict for one in found if one.measure == measure)
-        words.append(f"{measure}: " + ", ".join(f"{verdict} in {count}" for verdict, count in sorted(counts.items())))
-    images = "synthetic images" if synthetic else "photographs"
-    return (
-        f"{data} ({images}), committed runs, GAAP's attention compared with that Gaussian:\n"
-        f"{'; '.join(words)} (of {len(measured)} run{'s' * (len(measured) > 1)})."
-    )
+    found = [one for run in measured for one in verdicts(read(run), baselines=tuple(BESIDE)) if one.kind == RECEIVED]
+    images, number = "synthetic images" if synthetic else "photographs", len(measured)
+    lines = [f"{data} ({images}), {number} committed run{'s' * (number > 1)}, GAAP's attention compared with"]
+    for baseline, called in BESIDE.items():
+        counts = {}
+        for one in found:
+            if one.baseline == baseline:
+                counts.setdefault(one.measure, Counter())[one.verdict] += 1
+        line = f"  {called}: {'; '.join(_counted(measure, each) for measure, each in counts.items())}"
+        lines.append(textwrap.fill(line, 96, subsequent_indent="    "))
+    return "\n".join(lines)
+
+
+def _counted(measure, counts):
+    if len(counts) == 1:
+        return f"{next(iter(counts))} in {measure}"
+    return " and ".join(f"{verdict} ({count})" for verdict, count in sorted(counts.items())) + f" in {measure}"
 
 
 def _measured(outputs):
     return [run for run in runs.finished(outputs) if (run.folder / FILE).is_file()]
 
 
-WHICH = ["data", "attention", "seed", "map"]
+WHICH = ["data", "attention", "seed", "map", "against"]
 """What tells the rows of :func:`of_runs` apart."""
 
 
-def _rows(run, found, measures, baselines):
-    config, number = run.config, int((found.kind == baselines[0]).sum())
-    compared = [one for one in verdicts(found, baselines=baselines) if one.measure in measures]
-    return [
-        dict(zip(WHICH, (config.data_name, config.attention, config.seed, name), strict=True))
-        | {"queries": number, **_cells([one for one in compared if one.kind == name])}
-        for name in dict.fromkeys(one.kind for one in compared)
-    ]
-
-
-def _cells(compared):
-    return {f"{one.measure} against {one.baseline}": f"{_signed(one.difference)}, {one.verdict}" for one in compared}
-
-
-def _signed(interval):
-    return signed(interval.estimate, interval.low, interval.high)
+def _cell(one):
+    return f"{signed(one.difference.estimate, one.difference.low, one.difference.high)}, {one.verdict}"
