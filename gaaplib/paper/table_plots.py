@@ -8,6 +8,7 @@ import numpy as np
 import seaborn as sns
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
+from matplotlib.ticker import MaxNLocator
 
 from gaaplib.evaluation.statistics import GAIN, LOSS, TOO_FEW, UNCLEAR
 from gaaplib.plots import COLOURS, RIGHT, WRONG, finish_grid, mark_synthetic
@@ -30,7 +31,7 @@ def cells(found, printed=None, *, ylabel, by="attention", synthetic=False):
     """
     names = list(dict.fromkeys(found.dataset)) or ["no runs are planned"]
     backbones, levels = list(dict.fromkeys(found.backbone)), list(dict.fromkeys(found[by]))
-    size = (0.9 + 1.9 * len(names), 3.5)
+    size = (max(0.9 + 1.9 * len(names), 4.5), 3.5)
     figure, axes = plt.subplots(1, len(names), figsize=size, sharey=True, squeeze=False, layout="constrained")
     steps = 0.3 * (np.arange(len(levels)) - (len(levels) - 1) / 2)
     for axis, name in zip(axes.flat, names, strict=True):
@@ -73,11 +74,22 @@ def _put_legend(figure, handles, has_paper):
     figure.legend(handles=handles, loc="outside upper center", ncols=len(handles), fontsize=9)
 
 
+def _only_words(words, synthetic):
+    """A figure of one line, in place of empty axes."""
+    figure, axis = plt.subplots(figsize=(6, 0.7), layout="constrained")
+    axis.axis("off")
+    axis.text(0, 0.5, words, va="center", color="0.4")
+    mark_synthetic(figure, synthetic)
+    return figure
+
+
 _VERDICTS = {GAIN: (">", RIGHT), LOSS: ("<", WRONG), UNCLEAR: ("o", COLOURS["chance"]), TOO_FEW: ("x", "0.5")}
 
 
 def forest(panels, *, xlabel, printed=None, synthetic=False):
     """Plot paired differences with their intervals, one per row: gains point right, losses left, others are round.
+
+    If there is nothing to draw, the figure is a line that says why.
 
     Args:
         panels: ``{title: DataFrame of gaaplib.paper.tables.gains}``, such as one per protocol; the index labels the
@@ -87,6 +99,11 @@ def forest(panels, *, xlabel, printed=None, synthetic=False):
         synthetic: whether the images are synthetic.
     """
     rows = list(dict.fromkeys(label for table in panels.values() for label in table.index))
+    if not rows:
+        return _only_words("no pairs are planned", synthetic)
+    if printed is None and all(table.difference.isna().all() for table in panels.values()):
+        reasons = dict.fromkeys(why for table in panels.values() for why in table.verdict)
+        return _only_words(f"no differences of {xlabel}: {', '.join(reasons)}", synthetic)
     size = (2 + 3.3 * len(panels), 1.3 + 0.24 * max(len(rows), 4))
     figure, axes = plt.subplots(
         1, len(panels), figsize=size, sharex=True, sharey=True, squeeze=False, layout="constrained"
@@ -95,14 +112,13 @@ def forest(panels, *, xlabel, printed=None, synthetic=False):
         axis.axvline(0, color="0.4", lw=1)
         for label, row in zip(table.index, table.itertuples(), strict=True):
             _difference(axis, rows.index(label), row)
-        axis.set(title=title, xlabel=xlabel, ylim=(max(len(rows), 1) - 0.4, -0.6))
+        axis.set(title=title, xlabel=xlabel, ylim=(len(rows) - 0.4, -0.6))
         axis.grid(False, axis="y")
     if printed is not None:
         cited = printed[printed.index.isin(rows)]
         axes[0, 0].plot(cited, [rows.index(label) for label in cited.index], "D", ms=5, mfc="none", color="0.3")
     axes[0, 0].set_yticks(range(len(rows)), [_label(label) for label in rows], fontsize=9)
-    if not rows:
-        axes[0, 0].text(0.5, 0.5, "no pairs are planned", transform=axes[0, 0].transAxes, ha="center", color="0.4")
+    axes[0, 0].xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
     mark_synthetic(figure, synthetic)
     named = [name for name in _VERDICTS if name != TOO_FEW or any(TOO_FEW in set(t.verdict) for t in panels.values())]
     marks = [(name, *_VERDICTS[name]) for name in named]
@@ -301,6 +317,8 @@ def _crossing(axis, x, y, row):
 def over_setting(panels, x, *, xlabel, joined=False, synthetic=False):
     """Plot scores over the values of one setting: each run with its interval, and a bar at the mean of the runs.
 
+    If no run has a score, the figure is a line that says so.
+
     Args:
         panels: rows of panels, ``{ylabel: {title: DataFrame of gaaplib.paper.tables.scores}}``, with the same titles in
             each.
@@ -310,6 +328,10 @@ def over_setting(panels, x, *, xlabel, joined=False, synthetic=False):
         synthetic: whether the images are synthetic.
     """
     titles = list(next(iter(panels.values())))
+    tables = [table for by_title in panels.values() for table in by_title.values()]
+    if all(table.value.isna().all() for table in tables):
+        reasons = dict.fromkeys(why for table in tables for why in table.status)
+        return _only_words(f"no scores over {xlabel}: {', '.join(reasons) or 'no runs are planned'}", synthetic)
     size = (1 + 3.9 * len(titles), 1.1 + 2.4 * len(panels))
     grid = {"squeeze": False, "sharex": "col", "sharey": "row"}
     figure, axes = plt.subplots(len(panels), len(titles), figsize=size, layout="constrained", **grid)

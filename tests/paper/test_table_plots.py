@@ -131,6 +131,14 @@ def test_a_forest_points_where_the_interval_lies():
     assert "no pairs are planned" in words(FIGURES["forest, none there"]())
 
 
+def test_a_forest_without_a_difference_is_a_line_with_the_reason():
+    missing = GAINED.assign(difference=np.nan, low=np.nan, high=np.nan, verdict=["not run"] * 3 + ["diverged"])
+    figure = table_plots.forest({"mRA": missing}, xlabel="ours minus theirs")
+    assert words(figure).strip() == "no differences of ours minus theirs: not run, diverged"
+    # The paper's differences are shown, even if ours are not there.
+    assert len(table_plots.forest({"mRA": missing}, xlabel="x", printed=GAINED.difference).axes[0].lines) > 1
+
+
 def test_scores_are_plotted_at_their_models_cost():
     figure = table_plots.against_cost(FOUND[FOUND.fold == 0], COSTS, ylabel="mRA, closed")
     for axis, cost in zip(figure.axes, (11.0, 3.0), strict=True):

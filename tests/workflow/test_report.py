@@ -83,7 +83,7 @@ def prose(words):
 def outputs(tmp_path_factory):
     """A finished run, a diverged, a failed and an unfinished one; and executed notebooks."""
     outputs = tmp_path_factory.mktemp("report") / "outputs"
-    run = write_run(outputs, [0.25, 0.75, 0.5])
+    run = write_run(outputs, [0.25, 0.75, 0.5] * 10)
     finish(runs.begin(RunConfig("smoke", seed=1), outputs), status="diverged", reason=HOSTILE)
     notebook(runs.begin(RunConfig("smoke", seed=2), outputs).folder / "notebook.ipynb", code("run()", failed()))
     runs.begin(RunConfig("smoke", seed=3), outputs)
