@@ -15,9 +15,11 @@ from gaaplib.explain import localisation, run_maps
 from gaaplib.project import write_whole
 from gaaplib.runs.data import load_data
 
-RECEIVED = "received"
 BESIDE = {"centre prior": "that Gaussian", "untrained": "the untrained network's"}
 """The baselines of :func:`sentence`, and what they are called there."""
+
+WHICH = ["data", "attention", "seed", "map", "against"]
+"""What tells the rows of :func:`of_runs` apart."""
 
 FILE = "maps.csv"
 """In a run's folder: one line per map and query."""
@@ -162,7 +164,7 @@ def sentence(outputs):
 
 
 def _sentence(synthetic, data, measured):
-    found = [one for run in measured for one in verdicts(read(run), baselines=tuple(BESIDE)) if one.kind == RECEIVED]
+    found = [one for run in measured for one in verdicts(read(run), baselines=tuple(BESIDE)) if one.kind == "received"]
     images, number = "synthetic images" if synthetic else "photographs", len(measured)
     lines = [f"{data} ({images}), {number} committed run{'s' * (number > 1)}, GAAP's attention compared with"]
     for baseline, called in BESIDE.items():
@@ -183,10 +185,6 @@ def _counted(measure, counts):
 
 def _measured(outputs):
     return [run for run in runs.finished(outputs) if (run.folder / FILE).is_file()]
-
-
-WHICH = ["data", "attention", "seed", "map", "against"]
-"""What tells the rows of :func:`of_runs` apart."""
 
 
 def _cell(one):

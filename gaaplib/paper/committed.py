@@ -32,8 +32,8 @@ def photographs():
 def twin():
     """Return the plan of the committed runs on Market-1501's twin, which is synthetic, at three tenths of its size.
 
-    Only where networks converge do cells differ by what they compare: at this size the ResNets do, in the same recipe
-    as on photographs. VGG takes several times as long, and hardly learns without batch normalisation.
+    At this size ResNet-18 learns the training images by heart, in the same recipe as on photographs. VGG is left out:
+    it has five times the multiply-adds of ResNet-18.
     """
     return dataclasses.replace(photographs(), data=SYNTHETIC, datasets=("market1501",), seeds=SEEDS[:1])
 

@@ -3,7 +3,7 @@
 import matplotlib.pyplot as plt
 import pandas as pd
 
-from gaaplib.paper import audit, committed, photographs, published_plots, table_plots, tables, why
+from gaaplib.paper import audit, photographs, published_plots, table_plots, tables, why
 
 
 def write(outputs, folder):
@@ -55,7 +55,6 @@ def _constant():
 
 
 def _block(outputs):
-    runs = committed.photographs().block()
     measures = {
         "closed mRA": ("split", photographs.CLOSED),
         "retrieval mAP": ("split", photographs.RETRIEVAL),
@@ -63,8 +62,7 @@ def _block(outputs):
     }
     rows = []
     for name, (images, measure) in measures.items():
-        chosen = tables.only(runs, training_images=images)
-        gained = tables.gains(chosen, "attention", "class", "none", *measure, outputs)
+        gained = tables.gains(photographs.pairs(images), "attention", "class", "none", *measure, outputs)
         rows.append(gained.set_index(pd.Index([f"{name}, seed {seed}" for seed in gained.seed])))
     started = why.starts(outputs)["no block"]
     rows.append(
