@@ -34,7 +34,7 @@ MAY_IMPORT = {
     "attention": {"network"},
     "pooling": {"network"},
     "metrics": {"distances"},
-    "datasets": {"project", "plots", "matlab"},
+    "datasets": {"project", "plots", "matlab", "threads"},
     "evaluation": {"project", "matlab", "distances", "metrics"},
     "methods": GROUND | {"metrics", "evaluation"},
     "training": SCORES,

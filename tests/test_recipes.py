@@ -17,7 +17,7 @@ def scores(tmp_path_factory):
     folder = tmp_path_factory.mktemp("recipes")
     write(folder / "twin", MANY)
     same = {"dataset": "cuhk03", "data": str(folder / "twin"), "training_images": "all", "attention": "none"}
-    same |= {"height": 64, "width": 32, "precision": "float32", "epochs": 5}
+    same |= {"height": 64, "width": 32, "precision": "float32", "epochs": 3}
 
     def score(profile, **changes):
         run = experiment.run(RunConfig(profile, **same, **changes), outputs=folder)
@@ -28,11 +28,11 @@ def scores(tmp_path_factory):
 
 def test_300_people_are_learnt_from_five_images_each(scores):
     accuracy, mean_ap = scores["now"]
-    assert accuracy > 0.12  # 0.003 by chance
-    assert mean_ap > 0.35  # 0.019 by chance
+    assert accuracy > 0.05  # 0.003 by chance
+    assert mean_ap > 0.18  # 0.019 by chance
 
 
 def test_the_first_recipe_fails_this(scores):
     accuracy, mean_ap = scores["first"]
     assert accuracy < 0.03
-    assert mean_ap < 0.12
+    assert mean_ap < 0.08

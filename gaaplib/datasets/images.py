@@ -21,13 +21,14 @@ import pandas as pd
 from PIL import ExifTags, Image
 from tqdm import tqdm
 
+from gaaplib import threads
 from gaaplib.project import locked, write_whole
 
 STORE_VERSION = 2
 # Images per task. With one image of 128 x 64 per task, threads spend most of their time waiting for Python's lock.
 PIECE = 32
 # Largest number of tasks in the queue.
-AHEAD = 4 * (os.cpu_count() or 1)
+AHEAD = 4 * threads.cores()
 # The progress is saved each time so many images are decoded.
 SAVE_EVERY = 4096
 MAX_UNDECODABLE = 0.01
@@ -229,7 +230,7 @@ def decoded(root, height, width, read_members, paths):
             return str(error).replace(str(root / path), path)
 
     # Pillow releases Python's lock while it decodes, so threads run in parallel.
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(threads.cores()) as pool:
         waiting = deque()
         for first in range(0, len(paths), PIECE):
             waiting.append(pool.submit(lambda piece: [read(path) for path in piece], paths[first : first + PIECE]))

@@ -15,7 +15,7 @@ from gaaplib.explain import localisation, run_maps
 from gaaplib.project import write_whole
 from gaaplib.runs.data import load_data
 
-BESIDE = {"centre prior": "that Gaussian", "untrained": "the untrained network's"}
+BESIDE = {"centre prior": "a Gaussian at the image centre", "untrained": "the untrained network's"}
 """The baselines of :func:`sentence`, and what they are called there."""
 
 WHICH = ["data", "attention", "seed", "map", "against"]
@@ -160,13 +160,13 @@ def sentence(outputs):
         if run.config.attention != "none":
             by_data.setdefault((run.config.is_synthetic, run.config.data_name), []).append(run)
     lines = [_sentence(*which, by_data[which]) for which in sorted(by_data)]
-    return "\n".join(lines) or "On photographs: not measured yet."
+    return "\n".join(lines) or "Maps of runs: none measured yet."
 
 
 def _sentence(synthetic, data, measured):
     found = [one for run in measured for one in verdicts(read(run), baselines=tuple(BESIDE)) if one.kind == "received"]
     images, number = "synthetic images" if synthetic else "photographs", len(measured)
-    lines = [f"{data} ({images}), {number} committed run{'s' * (number > 1)}, GAAP's attention compared with"]
+    lines = [f"{data} ({images}), {number} measured run{'s' * (number > 1)}, GAAP's attention compared with"]
     for baseline, called in BESIDE.items():
         counts = {}
         for one in found:

@@ -11,8 +11,16 @@ from made_runs import write_run
 from gaaplib import experiment
 from gaaplib.cli import main
 from gaaplib.config import RunConfig
-from gaaplib.explain import map_scores
+from gaaplib.explain import map_scores, run_maps
 from gaaplib.runs import Run
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _few_steps():
+    """Cells are removed, and added, in four steps."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run_maps, "STEPS", 4)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -25,14 +33,14 @@ def own(run, cache, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def found(own, cache):
-    return map_scores.measure(own, 12, outputs=cache)
+    return map_scores.measure(own, 6, outputs=cache)
 
 
 def test_each_map_and_baseline_is_measured_on_the_same_queries(own, found):
     kinds = ["received", "energy", "Grad-CAM", "Grad-CAM, match", *map_scores.BASELINES]
     assert list(dict.fromkeys(found.kind)) == kinds
     pids = found.groupby("kind").pid.apply(list)
-    assert all(each == pids.iloc[0] and len(each) == 12 for each in pids)
+    assert all(each == pids.iloc[0] and len(each) == 6 for each in pids)
     assert list(found)[2:] == [*map_scores.BY_ORDER, *map_scores.ON_PERSON]
     # A whole image and its match have the same similarity whatever the order, so all areas are of one size.
     assert found[["deletion", "insertion"]].abs().max(axis=None) <= 1
@@ -41,17 +49,17 @@ def test_each_map_and_baseline_is_measured_on_the_same_queries(own, found):
 
 def test_the_command_prints_each_verdict_and_where_the_file_is(own, found, cache, monkeypatch):
     monkeypatch.setenv("GAAP_OUTPUTS", str(cache))
-    result = CliRunner().invoke(main, ["maps", "--run", str(own.folder), "--queries", "12"])
+    result = CliRunner().invoke(main, ["maps", "--run", str(own.folder), "--queries", "6"])
     assert result.exit_code == 0, result.output
     *verdicts, path = result.output.splitlines()
     assert len(verdicts) == 4 * 5 * 3 and path == str(own.folder / "maps.csv")
-    assert verdicts[0].startswith("received against uniform, deletion: ") and "(12 images)" in verdicts[0]
+    assert verdicts[0].startswith("received against uniform, deletion: ") and "(6 images)" in verdicts[0]
 
 
 def test_a_map_that_is_the_same_everywhere_gives_no_order_and_is_left_out(cache):
     other = experiment.run(RunConfig("smoke", last_stride=1, attention="none"), outputs=cache)
     try:
-        assert "received" not in set(map_scores.measure(other, 6, outputs=cache).kind)
+        assert "received" not in set(map_scores.measure(other, 2, outputs=cache).kind)
     finally:
         (other.folder / map_scores.FILE).unlink()
 
@@ -72,10 +80,11 @@ def test_a_lower_area_is_a_gain_under_deletion_and_a_loss_under_insertion():
 
 
 def test_the_sentence_counts_gains_and_losses_of_each_data_set(own, found, tmp_path):
-    assert map_scores.sentence(tmp_path) == "On photographs: not measured yet."
+    assert map_scores.sentence(tmp_path) == "Maps of runs: none measured yet."
     first, second, third = map_scores.sentence(own.folder.parents[1]).replace("\n    ", " ").splitlines()
-    assert first == "synthetic-market1501 (synthetic images), 1 committed run, GAAP's attention compared with"
-    assert second.startswith("  that Gaussian: ") and second.endswith(" in IoU at 0.5") and " in deletion; " in second
+    assert first == "synthetic-market1501 (synthetic images), 1 measured run, GAAP's attention compared with"
+    assert second.startswith("  a Gaussian at the image centre: ") and second.endswith(" in IoU at 0.5")
+    assert " in deletion; " in second
     assert third.startswith("  the untrained network's: ")
     for seed in range(2):
         run = write_run(tmp_path, np.full(20, 0.5), dataset="cuhk03", data="photographs", attention="class", seed=seed)
@@ -86,8 +95,8 @@ def test_the_sentence_counts_gains_and_losses_of_each_data_set(own, found, tmp_p
             areas["untrained"]["insertion"] = np.linspace(0.8, 0.9, 20)
         map_scores.table(areas, range(20)).to_csv(run.folder / map_scores.FILE, index=False)
     assert map_scores.sentence(tmp_path) == (
-        "cuhk03 (photographs), 2 committed runs, GAAP's attention compared with\n"
-        "  that Gaussian: loss in deletion; gain in insertion\n"
+        "cuhk03 (photographs), 2 measured runs, GAAP's attention compared with\n"
+        "  a Gaussian at the image centre: loss in deletion; gain in insertion\n"
         "  the untrained network's: loss in deletion; gain (1) and loss (1) in insertion"
     )
 
@@ -96,7 +105,7 @@ def test_measured_runs_are_one_table(own, found):
     table = map_scores.of_runs(own.folder.parents[1])
     rows = list(dict.fromkeys(table.index.get_level_values("map")))
     assert rows == ["received", "energy", "Grad-CAM", "Grad-CAM, match"] and len(table) == 4 * 3
-    assert set(table.queries) == {12} and list(table) == ["queries", "deletion", "insertion"]
+    assert set(table.queries) == {6} and list(table) == ["queries", "deletion", "insertion"]
     on_person = map_scores.of_runs(own.folder.parents[1], map_scores.ON_PERSON)
     assert list(on_person) == ["queries", *map_scores.ON_PERSON]
     assert map_scores.of_runs(own.folder).empty
