@@ -157,11 +157,13 @@ def of_tables(settings, outputs):
     from gaaplib.paper import plan
 
     usual = {"backbones": plan.BACKBONES, "datasets": plan.DATA_SETS}
-    lists = {name: ",".join(getattr(settings, name)) for name in usual if getattr(settings, name) != usual[name]}
+    lists = {name: ",".join(getattr(settings, name)) for name in usual}
+    chosen = {name: words for name, words in lists.items() if getattr(settings, name) != usual[name]}
     first = settings.config(next((name for name in settings.datasets if not trained_on(name)), "market1501"))
-    one = {"profile": settings.profile, "dataset": first.dataset, "data": first.data, **lists}
+    one = {"profile": settings.profile, "dataset": first.dataset, "data": first.data, **chosen}
     every = {"profile": settings.profile, "data": settings.data, "runs_folder": str(outputs)}
-    every |= {"precision": settings.precision, **lists}
+    every |= {"precision": settings.precision, "images": "datasets", **lists}
+    every["seeds"] = ",".join(map(str, settings.seeds))
     found = {}
     for path in sorted(NOTEBOOKS.glob("*.ipynb")):
         known = papermill.inspect_notebook(str(path))

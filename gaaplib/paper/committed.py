@@ -38,20 +38,30 @@ def twin():
     return dataclasses.replace(photographs(), data=SYNTHETIC, datasets=("market1501",), seeds=SEEDS[:1])
 
 
-def of_twin():
-    """Return the runs of :func:`twin`: on and off, depth, pooling, the triplet loss, and the readings of Eq. 4.
+def ablated(study, images):
+    """Return the plan whose settings are changed one at a time: that of :func:`photographs`, or ``study``.
 
-    The first is the histogram, which learns nothing.
+    Args:
+        study: a :class:`gaaplib.paper.plan.Plan`; its seeds and its ablated backbone are kept.
+        images: ``"photographs"``, or ``"datasets"`` for those of ``study``.
+
+    Raises:
+        ValueError: ``images`` is something else.
+    """
+    if images == "datasets":
+        return study
+    if images != "photographs":
+        raise ValueError(f"images={images!r} is unknown; known: photographs, datasets")
+    return dataclasses.replace(photographs(), seeds=study.seeds, ablated=study.ablated)
+
+
+def of_twin():
+    """Return the runs of :func:`twin`: on and off, depth, and pooling. The ablations are made on photographs alone.
+
+    The first run is the histogram, which learns nothing.
     """
     study = twin()
-    return [
-        *study.table_4()[:1],
-        *study.block(),
-        *study.matrix(),
-        *study.methods(),
-        *study.readings(),
-        *study.poolings(),
-    ]
+    return [*study.table_4()[:1], *study.block(), *study.matrix()]
 
 
 def across():

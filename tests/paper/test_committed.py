@@ -1,5 +1,7 @@
 """The committed runs: each is asked once, and they share their models."""
 
+import pytest
+
 from gaaplib.config import RunConfig
 from gaaplib.paper import committed, plan
 
@@ -12,6 +14,15 @@ def test_each_run_is_asked_once_and_can_be_made():
     sources = [run.run_id for config in found.values() for run in config.needed()]
     assert set(sources) <= set(found)
     assert all(RunConfig(**plan.arguments(config)).run_id == run_id for run_id, config in found.items())
+
+
+def test_settings_are_changed_on_photographs_or_on_the_plans_own_images():
+    study = plan.Plan("demo", datasets=("raid",), seeds=(4,), ablated="resnet34")
+    assert committed.ablated(study, "datasets") is study
+    found = committed.ablated(study, "photographs").readings()
+    assert {(run.dataset, run.profile, run.seed, run.backbone) for run in found} == {("cuhk03", "long", 4, "resnet34")}
+    with pytest.raises(ValueError, match="images='photos' is unknown; known: photographs, datasets"):
+        committed.ablated(study, "photos")
 
 
 def test_crossings_use_the_models_of_the_block():

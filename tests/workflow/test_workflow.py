@@ -20,7 +20,7 @@ import pytest
 
 from gaaplib.config import RunConfig
 from gaaplib.paper import committed
-from gaaplib.paper.plan import Plan
+from gaaplib.paper.plan import BACKBONES, DATA_SETS, Plan
 from gaaplib.runs.provenance import RESULTS
 
 PROJECT = Path(__file__).parents[2]
@@ -139,6 +139,21 @@ def planned_photographs(outputs, parts, monkeypatch, **more):
         estimates, "step_times", lambda runs, *_, **__: {estimates.kind(run): [1, 1, 1] for run in runs}
     )
     return SCRIPT.photographs(Namespace(parts=parts, settings=more), outputs)
+
+
+def test_notebooks_of_tables_show_all_that_was_made(outputs):
+    """Also what is not shown by default, which is what the committed runs are of."""
+    found = SCRIPT.of_tables(Plan("smoke", precision="float32"), outputs)
+    everything = {"backbones": ",".join(BACKBONES), "datasets": ",".join(DATA_SETS), "data": "synthetic"}
+    assert found["04_attention_ablation"] == {
+        **everything,
+        **{"profile": "smoke", "precision": "float32", "images": "datasets", "seeds": "0,1,2"},
+        "runs_folder": str(outputs),
+    }
+    assert everything.items() <= found["05_pooling_ablation"].items()
+    assert found["07_metric_learning"]["datasets"] == everything["datasets"]
+    # Notebooks that train for themselves keep their own backbones.
+    assert "backbones" not in found["06_attention_maps"]
 
 
 def test_runs_beside_the_photographs_are_a_graph_with_their_sources(outputs, monkeypatch, capsys):
