@@ -85,7 +85,9 @@ def _parse(name, text, kind):
     # As papermill reads it; "none" is a word, of `neck` for example.
     if optional and text == "None":
         return None
-    wanted = TYPES[kind.removeprefix("Optional[").removesuffix("]")]
+    wanted = TYPES.get(kind.removeprefix("Optional[").removesuffix("]"))
+    if wanted is None:
+        raise ValueError(f"parameter {name!r} has no known type in the notebook: write it as {name}: int = 3")
     try:
         return WORDS[text.lower()] if wanted is bool else wanted(text)
     except (KeyError, ValueError):
@@ -102,7 +104,8 @@ def with_whole_paths(values):
 
 def default_output(path, values, known):
     """A training notebook is kept with its run, another under ``outputs/notebooks``, by its data if it has any."""
-    if "profile" not in known:
+    # A notebook of several data sets belongs to none of them.
+    if "profile" not in known or "dataset" not in known:
         return outputs_folder() / "notebooks" / path.name
     fields = {field.name for field in dataclasses.fields(RunConfig)}
     config = RunConfig(**{k: v for k, v in values.items() if k in fields})

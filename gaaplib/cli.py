@@ -132,7 +132,9 @@ def compare(given, vary, seeds, folds, names, maps, output):
         raise click.UsageError("give finished runs (--run), or what varies (-p, --vary, --seeds, --folds), not both")
     try:
         notebook = batch.find("13_comparison")
-        output = (output or outputs_folder() / "comparisons" / f"{_page_name(names, given, vary)}.html").absolute()
+        output = (
+            output or outputs_folder() / "comparisons" / f"{_page_name(names, given, vary, seeds, folds)}.html"
+        ).absolute()
         if output.suffix != ".html":
             raise ValueError(f"{output}: the page is an .html file")
         if names:
@@ -153,11 +155,18 @@ def compare(given, vary, seeds, folds, names, maps, output):
     click.echo(f"page: {output}")
 
 
-def _page_name(names, given, vary):
-    """Such as ``folder_attention``, or the names of two runs."""
+def _page_name(names, given, vary, seeds, folds):
+    """Such as ``folder_photos_attention-none-class``, or the names of two runs."""
     import re
 
-    words = [*names] or [dict(given).get("dataset", "market1501"), *(text.partition("=")[0] for text in vary)]
+    asked = dict(given)
+    words = [
+        asked.pop("dataset", "market1501"),
+        asked.pop("data", ""),
+        *(f"{key}-{value}" for key, value in asked.items()),
+    ]
+    words += [*vary, f"seeds-{seeds}" if seeds else "", f"folds-{folds}" if folds else ""]
+    words = [*names] or [word for word in words if word]
     return "_".join(re.sub(r"\W+", "-", word.rpartition("/")[2]) for word in words)[:100]
 
 
@@ -419,6 +428,8 @@ def embed(folder, name, model, output, **expected):
 
     if bool(name) == bool(model):
         raise click.UsageError("give --run or --model")
+    if output.suffix != ".npz":
+        raise click.UsageError(f"{output}: embeddings are saved as an .npz file")
     images = _index(_run(name), folder).gallery if name else _embedded_by(model, folder, expected)
     arrays = {"embeddings": images.embeddings, "names": np.array(images.names)}
     arrays |= {"pids": images.pids} if images.pids.any() else {}

@@ -543,8 +543,10 @@ def _checked_itself(itself, query, gallery) -> np.ndarray:
 def _codes(query, gallery, name: str) -> tuple[np.ndarray, np.ndarray]:
     """Labels of both sides as integers from 0, equal if and only if the labels are equal."""
     for side, values in (("query", query), ("gallery", gallery)):
-        if values.dtype.kind == "f" and np.isnan(values).any():
-            raise ValueError(f"{side}_{name} is nan at index {np.flatnonzero(np.isnan(values))[0]}: give a label")
+        # Only NaN differs from itself, which an array of objects may have, too.
+        missing = values != values if values.dtype.kind in "fO" else np.zeros(len(values), bool)
+        if missing.any():
+            raise ValueError(f"{side}_{name} is nan at index {np.flatnonzero(missing)[0]}: give a label")
     numbers = [values.dtype.kind in "biuf" for values in (query, gallery)]
     if len(query) and numbers[0] != numbers[1]:
         raise ValueError(
@@ -557,7 +559,7 @@ def _codes(query, gallery, name: str) -> tuple[np.ndarray, np.ndarray]:
             # integers.
             query, gallery = query.astype(object), gallery.astype(object)
         codes = np.unique(np.concatenate([query, gallery]), return_inverse=True)[1]
-    except TypeError as error:
+    except (TypeError, UnicodeDecodeError) as error:
         raise ValueError(
             f"the {name} cannot be compared with each other ({error}): give all as numbers, or all as text"
         ) from error

@@ -35,6 +35,8 @@ def seconds(config, times):
     """
     step, image, begin = times.get(kind(config), (0.0, 0.0, 0.0))
     counts = images(config.dataset, config.data, config.variant, config.scale, config.pattern)
+    if config.training_images == "all":
+        counts = {**counts, "train": counts["train"] + counts["val"] + counts["test"], "val": 0, "test": 0}
     embedded = counts["query"] + counts["gallery"]
     if config.train_dataset is not None or not METHODS[config.method].learns:
         return embedded * image

@@ -163,7 +163,7 @@ def of_tables(settings, outputs):
     one = {"profile": settings.profile, "dataset": first.dataset, "data": first.data, **chosen}
     every = {"profile": settings.profile, "data": settings.data, "runs_folder": str(outputs)}
     every |= {"precision": settings.precision, "images": "datasets", **lists}
-    every["seeds"] = ",".join(map(str, settings.seeds))
+    every |= {name: ",".join(map(str, getattr(settings, name))) for name in ("folds", "seeds")}
     found = {}
     for path in sorted(NOTEBOOKS.glob("*.ipynb")):
         known = papermill.inspect_notebook(str(path))

@@ -33,10 +33,13 @@ def same_bytes(root: str | PathLike, records: pd.DataFrame) -> pd.DataFrame:
         images = records.loc[role == side, ["path", "pid"]].rename(columns={"path": side})
         sizes = [(root / path).stat().st_size for path in images[side]]
         sides[side] = images.assign(size=pd.Series(sizes, index=images.index, dtype="int64"))
-    pairs = sides["query"].merge(sides["gallery"], on=["pid", "size"])
-    digests = {path: _sha256(root / path) for path in {*pairs["query"], *pairs["gallery"]}}
-    same = pairs["query"].map(digests).eq(pairs["gallery"].map(digests))
-    return pairs.loc[same, ["query", "gallery", "pid"]].sort_values(["query", "gallery"], ignore_index=True)
+    # Only images of one person and one size can be equal. Files, not pairs of them: there may be many of one size.
+    alike = sides["query"][["pid", "size"]].merge(sides["gallery"][["pid", "size"]].drop_duplicates()).drop_duplicates()
+    for side, images in sides.items():
+        asked = images.merge(alike)
+        sides[side] = asked.assign(digest=[_sha256(root / path) for path in asked[side]])
+    pairs = sides["query"].merge(sides["gallery"], on=["pid", "digest"])
+    return pairs[["query", "gallery", "pid"]].sort_values(["query", "gallery"], ignore_index=True)
 
 
 def _has_file(root: Path, path: str) -> bool:

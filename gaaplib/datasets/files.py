@@ -3,6 +3,7 @@
 import os
 import posixpath
 import re
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,8 @@ from textwrap import indent
 from gaaplib import matlab
 
 IMAGE_SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
+OTHER_SUFFIXES = {".avif", ".cr2", ".dng", ".heic", ".heif", ".jfif", ".jp2", ".jpe", ".jxl", ".nef", ".raw"}
+"""Photographs of other kinds, which are not read."""
 ARCHIVE_SUFFIXES = {".7z", ".bz2", ".gz", ".rar", ".tar", ".tbz2", ".tgz", ".txz", ".xz", ".zip"}
 SYSTEM_FOLDERS = {"__MACOSX", "@eaDir"}
 """Folders that an operating system creates; they are ignored, as hidden folders are."""
@@ -41,6 +44,12 @@ def images_in(folder: Path, root: Path) -> list[str]:
     return sorted(names)
 
 
+def not_read(root: Path) -> Counter:
+    """How many files in a folder, at any depth, are photographs of kinds that are not read, by the names' endings."""
+    names = (name for _, _, files in os.walk(root) for name in files if not name.startswith("."))
+    return Counter(ending for name in names if (ending := os.path.splitext(name)[1].lower()) in OTHER_SUFFIXES)
+
+
 def folders_in(folder: Path, root: Path) -> list[str]:
     """Sorted names of the folders directly in a folder, without hidden ones and ``SYSTEM_FOLDERS``.
 
@@ -59,14 +68,15 @@ def folders_in(folder: Path, root: Path) -> list[str]:
     return sorted(names)
 
 
-def images_below(folder: Path, root: Path) -> Iterator[str]:
+def images_below(folder: Path, root: Path, without: Collection[str] = ()) -> Iterator[str]:
     """Paths, relative to ``folder``, of all images in it, at any depth; links to folders are not followed.
 
-    Arguments and errors are those of :func:`images_in`.
+    Arguments and errors are those of :func:`images_in`; ``without`` has names of folders directly in ``folder`` that
+    are left out.
     """
     yield from images_in(folder, root)
     for name in folders_in(folder, root):
-        if not (folder / name).is_symlink():
+        if name not in without and not (folder / name).is_symlink():
             yield from (f"{name}/{path}" for path in images_below(folder / name, root))
 
 

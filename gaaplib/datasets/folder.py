@@ -21,7 +21,9 @@ distractor, which is in the gallery only. If there is a table, the folder names 
 
 With a ``pattern``, file names give persons and cameras instead, in folders of any depth or in none: a regular
 expression with the group ``pid`` and optionally ``camid``, such as ``(?P<pid>[^_]+)_cam(?P<camid>\\d+)``. It is
-searched in the file's name, or in its path relative to the root if it has a slash.
+searched in the file's name, or in its path relative to the root if it has a slash. Persons are numbered as in a table.
+
+The folder ``masks`` in the root is no person's: see :mod:`gaaplib.datasets.masks`.
 """
 
 import csv
@@ -49,6 +51,7 @@ from gaaplib.datasets.files import (
     refuse,
     wrong_case,
 )
+from gaaplib.datasets.masks import FOLDER as MASKS
 from gaaplib.datasets.records import DISTRACTOR, SPLITS, UNKNOWN_CAMERA, make_records, warn_if_counts_differ
 
 TREE = """
@@ -179,7 +182,7 @@ Read = tuple[list[tuple[str, int, int, str]], dict[str, int]]
 
 def _read_by_pattern(root: Path, pattern: str) -> Read:
     understood(pattern, "")  # A wrong pattern is refused before the folder is searched.
-    paths = sorted(images_below(root, root)) if os.path.isdir(root) else []
+    paths = sorted(images_below(root, root, {MASKS})) if os.path.isdir(root) else []
     one_home([root] if paths else [], root, "photographs", TREE)
     found = [understood(pattern, path) for path in paths]
     wrong = [path for path, names in zip(paths, found, strict=True) if not names or not names[0]]
@@ -202,7 +205,7 @@ def _numbers(names: Iterable[str | None]) -> dict[str | None, int]:
 
 
 def _read_folders(root: Path) -> Read:
-    people = folders_in(root, root) if os.path.isdir(root) else []
+    people = [name for name in folders_in(root, root) if name != MASKS] if os.path.isdir(root) else []
     images = {person: images_in(root / person, root) for person in people}
     deeper = next((image for person in people for image in _deeper(root / person, root)), None)
     found = [root] if deeper or any(images.values()) else []
@@ -395,7 +398,7 @@ def photographs(folder):
     except (FileNotFoundError, ValueError):
         if not root.is_dir() or (root / TABLE).exists():
             raise
-    paths = list(images_below(root, root))
+    paths = list(images_below(root, root, {MASKS}))
     if not paths:
         raise FileNotFoundError(f"{root} has no images (found there: {found_in(root)})")
     return make_records((path, DISTRACTOR, UNKNOWN_CAMERA, "all") for path in paths)

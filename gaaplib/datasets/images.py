@@ -44,6 +44,8 @@ TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+# Those after which height and width are exchanged.
+LYING = {TURNS[orientation] for orientation in (5, 6, 7, 8)}
 
 
 def read_image(path, height, width):
@@ -77,14 +79,14 @@ def _pixels(image, height, width):
     """A Pillow image as uint8 (height, width, 3)."""
     # Steps that change nothing do not copy the image: at 128 x 64, copies would take a seventh of the time.
     image.load()  # Some formats have their EXIF tags behind the pixels.
-    turn = _turn(image)
+    turn = turned(image)
     image = _to_rgb(image if turn is None else image.transpose(turn))
     if image.size != (width, height):
         image = image.resize((width, height), Image.Resampling.BILINEAR)
     return np.asarray(image)
 
 
-def _turn(image):
+def turned(image):
     """How to turn an image to be upright, from its EXIF orientation; None if it is, or if that cannot be read.
 
     Pillow's ``ImageOps.exif_transpose`` is not used: it writes all other tags anew, and fails if one is malformed.

@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from gaaplib.datasets import DATASETS, check_variant, published, read
 from gaaplib.datasets.duplicates import same_bytes
+from gaaplib.datasets.files import not_read
 from gaaplib.datasets.folder import understood
 from gaaplib.datasets.images import MAX_UNDECODABLE, decoded, read_image
 from gaaplib.datasets.records import DISTRACTOR, UNKNOWN_CAMERA, beside_expected, counts, sample
@@ -79,6 +80,9 @@ class Inspection:
         lines = [
             f"  {path}: person {pid}, camera {'unknown' if camid is None else camid}" for path, pid, camid in found
         ]
+        zeros = int((self.records["pid"] == DISTRACTOR).sum())
+        if zeros:
+            lines.append(f"Person 0 is the distractor: its {zeros} images are in the gallery, and nobody's match.")
         return [f"The pattern {self.pattern} finds, for example:", *lines]
 
     def _on_counts(self):
@@ -140,6 +144,8 @@ def inspect(name, root, variant=None, pattern=None, *, open_images=True, progres
         records = read(name, root, variant, pattern)
     remarks = tuple(str(warning.message) for warning in caught if "the published data set" not in str(warning.message))
     folder = root.parent if root.is_file() else root
+    for ending, count in sorted(not_read(folder).items()):
+        remarks += (f"{count} files end in {ending} and are not read: save them as JPEG or PNG to have them taken.",)
     broken = _broken_images(dataset, root, folder, records["path"].tolist(), progress) if open_images else ()
     expected = published(name, root, variant)
     copies = same_bytes(folder, records)
@@ -177,6 +183,8 @@ def sheet(inspection, *, identities, images, height=128, width=64):
         The rows of the records, and a list with uint8 (height, width, 3) for each row, None if it cannot be decoded.
     """
     dataset, root = DATASETS[inspection.name], inspection.root
+    if (inspection.records["pid"] == DISTRACTOR).all():
+        raise ValueError(f"{root} has distractors only, and no person to show")
     rows = sample(inspection.records, identities, images)
     if hasattr(dataset, "images"):
         found = dataset.images(root, rows["path"])

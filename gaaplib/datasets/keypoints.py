@@ -13,8 +13,9 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-from PIL import ExifTags, Image
+from PIL import Image
 
+from gaaplib.datasets.images import LYING, turned
 from gaaplib.project import written_whole
 
 FILE = "keypoints.npz"
@@ -110,7 +111,7 @@ def image_sizes(folder, paths):
     sizes = []
     for path in paths:
         with Image.open(Path(folder) / path) as image:
-            lies = image.getexif().get(ExifTags.Base.Orientation, 1) >= 5
+            lies = turned(image) in LYING
             sizes.append((image.width, image.height) if lies else (image.height, image.width))
     return np.array(sizes).reshape(-1, 2)
 

@@ -155,7 +155,8 @@ def no_match(table: pd.DataFrame) -> str | None:
     for role, part in (("query", query), ("gallery", gallery)):
         if part.empty:
             return f"no image has the split {role!r}: retrieval ranks a gallery for each query, so it needs both"
-    pairs = query.merge(gallery, on="pid")
+    # Each camera of a person once: of thousands of images the pairs would fill the memory.
+    pairs = query[["pid", "camid"]].drop_duplicates().merge(gallery[["pid", "camid"]].drop_duplicates(), on="pid")
     if pairs.empty:
         return (
             f"no identity of the {len(query)} queries (such as {query['pid'].iloc[0]}) is in the gallery: give each "

@@ -63,6 +63,8 @@ def spread(sides):
     """
     step = -(-sum(len(side) for side in sides) // SAMPLE)
     chosen = np.concatenate([side[::step] for side in sides]).astype(float)
+    # By the largest first: squares of very small or very large values would be 0 or infinite.
+    chosen /= np.abs(chosen).max(axis=1, keepdims=True)
     directions = chosen / np.linalg.norm(chosen, axis=1, keepdims=True)
     off = np.sqrt(max(0.0, 1 - _first_share(directions)))
     return float(off), _first_share(directions - directions.mean(axis=0))

@@ -5,7 +5,8 @@ pids=..., camids=...)`` writes it; ``camids`` is optional, and so are ``names``,
 that is on both sides is known. ``NAMES`` lists other accepted array names. Alternatively, one ``.mat`` file holds both
 sides, with the array names of https://github.com/layumi/Person_reID_baseline_pytorch. Files are never unpickled.
 
-Identities and cameras may be words, in an array of text, such as people's names.
+Identities and cameras may be words, in an array of text, such as people's names. A word that is a whole number is
+that number, so "-1" is junk, too.
 
 The identity -1 is junk, as in Market-1501: such gallery images are left out and counted. The identity 0 has no special
 meaning: Market-1501's distractors have it, and no query does.
@@ -13,6 +14,7 @@ meaning: Market-1501's distractors have it, and no query does.
 
 import hashlib
 import math
+import re
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,9 +99,7 @@ def read_npz(path) -> Side:
         raise ValueError(f"{path} cannot be read ({error}); is the file complete?") from error
     with archive:
         values = {name: _find(archive, name, path) for name in NAMES}
-    names = values["names"]
-    is_text = names is not None and names.dtype.kind == "U" and names.shape == values["pids"].shape
-    return _side(str(path), values["embeddings"], values["pids"], values["camids"], names if is_text else None)
+    return _side(str(path), **values)
 
 
 def read_mat(path) -> tuple[Side, Side]:
@@ -188,7 +188,7 @@ def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, what: str) -
         reason = str(error) or type(error).__name__
         raise ValueError(f"{what} cannot be read ({reason}); is the file complete?") from error
     if dtype.hasobject:
-        raise ValueError(f"{what} cannot be read: pickled objects are refused, so save an array of numbers")
+        raise ValueError(f"{what} cannot be read: pickled objects are refused: save numbers, or text by astype(str)")
     if not fits:
         raise ValueError(f"{what} cannot be read: shape {shape} and dtype {dtype} do not fit {member.file_size} bytes")
     return values.reshape(shape, order="F" if fortran_order else "C")
@@ -216,14 +216,21 @@ def _side(source: str, embeddings, pids, camids, names=None) -> Side:
         )
     n = len(embeddings)
     camids = None if camids is None else _integers(camids, n, f"{source}: the cameras")
+    names = None if names is None else _texts(names, n, f"{source}: the names")
     return Side(source, embeddings, _integers(pids, n, f"{source}: the identities"), camids, names)
+
+
+def _texts(values, n: int, what: str) -> np.ndarray:
+    """(n,) texts; numbers are accepted as they are written, and (1, n) and (n, 1)."""
+    values = _flat(values, n, what)
+    if values.dtype.kind not in "Uiu":
+        raise ValueError(f"{what} have dtype {values.dtype}: they must be text, by names.astype(str)")
+    return values.astype(str)
 
 
 def _integers(values, n: int, what: str) -> np.ndarray:
     """(n,) integers; also accepts (1, n), (n, 1) and whole floats, as MATLAB writes them."""
-    if values.shape not in ((n,), (1, n), (n, 1)):
-        raise ValueError(f"{what} have shape {values.shape}: with {n} embeddings the shape must be {(n,)}")
-    values = values.reshape(n)
+    values = _flat(values, n, what)
     if values.dtype.kind == "U":
         return _numbers_of(values)
     whole = values.dtype.kind == "f" and np.array_equal(values, np.round(values)) and np.abs(values).max() < 2**53
@@ -234,13 +241,21 @@ def _integers(values, n: int, what: str) -> np.ndarray:
     return values.astype(np.int64)
 
 
+def _flat(values, n: int, what: str) -> np.ndarray:
+    if values.shape not in ((n,), (1, n), (n, 1)):
+        raise ValueError(f"{what} have shape {values.shape}: with {n} embeddings the shape must be {(n,)}")
+    return values.reshape(n)
+
+
 def _numbers_of(words) -> np.ndarray:
-    """One integer per word: its own value if all are whole numbers, else a hash, which is the same in every file."""
+    """One integer per word, which is the same in every file and beside any other words: see :func:`_number_of`."""
     kinds, places = np.unique(words, return_inverse=True)
-    try:
-        numbers = [int(word) for word in kinds]
-    except ValueError:
-        digests = [hashlib.blake2b(word.encode("utf-8", "surrogatepass"), digest_size=8).digest() for word in kinds]
-        # 63 bits, so that a hash is never -1, which is junk.
-        numbers = [int.from_bytes(digest, "big") >> 1 for digest in digests]
-    return np.array(numbers, dtype=np.int64)[places]
+    return np.array([_number_of(word) for word in kinds], dtype=np.int64)[places]
+
+
+def _number_of(word: str) -> int:
+    """The value of a whole number of up to 18 digits; of any other word a hash, which no such number is."""
+    if re.fullmatch(r"-?\d{1,18}", word, re.ASCII):
+        return int(word)
+    digest = hashlib.blake2b(word.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return 2**62 | int.from_bytes(digest, "big") >> 2

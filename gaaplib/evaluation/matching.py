@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from gaaplib.distances import EmbeddingDistances, spans
+from gaaplib.distances import EmbeddingDistances, check_count, spans
 
 PAIRS = 512
 """Looked at in one call."""
@@ -40,6 +40,7 @@ class MatchedDistances(EmbeddingDistances):
     def __init__(self, query, gallery, probability, *, nearest=8, share=0.1, progress=False):
         super().__init__(query["embedding"], gallery["embedding"], "cosine", progress=progress)
         self._nodes = query["nodes"], gallery["nodes"]
+        check_count(nearest, "nearest")
         self._probability, self._nearest, self._of_cosine = probability, nearest, share
 
     def fill(self, rows: slice, out: np.ndarray) -> None:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from gaaplib.distances import CACHE_ELEMENTS, EmbeddingDistances, check_finite, spans
+from gaaplib.distances import CACHE_ELEMENTS, EmbeddingDistances, check_count, check_finite, spans
 
 FAR = 100.0
 """The residual of images that are not looked at closer."""
@@ -43,6 +43,7 @@ class ReconstructionDistances(EmbeddingDistances):
     def __init__(self, query, gallery, *, shortlist=100, share=0.5, ridge=1e-3, progress=False):
         super().__init__(query["embedding"], gallery["embedding"], "cosine", progress=progress)
         self._parts_of = {"query": _checked(query, "query"), "gallery": _checked(gallery, "gallery")}
+        check_count(shortlist, "shortlist")
         self._shortlist, self._share, self._ridge = shortlist, share, ridge
 
     def fill(self, rows: slice, out: np.ndarray) -> None:

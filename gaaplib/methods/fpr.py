@@ -18,6 +18,7 @@ DEFAULTS = {
     "label_smoothing": 0.12,
     "dropout": 0.0,
     "last_stride": 1,
+    "margin": 0.3,
 }
 OPTIONS = {"masks": 0.0}
 # Theirs warms up for 500 batches and falls from epoch 20 on.
@@ -44,8 +45,9 @@ class Fpr(Gaap):
 
     Windows of several sizes over the feature map give a vector each (:func:`gaaplib.network.pyramid.pyramid`). A
     foreground weight is learnt for each window, by the losses of identity alone. The mean of the smallest windows by
-    their weights, and the pooled map, each have a BNNeck, a classifier with a smoothed cross-entropy, and the weighted
-    triplet loss of AGW before the neck: four losses of weight 1. Class scores are the mean logits.
+    their weights, and the pooled map, each have a BNNeck, a classifier with a smoothed cross-entropy, and before the
+    neck a triplet loss of distances weighted as AGW's, with the margin: four losses of weight 1. Class scores are the
+    mean logits.
 
     Images are compared by the cosine distance of the foreground's normalised vector. For the 100 nearest images of a
     query, half of the distance is the residual of its windows, weighted by its foreground, after their ridge
@@ -94,7 +96,7 @@ class Fpr(Gaap):
 
     def _make_losses(self):
         # The loss of "identities" is the mean of two. "logits" are only watched.
-        identity, triplet = CrossEntropy(self.config.label_smoothing), WeightedTriplet()
+        identity, triplet = CrossEntropy(self.config.label_smoothing), WeightedTriplet(self.config.margin)
         found = {"identities": (identity, 2.0), "logits": (identity, 0.0)}
         found |= {"foreground": (triplet, 1.0), "whole": (triplet, 1.0)}
         return found | {"shown": (Mean(), self.options["masks"])} if self.options["masks"] else found

@@ -101,7 +101,7 @@ class Pvpm(Pgfa):
         self._limbs = LimbMaps(*size, HALF * config.height, name="limb_maps")
         self._pose_network = pose_network(*size[:2], 18 + 2 * len(LIMBS), options["parts"])
         self._reduction = Reduction(options["dim"], use_bias=True, name="reduction")
-        self._classifiers = classifiers(options["parts"], self.num_classes)
+        self._classifiers = classifiers(options["parts"], self.num_classes, use_bias=False)
         self._pair_losses = PairLosses(name="pair_losses")
 
     def _make_losses(self):

@@ -33,3 +33,8 @@ def check_batches(config):
             f"sampler={config.sampler!r}: the triplet loss needs several images per identity in a batch; "
             "use sampler='identity_balanced' and batch_size=32, which is 8 identities with 4 images each"
         )
+    if config.images_per_identity < 2 or config.batch_size < 2 * config.images_per_identity:
+        raise ValueError(
+            f"images_per_identity={config.images_per_identity} and batch_size={config.batch_size}: the triplet loss "
+            "needs at least two identities in a batch, with two images each"
+        )

@@ -74,6 +74,8 @@ class Vpm(Gaap):
         lowest: smallest share of the height that is kept. The share is drawn from ``lowest`` to 1.0833, as in the
             released code, so some images stay whole.
 
+    If weights are averaged, the statistics of batch normalisation are those of cropped images, as in training.
+
     The released code (YifanSun-ReID/VPM-reID) has one more class, which no image has, in each classifier.
     """
 

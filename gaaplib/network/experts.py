@@ -25,7 +25,8 @@ class Follow(keras.layers.Layer):
     """
 
     def __init__(self, pairs, most=MOST, **kwargs):
-        super().__init__(**kwargs)
+        # Weights and steps would be rounded otherwise: bfloat16 counts to 256.
+        super().__init__(**{"dtype": "float32", **kwargs})
         # As a function, because Keras would take the variables for this layer's own.
         self._pairs = lambda: pairs
         self.most = most

@@ -100,9 +100,10 @@ class BatchHardTriplet(keras.losses.Loss):
 class WeightedTriplet(keras.losses.Loss):
     """Weighted-regularised triplet loss of AGW (Ye et al. 2021) on Euclidean distances of the embeddings.
 
-    It has no margin and mines nothing. For an anchor i, the distances to its positives are averaged with the weights
+    It mines nothing. For an anchor i, the distances to its positives are averaged with the weights
     softmax(d), those to its negatives with the weights softmax(-d), so that hard ones count most; its loss is
-    ``log(1 + exp(positive mean - negative mean))``. The released code counts the anchor itself as a positive at a
+    ``log(1 + exp(positive mean - negative mean))``, or ``max(0, positive mean - negative mean + margin)`` if a margin
+    is given, as in fast-reid. The released code counts the anchor itself as a positive at a
     distance of about 0; here it is none. The result is the mean over the anchors that have both a positive and a
     negative. It is called with identities (batch,) or (batch, 1) and embeddings (batch, features).
 
@@ -112,8 +113,12 @@ class WeightedTriplet(keras.losses.Loss):
         0.779
     """
 
-    def __init__(self, reduction="sum", name="weighted_triplet", dtype=None):
+    def __init__(self, margin=None, reduction="sum", name="weighted_triplet", dtype=None):
         super().__init__(name=name, reduction=reduction, dtype=dtype)
+        self.margin = margin
+
+    def get_config(self):
+        return super().get_config() | {"margin": self.margin}
 
     def call(self, y_true, y_pred):
         distances = euclidean_distances(ops.cast(y_pred, "float32"))
@@ -121,7 +126,8 @@ class WeightedTriplet(keras.losses.Loss):
         difference = _weighted_mean(distances, distances, positive) - _weighted_mean(distances, -distances, negative)
         complete = ops.logical_and(ops.any(positive, axis=1), ops.any(negative, axis=1))
         count = ops.maximum(ops.sum(ops.cast(complete, "float32")), 1.0)
-        return ops.where(complete, ops.softplus(difference), 0.0) / count
+        losses = ops.softplus(difference) if self.margin is None else ops.relu(difference + self.margin)
+        return ops.where(complete, losses, 0.0) / count
 
 
 @keras.saving.register_keras_serializable(package="gaaplib")

@@ -156,12 +156,12 @@ class BatchDrop(keras.layers.Layer):
         return input_shape
 
 
-def classifiers(parts, classes, name="classifiers"):
+def classifiers(parts, classes, name="classifiers", use_bias=True):
     """A linear classifier for each part, in float32: (batch, parts, channels) to (batch, parts, classes)."""
     return keras.layers.EinsumDense(
         "bpc,pck->bpk",
         (parts, classes),
-        bias_axes="pk",
+        bias_axes="pk" if use_bias else None,
         kernel_initializer=keras.initializers.RandomNormal(stddev=0.001),
         dtype="float32",
         name=name,

@@ -15,8 +15,8 @@ class BagLosses(keras.layers.Layer):
     - ``"aligned"``: for an identity that is in two bags, the squared distance of the directions of the two images that
       have its highest logits; 0 in a batch without such an identity.
 
-    A bag's identities are a set: shuffling them within the bag changes nothing. Beyond training, where batches have any
-    size, each image is a bag of its own.
+    A bag's identities are a set: shuffling them within the bag changes nothing. Images at the end of a batch that make
+    no whole bag are left out. Beyond training, where batches have any size, each image is a bag of its own.
 
     Args:
         size: images of a bag.
@@ -29,12 +29,14 @@ class BagLosses(keras.layers.Layer):
     def call(self, inputs, training=None):
         logits, vectors, labels = inputs
         size, classes, dim = self.size if training else 1, logits.shape[1], vectors.shape[1]
+        ones = ops.ones_like(ops.cast(labels, "float32"))
+        whole = ops.shape(labels)[0] // size * size
+        logits, vectors, labels = logits[:whole], vectors[:whole], labels[:whole]
         scores = ops.reshape(ops.cast(logits, "float32"), (-1, size, classes))
         present = ops.max(ops.reshape(ops.one_hot(labels, classes), (-1, size, classes)), axis=1)
         directions = ops.normalize(ops.reshape(ops.cast(vectors, "float32"), (-1, size, dim)), axis=2)
         found = {"present": _presence(ops.max(scores, axis=1), present)}
         found["aligned"] = _alignment(scores, directions, present)
-        ones = ops.ones_like(ops.cast(labels, "float32"))
         return {name: value * ones for name, value in found.items()}
 
     def compute_output_spec(self, inputs, training=None):

@@ -13,13 +13,16 @@ from gaaplib import runs
 from gaaplib.config import SYNTHETIC, RunConfig
 from gaaplib.evaluation import statistics
 from gaaplib.evaluation.statistics import UNCLEAR
-from gaaplib.paper import audit, costs
+from gaaplib.paper import audit, costs, sota
 
 DATA_FIELDS = (
     *("dataset", "data", "variant", "train_dataset", "train_data", "scale", "fold", "seed", "ap"),
     "training_images",
 )
 """Fields that two runs have to share to be trained on the same images and scored on the same queries."""
+
+MODEL_FIELDS = ("profile", "backbone", "height", "width", "precision")
+"""Fields that two methods have to share as well: they differ in what is the method's own."""
 
 DECISIVE = ("market1501", "raid", "partial_ilids", "rpifield", "parameters")
 """The data that decide a claim: the paper's data sets, and parameter counts, which need no data."""
@@ -91,8 +94,10 @@ def matches(config, terms):
 def evidence(claims, found):
     """Return every pair of runs that tests a claim: a paired difference on the same queries, or in training seconds.
 
-    Two runs are a pair if they fit ``run`` and ``against`` and are equal in all but ``may_differ`` ("*": equal in
-    data, split and scoring). Times are compared on one kind of machine only, and need several pairs for an interval.
+    Two runs are a pair if they fit ``run`` and ``against`` and are equal in all but ``may_differ``. With "*" they are
+    of two methods: equal in data, split and scoring, and in ``MODEL_FIELDS`` if both are networks; GAAP is then as the
+    paper has it, and no ablation of it. Times are compared on one kind of machine only, and need several pairs for an
+    interval.
 
     Args:
         claims: the table ``claims``.
@@ -110,6 +115,8 @@ def evidence(claims, found):
             if matches(metrics["config"], claim.against):
                 others.setdefault(_in_common(claim, metrics), []).append(run)
         ours = [(run, _in_common(claim, metrics)) for run, metrics in scored if matches(metrics["config"], claim.run)]
+        if claim.may_differ == "*":
+            ours = [(run, key) for run, key in ours if not sota.is_ablation(run.config)]
         pairs = [(run, other) for run, key in ours for other in others.get(key, [])]
         rows += _seconds(claim, pairs) if claim.measure == "seconds" else [_paired(claim, *pair) for pair in pairs]
     return pd.DataFrame(rows, columns=EVIDENCE)
@@ -122,7 +129,9 @@ def _in_common(claim, metrics):
     """The values that both runs of a pair share, as a key."""
     config, origin = metrics["config"], metrics["provenance"]
     free = {"profile", *str(claim.may_differ).split()}
-    fields = DATA_FIELDS if claim.may_differ == "*" else [field for field in config if field not in free]
+    fields = [field for field in config if field not in free]
+    if claim.may_differ == "*":
+        fields = DATA_FIELDS if claim.against == "method=histogram" else DATA_FIELDS + MODEL_FIELDS
     machine = (origin["processor"], origin["cores"], str(origin["devices"])) if claim.measure == "seconds" else ()
     return (*(config[field] for field in fields), *machine)
 

@@ -176,7 +176,7 @@ def measured(outputs=None):
 
     Returns:
         A DataFrame with the index ``method``: ``value``, ``low`` and ``high``, of one run with its interval over
-        identities, or the mean over seeds with Student's t interval; ``words``, the same as text.
+        identities, or the mean over seeds with Student's t interval; ``words``, the same as text, or why there is none.
     """
     found = tables.scores(committed.photographs().table_4(), *RETRIEVAL, outputs)
     plain = (found.method == "gaap") & (found.attention == "none")
@@ -201,7 +201,8 @@ def ranking(outputs=None):
     table = measured(outputs)
     scored = table[table.value.notna()]
     named = ", ".join(f"{name} {words}" for name, words in scored.words.items()) or "none yet"
-    missing = f"; {len(table) - len(scored)} not run" if len(scored) < len(table) else ""
+    without = table.words[table.value.isna()].value_counts()
+    missing = "".join(f"; {count} {why}" for why, count in without.items())
     return wording.filled(f"{WHERE}, retrieval mAP, methods in order: {named}{missing}")
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from tqdm import tqdm
 
 from gaaplib import experiment, options, runs
-from gaaplib.config import SYNTHETIC, RunConfig, whole_path
-from gaaplib.datasets import closed_on, splits, trained_on
+from gaaplib.config import SYNTHETIC, RunConfig, check_known, whole_path
+from gaaplib.datasets import DATASETS, closed_on, splits, trained_on
 from gaaplib.network import devices
 from gaaplib.project import outputs_folder
 
@@ -121,8 +121,10 @@ class Plan:
         """Return this plan without the data sets whose folders are missing, and a sentence on each of those.
 
         Raises:
-            ValueError: no data set is left.
+            ValueError: a data set that is not known, or none is left.
         """
+        for name in self.datasets:
+            check_known("dataset", name, DATASETS)
         missing = {name: [folder for folder in self._folders(name) if not folder.exists()] for name in self.datasets}
         missing = {name: folders for name, folders in missing.items() if folders}
         sentences = [
@@ -430,6 +432,6 @@ def absent(configs, outputs=None):
     named = "\n".join(f"  {config.run_id}" for config in left[:5])
     more = f"\n  and {len(left) - 5} more" if len(left) > 5 else ""
     return (
-        f"{len(left)} of {len(wanted)} runs are missing; `make tables` makes them, or run this notebook with "
-        f"train = True:\n{named}{more}"
+        f"{len(left)} of {len(wanted)} runs are missing; `make tables` makes them (the committed ones: `make "
+        f"photographs`), or run this notebook with train = True:\n{named}{more}"
     )

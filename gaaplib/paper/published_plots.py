@@ -137,8 +137,8 @@ def three_rankings(table, *, measured, synthetic=False):
         # The numbers stand in a column behind the last rank.
         axis.set(xlim=(0.4, last + 0.35 * last + 0.6))
         axis.set_xticks([tick for tick in range(1, int(last) + 1) if last < 9 or tick % 3 == 1])
-        for place, value in zip(places, table[column], strict=True):
-            words = f"{value:.3f}" if value == value else "not run" if column == "value" else "none"
+        for place, (value, why) in enumerate(zip(table[column], table.words, strict=True)):
+            words = f"{value:.3f}" if value == value else why if column == "value" else "none"
             axis.text(0.99, place, words, transform=axis.get_yaxis_transform(), ha="right", va="center", fontsize=8)
         axis.grid(False, axis="y")
         axis.set_xlabel(f"rank by {name}", fontsize=9)

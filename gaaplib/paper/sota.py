@@ -108,13 +108,18 @@ def _kind(config, as_published):
     elsewhere = config.method == "external"
     model = [] if config.method == "histogram" else [config.backbone, config.attention, config.pooling]
     model = [Path(config.weights).stem] if elsewhere else model
-    # The paper's GAAP is the block of Eq. 4 with average pooling; anything else is an ablation of it.
-    ablation = config.method == "gaap" and (model[1:] != ["class", "avg"] or changes)
     precision = [] if config.precision == "float32" else [config.precision]
-    name = " ".join(["ablation" if ablation else config.method, *model, config.profile, *changes, *precision])
+    method = "ablation" if is_ablation(config) else config.method
+    name = " ".join([method, *model, config.profile, *changes, *precision])
     weights = "trained elsewhere" if elsewhere else config.weights or "from scratch"
     setting = (config.height, config.width, weights, config.ap)
     return name, _name_of_data(config, as_published), *setting, config.is_synthetic
+
+
+def is_ablation(config):
+    """Whether a run is of GAAP, but not of the paper's: the block of Eq. 4, average pooling, and no other change."""
+    changed = [name for name in config.changes() if name not in _NAMED]
+    return config.method == "gaap" and (config.attention != "class" or config.pooling != "avg" or bool(changed))
 
 
 def _name_of_data(config, as_published):

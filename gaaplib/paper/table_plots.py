@@ -83,6 +83,9 @@ def _only_words(words, synthetic):
     return figure
 
 
+OTHER = "0.4"
+"""The colour of what has none of its own, such as a backbone that is not the paper's."""
+
 _VERDICTS = {GAIN: (">", RIGHT), LOSS: ("<", WRONG), UNCLEAR: ("o", COLOURS["chance"]), TOO_FEW: ("x", "0.5")}
 
 
@@ -159,7 +162,7 @@ def against_cost(found, costs, *, ylabel, synthetic=False):
             ordered = rows.assign(cost=rows.backbone.map(costs[name])).sort_values("cost")
             axis.plot(ordered.cost, ordered.value, color="0.75", lw=1, zorder=1)
             for row in ordered.itertuples():
-                axis.plot(row.cost, row.value, marks[dataset], ms=7, color=COLOURS[row.backbone])
+                axis.plot(row.cost, row.value, marks[dataset], ms=7, color=COLOURS.get(row.backbone, OTHER))
         axis.set(xlabel=name, ylim=SHARE, yticks=np.arange(0, 1.1, 0.2), xlim=(0, 1.1 * costs[name].max()))
     if found.empty:
         axes[0].text(0.5, 0.5, "no runs are planned", transform=axes[0].transAxes, ha="center", color="0.4")
@@ -167,7 +170,7 @@ def against_cost(found, costs, *, ylabel, synthetic=False):
     axes[-1].text(0.97, 0.03, reasons, transform=axes[-1].transAxes, ha="right", va="bottom", fontsize=9, color="0.4")
     axes[0].set_ylabel(ylabel)
     mark_synthetic(figure, synthetic)
-    handles = [Line2D([], [], lw=4, color=COLOURS[name], label=name) for name in costs.index]
+    handles = [Line2D([], [], lw=4, color=COLOURS.get(name, OTHER), label=name) for name in costs.index]
     handles += [Line2D([], [], marker=mark, ls="", color="0.3", label=name) for name, mark in marks.items()]
     figure.legend(handles=handles, loc="outside upper center", ncols=5, fontsize=9)
     return figure

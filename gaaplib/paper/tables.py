@@ -274,7 +274,10 @@ def paper_cells(printed, table, metric="mRA", folds=1):
 
 
 def beside_paper(found, printed, table, metric="mRA"):
-    """Return the paper's cells of one table next to ours, one row per cell.
+    """Return the paper's cells of one table next to ours, one row per cell of ours.
+
+    Of data sets and backbones that the paper does not have, its cells are empty. Models that the table does not have
+    are left out.
 
     Args:
         found: DataFrame of :func:`scores` for one protocol and measure; the second of our columns averages its folds
@@ -296,11 +299,15 @@ def beside_paper(found, printed, table, metric="mRA"):
     whose = "synthetic" if found.synthetic.all() else "ours"
     ours = pd.Series(wording.in_words(first).to_numpy(), pd.MultiIndex.from_frame(first[keys]))
     means = over_runs(found).set_index(keys)
-    order = [key for key in ours.index if key in paper[1].index]
+    models = {key[2:] for key in paper[1].index}
+    order = [key for key in ours.index if key[2:] in models]
+    cited = {
+        folds: [f"{cells[key]:.3f}" if key in cells.index else "" for key in order] for folds, cells in paper.items()
+    }
     shown = {
-        "paper, 1-fold": [f"{paper[1][key]:.3f}" for key in order],
+        "paper, 1-fold": cited[1],
         f"{whose}, fold 0": [ours[key] for key in order],
-        "paper, 5-fold": [f"{paper[5][key]:.3f}" for key in order],
+        "paper, 5-fold": cited[5],
         f"{whose}, mean over runs": [wording.mean_in_words(means.loc[key]) for key in order],
     }
     table = pd.DataFrame(shown, index=pd.MultiIndex.from_tuples(order, names=keys))

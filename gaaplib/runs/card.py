@@ -1,5 +1,7 @@
 """The card of a finished run, its README: what it is, on which images, its scores, its limits, and how to load it."""
 
+from pathlib import Path
+
 from gaaplib.project import write_whole
 from gaaplib.runs import scores
 
@@ -35,6 +37,9 @@ def _sections(run):
 def _model(config, metrics):
     if config.method == "histogram":
         return "A colour histogram, which is not trained: the baseline of other runs."
+    if config.method == "external":
+        size = f"{config.height} x {config.width} pixels"
+        return f"A model from elsewhere, {Path(config.weights).name}, for images of {size}. It was not trained here."
     start = f"starting from {config.weights}" if config.weights else "from scratch"
     source = metrics["counts"].get("train")
     trained = f"trained {start} on {source['images']} images of {source['identities']} people" if source else "given"

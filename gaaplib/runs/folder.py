@@ -41,6 +41,21 @@ outputs = model(images)  # uint8 (batch, {height}, {width}, 3), RGB; outputs["em
 ```
 """
 
+READ_ME_OF_EXTERNAL = """\
+# {run}
+
+`config.json` has the settings, `metrics.json` all scores and where they come from (it is written
+last, when the run is finished), `per_query.npz` the scores of each image, `model.onnx` or `model.xml` the given model,
+and `input.json` what it takes. To load it:
+
+```python
+from gaaplib.runs import Run
+
+model = Run(".").model()
+outputs = model.predict_on_batch(images)  # uint8 (batch, {height}, {width}, 3), RGB
+```
+"""
+
 SEES_MORE = """
 It sees more than images: it takes a dict of `images` and {beside}, as described in `gaaplib.datasets`.
 """
@@ -209,7 +224,8 @@ def begin(config, outputs, *, fresh=False):
         _remove_checkpoint(run)
         shutil.rmtree(run.folder / "tensorboard", ignore_errors=True)
     write_whole(run.folder / "config.json", json.dumps(config.portable(), indent=1) + "\n")
-    words = READ_ME.format(run=config.run_id, height=config.height, width=config.width)
+    text = READ_ME_OF_EXTERNAL if config.method == "external" else READ_ME
+    words = text.format(run=config.run_id, height=config.height, width=config.width)
     if beside := options.needs(config.method):
         words += SEES_MORE.format(beside=", ".join(f"`{name}`" for name in beside))
     write_whole(run.folder / "README.md", words)

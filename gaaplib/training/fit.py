@@ -162,7 +162,10 @@ def _training_batches(method, images, rows, labels, epoch):
 
 
 def _plain_batches(method, images, rows, labels, largest=128):
-    """The training images as they will be embedded, without augmentation, in shuffled batches of equal size."""
+    """The training images without augmentation, in shuffled batches of equal size.
+
+    What a method itself draws in training is drawn here, too: GAAP's partners, VPM's crops, BDB's bands, dropout.
+    """
     count = np.count_nonzero(labels >= 0)
     return _batches(method, images, rows, labels, count // math.ceil(count / largest), sampler="shuffled")
 

@@ -380,6 +380,19 @@ def test_a_pattern_finds_persons_and_cameras_in_names_at_any_depth(tmp_path):
     assert [person(records, pid) for pid in records.pid] == ["anna", "ben", "anna", "ben"]
 
 
+def test_masks_of_the_images_are_no_images(people, tmp_path):
+    before = read(people)
+    touch(people, "masks/anna/1.png", "masks/ben/1.png")
+    assert read(people).equals(before) and len(photographs(people)) == len(before)
+    named = tmp_path / "named"
+    touch(named, "anna_cam1_1.jpg", "ben_cam2_1.jpg", "masks/anna_cam1_1.png", "late/masks/ben_cam1_2.jpg")
+    assert read(named, pattern=PATTERN).path.tolist() == [
+        "anna_cam1_1.jpg",
+        "ben_cam2_1.jpg",
+        "late/masks/ben_cam1_2.jpg",
+    ]
+
+
 def test_a_pattern_with_a_slash_is_searched_in_the_path(tmp_path):
     touch(tmp_path, "door/7/1.jpg", "yard/7/2.jpg", "yard/9/2.jpg")
     records = read(tmp_path, pattern=r"^(?P<camid>\w+)/(?P<pid>\d+)/")

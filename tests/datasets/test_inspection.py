@@ -72,6 +72,15 @@ def test_a_folder_has_no_published_counts(tmp_path):
     assert "Cameras are unknown" in text
 
 
+def test_files_that_are_not_read_and_distractors_are_told(tmp_path):
+    for name in ("0_1.png", "0_2.png", "1_1.png", "2_1.png", "1_2.HEIC", "deep/2_2.heic"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.fromarray(np.zeros((20, 10, 3), np.uint8)).save(tmp_path / name, "PNG")
+    text = str(inspect("folder", tmp_path, pattern=r"(?P<pid>\d+)_"))
+    assert "2 files end in .heic and are not read" in text
+    assert "Person 0 is the distractor: its 2 images are in the gallery, and nobody's match." in text
+
+
 def test_a_sheet_leaves_a_broken_image_empty(market):
     (market / "bounding_box_train/0001_c1s1_000000_00.jpg").write_bytes(b"")
     rows, images = sheet(inspect("market1501", market, open_images=False), identities=9, images=8)

@@ -64,7 +64,7 @@ def test_a_mat_file_is_both_sides(files, tmp_path):
         (changed(labels=GOOD["pids"]), "has both pids and labels: keep only the one that holds the pids"),
         (
             changed(pids=GOOD["pids"].astype(object)),
-            "pids cannot be read: pickled objects are refused, so save an array of numbers",
+            "pids cannot be read: pickled objects are refused: save numbers, or text by astype",
         ),
         (changed(pids=GOOD["pids"].astype("S")), "the identities have dtype |S21 and are not whole numbers"),
         (changed(camids=GOOD["camids"] + 0.5), "the cameras have dtype float64 and are not whole numbers"),
@@ -320,3 +320,18 @@ def test_identities_and_cameras_may_be_words(tmp_path):
     assert sides["query"].camids[0] == sides["query"].camids[2] == sides["gallery"].camids[0]
     np.savez(tmp_path / "numbers.npz", embeddings=embeddings, pids=["-1", "007", "7"])
     assert read_npz(tmp_path / "numbers.npz").pids.tolist() == [-1, 7, 7]
+    # Whatever stands beside them, and however many digits they have.
+    np.savez(tmp_path / "both.npz", embeddings=embeddings, pids=["-1", "1_21", "121"], camids=["0", "9" * 30, "door"])
+    both = read_npz(tmp_path / "both.npz")
+    assert both.pids[[0, 2]].tolist() == [-1, 121] and both.pids[1] > 2**62
+    assert both.camids[0] == 0 and min(both.camids[1:]) >= 2**62 and both.camids[1] != both.camids[2]
+
+
+def test_names_are_text_of_any_shape_or_refused(tmp_path):
+    given = {"embeddings": np.eye(2), "pids": [1, 2]}
+    for names, found in ((["a", "b"], ["a", "b"]), ([["a", "b"]], ["a", "b"]), ([7, 8], ["7", "8"])):
+        np.savez(tmp_path / "names.npz", **given, names=names)
+        assert read_npz(tmp_path / "names.npz").names.tolist() == found
+    np.savez(tmp_path / "names.npz", **given, names=[b"a", b"b"])
+    with pytest.raises(ValueError, match="the names have dtype .S1: they must be text"):
+        read_npz(tmp_path / "names.npz")

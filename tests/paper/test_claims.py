@@ -116,6 +116,18 @@ def test_only_runs_that_differ_in_the_claim_are_a_pair(tmp_path):
     assert claims.evidence(CLAIMS, runs.finished(tmp_path)).empty
 
 
+def test_methods_are_compared_on_one_backbone_and_with_gaap_as_the_paper_has_it(tmp_path):
+    def against_agw(**changes):
+        write_run(tmp_path, np.full(4, 0.9), attention="class", data="somewhere", **changes)
+        found = claims.evidence(CLAIMS, runs.finished(tmp_path))
+        return found[found.claim == "it beats AGW"].run.tolist()
+
+    write_run(tmp_path, np.full(4, 0.5), method="agw", data="somewhere")
+    assert against_agw(attention_start="identity") == []
+    assert against_agw(backbone="resnet34") == []
+    assert len(against_agw()) == 1
+
+
 def test_without_runs_nothing_is_tested(tmp_path):
     assert runs.finished(tmp_path / "missing") == []
     assert set(judged([]).verdict) == {claims.NOT_TESTED}

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 from made_runs import leave
@@ -71,6 +72,9 @@ def test_missing_runs_are_reported_and_nothing_is_made_up(tmp_path):
     assert set(beside["synthetic, fold 0"]) == {"not run"}
     # One run is planned for each cell, so there is no mean over runs to wait for.
     assert list(beside) == ["paper, 1-fold", "synthetic, fold 0"]
+    elsewhere = replace(PLAN, datasets=("cuhk03",), backbones=("resnet18", "resnet18_ibn")).matrix()
+    beside = tables.beside_paper(tables.scores(elsewhere, "closed", "mRA", tmp_path / "missing"), PRINTED, "III")
+    assert list(beside["paper, 1-fold"]) == [""] * 4 and set(beside["synthetic, fold 0"]) == {"not run"}
     gained = tables.gains(planned, "attention", "class", "none", "closed", "mRA", tmp_path / "missing")
     assert set(gained.verdict) == {"not run"}
     assert wording.tally(gained, "x") == "x: nothing to compare yet; 4 without both scores (not run)"

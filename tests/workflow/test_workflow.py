@@ -147,7 +147,7 @@ def test_notebooks_of_tables_show_all_that_was_made(outputs):
     everything = {"backbones": ",".join(BACKBONES), "datasets": ",".join(DATA_SETS), "data": "synthetic"}
     assert found["04_attention_ablation"] == {
         **everything,
-        **{"profile": "smoke", "precision": "float32", "images": "datasets", "seeds": "0,1,2"},
+        **{"profile": "smoke", "precision": "float32", "images": "datasets", "folds": "0", "seeds": "0,1,2"},
         "runs_folder": str(outputs),
     }
     assert everything.items() <= found["05_pooling_ablation"].items()

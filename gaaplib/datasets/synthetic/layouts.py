@@ -81,9 +81,9 @@ def store_files(root: Path, items: list[Item], draw: Callable[[Item], Drawing]) 
         (root / "masks" / folder).mkdir(parents=True, exist_ok=True)
     for item in items:
         file, of_mask = root / item.path, masks.file_of(root, item.path)
-        if file.exists() and of_mask.exists():
-            with Image.open(of_mask) as mask:
-                yield mask.text["keypoints"]
+        joints = _stored(file, of_mask)
+        if joints is not None:
+            yield joints
             continue
         drawing = draw(item)
         joints = _joints_text(drawing)
@@ -93,6 +93,17 @@ def store_files(root: Path, items: list[Item], draw: Callable[[Item], Drawing]) 
         options = {} if file.suffix == ".png" else {"quality": JPEG_QUALITY}
         write_whole(file, _encoded(drawing.image, "JPEG" if options else "PNG", **options), sync=False)
         yield joints
+
+
+def _stored(file: Path, of_mask: Path) -> str | None:
+    """The key points in a mask if it and its image are there; None if one is missing, or empty after a power cut."""
+    if not (file.exists() and file.stat().st_size and of_mask.exists()):
+        return None
+    try:
+        with Image.open(of_mask) as mask:
+            return mask.text["keypoints"]
+    except (OSError, KeyError):
+        return None
 
 
 def store_raid(root: Path, items: list[Item], draw: Callable[[Item], Drawing]) -> Iterator[str]:
