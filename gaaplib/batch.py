@@ -104,14 +104,15 @@ def with_whole_paths(values):
 
 def default_output(path, values, known):
     """A training notebook is kept with its run, another under ``outputs/notebooks``, by its data if it has any."""
-    # A notebook of several data sets belongs to none of them.
-    if "profile" not in known or "dataset" not in known:
+    if "profile" not in known:
         return outputs_folder() / "notebooks" / path.name
     fields = {field.name for field in dataclasses.fields(RunConfig)}
     config = RunConfig(**{k: v for k, v in values.items() if k in fields})
     if path.stem == "02_train":
         return outputs_folder() / "runs" / config.run_id / "notebook.ipynb"
-    return outputs_folder() / "notebooks" / config.data_name / path.name
+    # A notebook of several data sets belongs to none of them.
+    place = config.data_name if "dataset" in known else ""
+    return outputs_folder() / "notebooks" / place / path.name
 
 
 def execute(path, target, values):
