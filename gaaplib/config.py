@@ -389,14 +389,15 @@ class RunConfig:
     def starts(self):
         """The configurations on ``train_dataset`` whose backbones this run starts from; none unless its method adapts.
 
-        They have this run's settings, apart from those of its method.
+        They have this run's settings, apart from those of its method that were not given.
         """
         if self.train_dataset is None or not self.adapts:
             return []
-        own = {"method", "options", *options.defaults(self.method)}
+        usual = {*options.defaults(self.method), *(options.recipe(self.method) if self.profile == OWN else ())}
+        own = {"method", "options", *(usual - self.changes().keys())}
         shared = {name: value for name, value in self.to_dict().items() if name not in own}
         changes = options.starts(self.method, self.options, self.backbone)
-        return [type(self)(**shared | self._on_source() | change) for change in changes]
+        return [type(self)(**shared | self._on_source() | change | _stem_of(change["backbone"])) for change in changes]
 
     def needed(self):
         """The configurations of the runs that have to be there before this one."""
@@ -523,6 +524,11 @@ def choices(name):
 def _has_none(name):
     """Whether "none" is a value of a setting, so that None would be taken for it."""
     return name in (*REGISTRIES, *CHOICES) and "none" in choices(name)
+
+
+def _stem_of(backbone):
+    """The change of the stem that a backbone needs: only a ResNet's can be without a ReLU."""
+    return {} if backbone.startswith("resnet") else {"stem": "relu"}
 
 
 def check_known(name, value, known):

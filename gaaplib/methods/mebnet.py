@@ -161,7 +161,11 @@ class Mebnet(Method):
             expert._classifier.kernel.assign(kernel)
 
     def _expert(self, backbone, name):
-        config = dataclasses.replace(self.config, method="gaap", options=None, backbone=backbone)
+        changes = {"method": "gaap", "options": None, "backbone": backbone}
+        # All settings are given, so the profile is a name; GAAP has no training of its own, and only ResNets this stem.
+        changes |= {"profile": "standard"} if self.config.profile == "own" else {}
+        changes |= {} if backbone.startswith("resnet") else {"stem": "relu"}
+        config = dataclasses.replace(self.config, **changes)
         return _Expert(config, self.options["clusters"], name)
 
     def _check_channels(self, names):

@@ -4,6 +4,8 @@ import pytest
 from made_methods import LABELS, batch_of, make, predict
 
 from gaaplib.config import RunConfig
+from gaaplib.methods import METHODS
+from gaaplib.network.experts import Follow
 
 SMALL = "others=resnet18 clusters=4 rounds=2"
 
@@ -97,3 +99,36 @@ def test_too_few_images_for_a_batch_are_told():
     method = make(method="mebnet", options=SMALL, batch_size=16, images_per_identity=4)
     with pytest.raises(ValueError, match="round 1 of 1: 3 clusters, but each batch takes images of 4: decrease"):
         next_round(method)
+
+
+def test_its_own_training_has_experts_and_starts_on_any_backbone():
+    given = {"method": "mebnet", "height": 64, "width": 32, "options": "others=osnet_x1_0 clusters=20"}
+    METHODS["mebnet"](RunConfig("own", **given), 4)
+    adapted = RunConfig("own", **given, dataset="raid", train_dataset="market1501", train_data="synthetic")
+    assert [(start.method, start.backbone, start.stem, start.schedule, start.height) for start in adapted.starts()] == [
+        ("bot", "resnet18", "linear", "steps", 64),
+        ("bot", "osnet_x1_0", "relu", "steps", 64),
+    ]
+
+
+def test_starts_keep_what_was_given():
+    data = {"dataset": "raid", "train_dataset": "market1501", "train_data": "synthetic"}
+    (usual,), (given,) = (
+        RunConfig("smoke", method="udaml", **data, **more).starts() for more in ({}, {"last_stride": 2})
+    )
+    assert (usual.last_stride, given.last_stride) == (RunConfig("smoke").last_stride, 2)
+
+
+def test_teachers_and_their_steps_are_not_rounded():
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        student, teacher = keras.Variable(1.001), keras.Variable(1.0)
+        follow = Follow([(student, teacher)])
+        images = [np.zeros((1, 2, 2, 3), "uint8")]
+        follow(images)
+        follow.steps.assign(256.0)
+        follow(images, training=True)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert float(follow.steps) == 257.0
+    assert np.isclose(float(teacher), 1.0 + 0.001 / 257, atol=1e-7, rtol=0) and float(teacher) > 1.0

@@ -103,6 +103,13 @@ def test_losses_of_all_pairs_equal_their_oracles(seed, labels):
     assert found == pytest.approx(oracle.circle(labels, embeddings, 0.3, 8.0), rel=1e-3, abs=1e-4)
 
 
+def test_a_margin_makes_the_weighted_triplet_a_hinge():
+    """Of two anchors; the third has no positive. Positive means 0.5, negative means 0.6 and 0.1."""
+    labels, embeddings = np.array([1, 1, 2]), np.array([[0.0], [0.5], [0.6]])
+    assert value_of(WeightedTriplet(0.3), labels, embeddings) == pytest.approx((0.2 + 0.7) / 2, abs=1e-5)
+    assert value_of(WeightedTriplet(0.0), labels, embeddings) == pytest.approx(0.4 / 2, abs=1e-5)
+
+
 def test_losses_of_all_pairs_stay_finite_far_from_the_optimum():
     labels = np.arange(16) // 4
     for scale in (1e-6, 1.0, 1e4):

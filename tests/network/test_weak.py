@@ -58,3 +58,10 @@ def test_beyond_training_each_image_is_a_bag_of_its_own():
     alone = BagLosses(1)([LOGITS[:5], VECTORS[:5], LABELS[:5]], training=True)
     for name in found:
         np.testing.assert_allclose(found[name], alone[name], rtol=1e-6)
+
+
+def test_images_that_make_no_whole_bag_are_left_out():
+    found, whole = losses(LOGITS[:10], VECTORS[:10], LABELS[:10]), losses(LOGITS[:8], VECTORS[:8], LABELS[:8])
+    for name in found:
+        assert len(found[name]) == 10 and len(whole[name]) == 8
+        np.testing.assert_allclose(found[name][0], whole[name][0], rtol=1e-6)
