@@ -7,7 +7,7 @@ from gaaplib.config import RunConfig
 from gaaplib.datasets.synthetic import SyntheticSpec, write
 
 MANY = SyntheticSpec(
-    "cuhk03", train_ids=300, train_images=1500, test_ids=100, queries=200, gallery=400, height=64, width=32
+    "cuhk03", train_ids=300, train_images=1200, test_ids=100, queries=200, gallery=400, height=64, width=32
 )
 
 
@@ -26,13 +26,13 @@ def scores(tmp_path_factory):
     return {"first": score("five_epochs"), "now": score("standard", averaged_epochs=2)}
 
 
-def test_300_people_are_learnt_from_five_images_each(scores):
+def test_300_people_are_learnt_from_four_images_each(scores):
     accuracy, mean_ap = scores["now"]
-    assert accuracy > 0.05  # 0.003 by chance
-    assert mean_ap > 0.18  # 0.019 by chance
+    assert accuracy > 0.03  # 0.003 by chance
+    assert mean_ap > 0.14  # 0.019 by chance
 
 
 def test_the_first_recipe_fails_this(scores):
     accuracy, mean_ap = scores["first"]
-    assert accuracy < 0.03
-    assert mean_ap < 0.08
+    assert accuracy < 0.015
+    assert mean_ap < 0.05
