@@ -144,7 +144,7 @@ def inspect(name, root, variant=None, pattern=None, *, open_images=True, progres
         records = read(name, root, variant, pattern)
     remarks = tuple(str(warning.message) for warning in caught if "the published data set" not in str(warning.message))
     folder = root.parent if root.is_file() else root
-    for ending, count in sorted(not_read(folder).items()):
+    for ending, count in sorted(not_read(root).items()):
         remarks += (f"{count} files end in {ending} and are not read: save them as JPEG or PNG to have them taken.",)
     broken = _broken_images(dataset, root, folder, records["path"].tolist(), progress) if open_images else ()
     expected = published(name, root, variant)

@@ -49,9 +49,11 @@ last, when the run is finished), `per_query.npz` the scores of each image, `mode
 and `input.json` what it takes. To load it:
 
 ```python
+from pathlib import Path
+
 from gaaplib.runs import Run
 
-model = Run(".").model()
+model = Run(Path(".")).model()
 outputs = model.predict_on_batch(images)  # uint8 (batch, {height}, {width}, 3), RGB
 ```
 """

@@ -122,6 +122,12 @@ def test_triplet_needs_several_images_of_an_identity():
         make(method="triplet", sampler="shuffled")
 
 
+@pytest.mark.parametrize("changes", [{"images_per_identity": 1}, {"images_per_identity": 8, "batch_size": 8}])
+def test_triplet_needs_two_identities_with_two_images_each(changes):
+    with pytest.raises(ValueError, match="at least two identities in a batch, with two images each"):
+        make(method="triplet", **changes)
+
+
 def test_partners_are_others_of_the_same_identity_where_there_are_any():
     labels = np.array([5, 5, 5, 2, 7, 7, 9])
     for seed in range(20):
