@@ -103,12 +103,11 @@ def test_the_list_numbers_what_the_sheet_numbers(shown):
     assert shown.words.value.count("the same person") == ranking.states.count("match")
 
 
-def test_two_runs_are_shown_side_by_side_on_one_query(run, cache):
-    other = experiment.run(RunConfig("smoke", last_stride=1, attention="none"), outputs=cache)
-    shown = explorer._Explorer([run, other], None, cache, False)
+def test_two_runs_are_shown_side_by_side_on_one_query(run, plain, cache):
+    shown = explorer._Explorer([run, plain], None, cache, False)
     alone = shown.sheet.value
     assert shown.sheets.children == (shown.sheet,) and not shown.second.value
-    shown.beside.value = other
+    shown.beside.value = plain
     assert (
         shown.sheets.children == (shown.sheet, shown.second)
         and size(shown.second.value)[0] == size(shown.sheet.value)[0]
@@ -119,7 +118,7 @@ def test_two_runs_are_shown_side_by_side_on_one_query(run, cache):
     shown.query.value = int(shown.index.order[0])
     assert shown.second.value != before
     assert [words for words, _ in shown.layer.options][0] == "after the attention"
-    shown.run.value = other
+    shown.run.value = plain
     assert [words for words, _ in shown.layer.options][0] == "the last map, as there is no attention"
     assert shown.sheets.children == (shown.sheet,)
 

@@ -5,16 +5,13 @@ import dataclasses
 import numpy as np
 import pytest
 
-from gaaplib import experiment
-from gaaplib.config import RunConfig
 from gaaplib.explain import map_study
 from gaaplib.explain.localisation import BASELINES
 
 
 @pytest.fixture(scope="module")
-def study(run, cache):
-    other = experiment.run(RunConfig("smoke", last_stride=1, attention="none"), outputs=cache)
-    return map_study.study({"class": run, "none": other}, count=12, outputs=cache)
+def study(run, plain, cache):
+    return map_study.study({"class": run, "none": plain}, count=12, outputs=cache)
 
 
 def test_the_maps_of_all_runs_are_of_the_same_people(study, run):
