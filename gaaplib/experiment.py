@@ -18,7 +18,7 @@ from gaaplib.methods import METHODS
 from gaaplib.network import devices, layers
 from gaaplib.project import locked, outputs_folder
 from gaaplib.runs import card
-from gaaplib.runs.current import out_of_date, weights_key
+from gaaplib.runs.current import learnt_from, out_of_date, weights_key
 from gaaplib.runs.data import load_data
 from gaaplib.runs.provenance import RESULTS, origin
 from gaaplib.training import curve, fit
@@ -158,9 +158,16 @@ def _origin_of_data(config, data, source, weights):
     }
     if config.data != SYNTHETIC:
         came_from["files"] = data.store.files
+        came_from |= _beside(config, data)
+        came_from |= {"beside_files": data.beside_files} if data.beside_files else {}
     if source is not None:
-        came_from["trained_on"] = source.metrics["data"]["fingerprint"]
+        came_from["trained_on"] = learnt_from(source)
     return came_from | ({"weights": weights} if weights else {})
+
+
+def _beside(config, data):
+    """The fingerprints of what is beside photographs; nothing for twins, whose files the code makes."""
+    return {"beside": data.beside_fingerprints} if data.beside and config.data != SYNTHETIC else {}
 
 
 def outputs_of(method, data, roles, verbose=0):
@@ -226,7 +233,8 @@ def _key(config, data, starts):
     return {
         "configuration": config.to_dict(),
         "images": data.store.fingerprint,
-        "starts": [start.metrics["data"]["fingerprint"] for start in starts],
+        **_beside(config, data),
+        "starts": [learnt_from(start) for start in starts],
         "results": RESULTS,
         "backend": [came_from["backend"], layers.fast()],
         "versions": came_from["versions"],

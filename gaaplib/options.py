@@ -26,6 +26,16 @@ def needs(method):
     return literal(f"gaaplib.methods.{method}", "NEEDS") or ()
 
 
+def beside(method, text):
+    """The names of what is read beside the images: :func:`needs`, and masks if the options of the method ask for them.
+
+    Example:
+        >>> beside("gaap", None), beside("pgfa", None), beside("fpr", "masks=1")
+        ((), ('keypoints',), ('masks',))
+    """
+    return (*needs(method), *(("masks",) if parsed(method, text).get("masks") else ()))
+
+
 def start(method):
     """``START`` of a method's file, a dict: the settings of the runs that it starts from; None unless it adapts."""
     return literal(f"gaaplib.methods.{method}", "START")

@@ -14,6 +14,7 @@ from made_runs import write_run
 
 from gaaplib import experiment, runs
 from gaaplib.config import RunConfig
+from gaaplib.datasets import keypoints
 from gaaplib.distances import pairwise_distances
 from gaaplib.explain import lookup
 from gaaplib.methods import METHODS
@@ -347,6 +348,22 @@ def test_old_scores_are_not_shown_beside_new_pictures(tmp_path):
     data = runs.load_data(run.config, outputs=tmp_path)
     with pytest.raises(ValueError, match="was scored on other images"):
         lookup.ranked_examples(run, data)
+
+
+@pytest.mark.filterwarnings("ignore:.*differs from the published data set")
+def test_a_run_notes_the_key_points_that_it_saw_and_is_made_again_for_others(tmp_path):
+    root = market_folder(tmp_path / "photos")
+    paths = [str(file.relative_to(root)) for file in root.rglob("*.jpg")]
+    keypoints.write(root, paths, np.ones((len(paths), 17, 3)))
+    config = real(root, method="pgfa", height=96, epochs=1)
+    first = experiment.run(config, outputs=tmp_path).metrics
+    assert list(first["data"]["beside"]) == ["keypoints"]
+    assert experiment.run(config, outputs=tmp_path).metrics == first
+    keypoints.write(root, paths, np.zeros((len(paths), 17, 3)))
+    with pytest.warns(UserWarning, match="the images or keypoints in .*photos are not those that .* is made again"):
+        again = experiment.run(config, outputs=tmp_path).metrics
+    assert again["data"]["fingerprint"] == first["data"]["fingerprint"]
+    assert again["data"]["beside"] != first["data"]["beside"]
 
 
 @pytest.mark.filterwarnings("ignore:.*differs from the published data set")

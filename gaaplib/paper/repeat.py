@@ -118,7 +118,7 @@ def tolerances(committed, repeated):
     # The scores, which are judged, summarise these.
     found |= {f"per_query {name}": math.nan for name in ("ap", "inp", "first_hit")}
     # Times of files, which no copy keeps; the fingerprint is judged.
-    found["data files"] = math.nan
+    found |= {"data files": math.nan, "data beside_files": math.nan}
     return found | _of_history(committed.history)
 
 

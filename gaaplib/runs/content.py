@@ -61,6 +61,8 @@ NEEDED = {
 OPTIONAL = {
     "train_accuracy": _is_number_or_none,
     "data files": _is_text,
+    "data beside": lambda value: isinstance(value, dict) and all(map(_is_text, value.values())),
+    "data beside_files": _is_text,
     "data trained_on": _is_text,
     "data weights": _is_text,
     "data copies": _is_number,

@@ -1,8 +1,9 @@
 """The images of a configuration: read or generated, decoded, split into roles."""
 
+import hashlib
 import warnings
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,7 @@ class Data:
         as_published: whether these are photographs with the counts of the published data set.
         beside: ``{name: array (n, ...)}`` of what the method's network sees, or learns from, beside each image of the
             store.
+        beside_files: :func:`beside_now` when they were read.
         copies: queries whose file equals that of a gallery image of their identity, byte for byte; see
             :func:`gaaplib.datasets.duplicates.same_bytes`.
     """
@@ -39,11 +41,17 @@ class Data:
     as_published: bool
     copies: pd.DataFrame
     beside: dict
+    beside_files: str | None
 
     @property
     def inputs(self):
         """What the method's network sees: the store's images, with what is beside them if there is anything."""
         return Inputs(self.store.images, self.beside) if self.beside else self.store.images
+
+    @cached_property
+    def beside_fingerprints(self):
+        """SHA-256 of each array of ``beside``, ``{name: text}``: equal key points or masks have equal fingerprints."""
+        return {name: hashlib.sha256(np.ascontiguousarray(array)).hexdigest() for name, array in self.beside.items()}
 
     def part(self, role):
         """The rows of the table with this role."""
@@ -86,10 +94,12 @@ def load_data(config, *, outputs=None, progress=False):
     )
     copies = duplicates.same_bytes(folder, table)
     _warn_of_copies(copies, folder)
+    # Before they are read: files that change meanwhile are others later.
+    beside_files = beside_now(config)
     beside = {name: _BESIDE[name](config, root, folder, store) for name in options.needs(config.method)}
-    if options.parsed(config.method, config.options).get("masks"):
+    if "masks" in options.beside(config.method, config.options):
         beside |= _masks_to_learn_from(config, root, folder, store, table, progress)
-    return Data(folder, store, _with_labels(table), _is_as_published(config, root, found), copies, beside)
+    return Data(folder, store, _with_labels(table), _is_as_published(config, root, found), copies, beside, beside_files)
 
 
 def _keypoints(config, root, folder, store):
@@ -139,10 +149,26 @@ def files_now(dataset, data, variant=None, pattern=None):
     return files_key(folder, found.path.tolist(), members=members)
 
 
-def same_images(run, *, outputs=None, now=files_now):
-    """Whether the images that a finished run was scored on are still the same.
+def beside_now(config):
+    """SHA-256 over the names, sizes and times of the files that a run's method reads beside the images of a copy.
 
-    The names, sizes and times of the files are compared first, and the pixels only if these differ.
+    None if it reads none, and for synthetic images, as in :func:`files_now`.
+    """
+    wanted = options.beside(config.method, config.options)
+    if config.data == SYNTHETIC or not wanted:
+        return None
+    root = Path(config.data)
+    folder = root.parent if root.is_file() else root
+    files = [folder / keypoints.FILE] if "keypoints" in wanted else []
+    files += sorted((folder / masks.FOLDER).rglob("*")) if "masks" in wanted else []
+    # One that is missing makes another key, and is refused where it is read.
+    return files_key(folder, [str(file.relative_to(folder)) for file in files if file.is_file()])
+
+
+def same_images(run, *, outputs=None, now=files_now):
+    """Whether the images that a finished run was scored on, and what its method read beside them, are still the same.
+
+    The names, sizes and times of the files are compared first, and what is in them only if these differ.
 
     Args:
         run: a finished :class:`gaaplib.runs.Run`.
@@ -152,30 +178,37 @@ def same_images(run, *, outputs=None, now=files_now):
     Raises:
         FileNotFoundError, ValueError: as :func:`load_data`.
     """
-    metrics = run.metrics
+    metrics, config = run.metrics, run.config
     names = ("dataset", "data", "variant", "pattern")
     noted, made_from = metrics["data"], (metrics["config"].get(name) for name in names)
-    if now(*made_from) == noted.get("files"):
+    if now(*made_from) == noted.get("files") and beside_now(config) == noted.get("beside_files"):
         return True
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return load_data(run.config, outputs=outputs).store.fingerprint == noted["fingerprint"]
+        data = load_data(config, outputs=outputs)
+    same = data.store.fingerprint == noted["fingerprint"]
+    return same and (config.data == SYNTHETIC or data.beside_fingerprints == noted.get("beside", {}))
 
 
 def check_images(run, data):
-    """Refuse images that a run was not scored on: its scores do not belong to them.
+    """Refuse images, key points or masks that a run was not scored on: its scores do not belong to them.
+
+    Of what is beside the images, that is compared which both the run and the data have.
 
     Args:
         run: a finished :class:`gaaplib.runs.Run`.
         data: :class:`Data`.
 
     Raises:
-        ValueError: the images differ.
+        ValueError: they differ.
     """
     noted, scores, queries = run.metrics["data"], run.per_query, data.part("query")
     same = noted["fingerprint"] == data.store.fingerprint or noted.get("files") == data.store.files
     if not same or not all(np.array_equal(scores[name], queries[name]) for name in ("pid", "camid", "row")):
         raise ValueError(f"{run.folder.name} was scored on other images than {data.root} now holds: repeat the run")
+    for name in noted.get("beside", {}).keys() & data.beside.keys():
+        if noted["beside"][name] != data.beside_fingerprints[name]:
+            raise ValueError(f"{run.folder.name} was made with other {name} than {data.root} now holds: repeat the run")
 
 
 def _read(dataset, data, variant, pattern):
