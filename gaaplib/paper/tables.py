@@ -34,7 +34,8 @@ def scores(configs, protocol, title, outputs=None):
     """Return one row per planned run, finished or not, with its score in one measure.
 
     A cell of Partial-iLIDS has two runs: its closed protocol uses i-LIDS MCTS, and that run's row is named
-    ``partial_ilids`` in ``dataset``. The run that the protocol does not use has no row.
+    ``partial_ilids`` in ``dataset``. The run that the protocol does not use has no row, except that the retrieval
+    scores of i-LIDS MCTS have a row of their own once they are measured.
 
     Args:
         configs: configurations of the runs, such as ``Plan().matrix()``.
@@ -56,7 +57,8 @@ def scores(configs, protocol, title, outputs=None):
     _check_measure(protocol, title)
     finished = plan.done(configs, outputs)
     rows = [
-        _row(config, finished.get(config.run_id), name, protocol, title) for config, name in _asked(configs, protocol)
+        _row(config, finished.get(config.run_id), name, protocol, title)
+        for config, name in _asked(configs, protocol, finished)
     ]
     return pd.DataFrame(rows, columns=COLUMNS)
 
@@ -69,7 +71,7 @@ def _check_measure(protocol, title):
         raise ValueError(f"{title!r} is no measure of the {protocol} protocol; known: {known}")
 
 
-def _asked(configs, protocol):
+def _asked(configs, protocol, finished):
     """Yield the configurations that a protocol uses, each once, with the data set that names their cell."""
     unique = {config.run_id: config for config in configs}.values()
     pairs = {(closed_on(config.dataset), config.dataset) for config in unique}
@@ -77,7 +79,8 @@ def _asked(configs, protocol):
     for config in unique:
         if protocol == "closed" and config.train_dataset is None:
             yield config, stands_in_for.get(config.dataset, config.dataset)
-        elif protocol == "retrieval" and config.dataset not in stands_in_for:
+        elif protocol == "retrieval" and (config.dataset not in stands_in_for or config.run_id in finished):
+            # A run that stands in is planned for the closed protocol, so nobody waits for its retrieval.
             yield config, config.dataset
 
 
@@ -149,7 +152,7 @@ def gains(configs, field, value, against, protocol, title, outputs=None):
     """
     _check_measure(protocol, title)
     finished = plan.done(configs, outputs)
-    asked = list(_asked(configs, protocol))
+    asked = list(_asked(configs, protocol, finished))
     others = {_but_for(config, field): config.run_id for config, _ in asked if getattr(config, field) == against}
     rows = []
     for config, name in asked:
@@ -218,7 +221,7 @@ def by_dataset(found):
     """Return the scores of fold 0 and seed 0 as text: one row per backbone, one column per data set."""
     first = found[(found.fold == 0) & (found.seed == 0)]
     words = first.assign(words=wording.in_words(first))
-    wide = words.pivot(index="backbone", columns="dataset", values="words")
+    wide = words.pivot(index="backbone", columns="dataset", values="words").fillna(wording.MISSING)
     return wide.loc[list(dict.fromkeys(first.backbone)), list(dict.fromkeys(first.dataset))].rename_axis(columns=None)
 
 

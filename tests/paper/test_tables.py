@@ -52,10 +52,23 @@ def test_one_row_per_planned_run(tmp_path):
     # Retrieval is scored on Partial-iLIDS itself, and that run is missing.
     retrieval = tables.scores(planned, "retrieval", "mAP", tmp_path).set_index(["backbone", "dataset"])
     assert retrieval.run_id["resnet18", "partial_ilids"] == partial.run_id
-    assert retrieval.status.tolist() == ["diverged", "not run", "done", "not run"]
+    # i-LIDS is measured in retrieval as well, and stands beside it under its own name.
+    assert retrieval.run_id["resnet18", "ilids"] == ilids.run_id
+    assert retrieval.status.tolist() == ["diverged", "not run", "done", "not run", "done"]
     wide = tables.by_dataset(retrieval.reset_index())
-    assert wide.loc["vgg16"].tolist() == ["diverged", "not run"]
-    assert list(wide.columns) == ["raid", "partial_ilids"]
+    assert wide.loc["vgg16"].tolist() == ["diverged", "not run", "not run"]
+    assert list(wide.columns) == ["raid", "partial_ilids", "ilids"]
+
+
+def test_i_lids_stands_beside_partial_ilids_if_both_are_measured(tmp_path):
+    planned = tables.only(replace(PLAN, datasets=("partial_ilids",), seeds=(0,)).table_4(), method="bot")
+    asked = [*planned, *(replace(PLAN, datasets=("ilids",)).matrix(backbones=("resnet18",))[:2])]
+    for config, right in zip(asked, (0.5, 0.25, 0.75), strict=True):
+        leave(config, tmp_path, right=right)
+    found = tables.scores(asked, "retrieval", "CMC(1)", tmp_path).set_index(["dataset", "attention"]).value
+    assert found.index.tolist() == [("partial_ilids", "none"), ("ilids", "none"), ("ilids", "class")]
+    gained = tables.gains(asked, "attention", "class", "none", "retrieval", "CMC(1)", tmp_path)
+    assert gained.dataset.tolist() == ["ilids"] and gained.difference.notna().all()
 
 
 def test_missing_runs_are_reported_and_nothing_is_made_up(tmp_path):
