@@ -138,9 +138,9 @@ def _in_common(claim, metrics):
 
 def _paired(claim, run, other):
     ahead = runs.difference(run, other, claim.measure)
-    data, queries = run.metrics["data"], int(run.per_query["valid"].sum())
-    names = run.folder.name, other.folder.name
-    return claim.claim, data["name"], _is_as_published(data), *names, ahead.estimate, ahead.low, ahead.high, queries
+    metrics, queries = run.metrics, int(run.per_query["valid"].sum())
+    where = runs.data_name(metrics), _is_as_published(metrics["data"])
+    return claim.claim, *where, run.folder.name, other.folder.name, ahead.estimate, ahead.low, ahead.high, queries
 
 
 def _is_as_published(data):
@@ -149,12 +149,13 @@ def _is_as_published(data):
 
 
 def _seconds(claim, pairs):
-    """One row per data set: the seconds saved, on average over folds and seeds."""
+    """One row per data set: the seconds saved, on average over folds and seeds, of pairs that have both times."""
     by_data = {}
     for run, other in pairs:
-        saved = [each.metrics["provenance"]["seconds"].get("training", math.nan) for each in (other, run)]
-        data = run.metrics["data"]
-        by_data.setdefault((data["name"], _is_as_published(data)), []).append(saved)
+        spent = [each.metrics["provenance"]["seconds"].get("training") for each in (other, run)]
+        if None not in spent:
+            metrics = run.metrics
+            by_data.setdefault((runs.data_name(metrics), _is_as_published(metrics["data"])), []).append(spent)
     for (name, as_published), saved in by_data.items():
         spread = statistics.mean_and_spread([two - one for two, one in saved])
         pairs_named = f"{len(saved)} pairs of runs"
@@ -231,6 +232,7 @@ def judged(claims, found, printed, arithmetic=None):
 
 
 def _decided(claim, rows):
+    rows = rows[rows.difference.notna()]
     if rows.empty or claim.test not in ("sign", "size"):
         return NOT_TESTED
     verdicts = {verdict(row.low, row.high, claim.test, claim.figure, claim.tolerance) for row in rows.itertuples()}
@@ -249,6 +251,10 @@ def _in_words(rows):
     """Per data set, the difference of its pair with its interval, or the range of several pairs, as text."""
     each = []
     for data, pairs in rows.groupby("data", sort=False):
+        pairs = pairs[pairs.difference.notna()]
+        if pairs.empty:
+            each.append(f"{data}: not measured")
+            continue
         low, high = pairs.difference.min(), pairs.difference.max()
         words = _signed(low) if len(pairs) == 1 else f"{len(pairs)} pairs, {_signed(low)} to {_signed(high)}"
         if len(pairs) == 1 and pairs.low.item() < pairs.high.item():

@@ -52,6 +52,22 @@ def table(outputs=None, filters=()):
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
+def data_name(metrics):
+    """What tables call the images of a run: its data set, or the folder of other photographs in a data set's layout.
+
+    The layout is part of the run's own name. Photographs of PKU-Reid in Market-1501's layout, in ``data/pku``, are
+    ``pku``, and ``pku-from-cuhk03`` if the model was trained on CUHK03.
+
+    Args:
+        metrics: ``metrics`` of a :class:`gaaplib.runs.Run`.
+    """
+    noted, config = metrics["data"], metrics["config"]
+    name, dataset = noted["name"], config["dataset"]
+    if config["data"] == SYNTHETIC or dataset == "folder" or noted.get("as_published", True):
+        return name
+    return Path(config["data"]).name + name.removeprefix(dataset)
+
+
 def _parsed_filter(text):
     name, equals, value = text.partition("=")
     if not equals:
@@ -84,7 +100,7 @@ def _row(metrics, alias):
         "alias": alias,
         "run_id": metrics["run_id"],
         "status": metrics["status"],
-        "data": metrics["data"]["name"],
+        "data": data_name(metrics),
         "folder": config.data,
         "settings": " ".join(f"{name}={value}" for name, value in settings.items()),
         "queries": retrieval.get("num_valid_queries"),

@@ -1,6 +1,7 @@
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 from made_runs import finish, pair, write_run
 
@@ -68,7 +69,8 @@ def test_a_copy_that_is_not_the_published_one_does_not_decide(tmp_path):
         (run.folder / "metrics.json").write_text(json.dumps(content))
     table = judged(found)
     assert set(table.verdict) == {claims.NOT_TESTED}
-    assert table.loc["attention helps", claims.PHOTOGRAPHS].startswith("market1501: +0.300 [")
+    # Named by its folder: Market-1501 is only its layout.
+    assert table.loc["attention helps", claims.PHOTOGRAPHS].startswith("somewhere: +0.300 [")
 
 
 def test_synthetic_runs_have_their_column_and_never_decide(tmp_path):
@@ -159,6 +161,19 @@ def test_seconds_need_several_pairs(tmp_path):
             assert table.verdict.tolist() == [expected]
     assert found.difference.tolist() == [10.0]
     assert found.run.tolist() == ["3 pairs of runs"]
+
+
+def test_seconds_that_nobody_measured_are_no_number(tmp_path):
+    stated = CLAIMS[CLAIMS.measure == "seconds"]
+    for changes in ({"attention": "class"}, {"attention": "none", "method": "triplet"}):
+        config = RunConfig("smoke", backbone="resnet50", data="somewhere", **changes)
+        finish(runs.begin(config, tmp_path), retrieval={"mAP": 0.5}, seconds={"evaluation": 1.0})
+    found = claims.evidence(stated, runs.finished(tmp_path))
+    assert found.empty and claims.judged(stated, found, {}).measured.tolist() == ["none"]
+    unknown = [stated.claim.item(), "market1501", True, "run", "other", *[np.nan] * 4]
+    table = claims.judged(stated, pd.DataFrame([unknown], columns=claims.EVIDENCE), {})
+    assert table.measured.tolist() == ["market1501: not measured"]
+    assert table.verdict.tolist() == [claims.NOT_TESTED]
 
 
 def test_counted_claims_need_no_data():

@@ -20,6 +20,22 @@ def test_the_table_has_a_row_a_finished_run(tmp_path):
     assert tuple(table.columns) == runs.COLUMNS
 
 
+def test_photographs_in_another_layout_are_named_by_their_folder(tmp_path):
+    crossing = {"train_dataset": "cuhk03", "train_data": "data/cuhk03"}
+
+    def name(as_published=False, **changes):
+        run = write_run(tmp_path, [0.5, 0.7], **changes)
+        metrics = run.metrics
+        metrics["data"]["as_published"] = as_published
+        return runs.data_name(metrics)
+
+    assert name(data="data/pku", **crossing) == "pku-from-cuhk03"
+    assert name(data="data/pku", as_published=True, **crossing) == "market1501-from-cuhk03"
+    assert name(**crossing) == "synthetic-market1501-from-cuhk03"
+    assert name(dataset="folder", data="data/pku") == "folder"
+    assert name(dataset="cuhk03", data="data/cuhk03", variant="labeled") == "cuhk03-labeled"
+
+
 def test_compare_has_chance_first_and_intervals(tmp_path):
     run = write_run(tmp_path, [0.2, 0.4, 0.6, 0.8] * 3, first_hit=[1, 2, 1, 9] * 3, pid=np.arange(12))
     table = runs.compare({"ours": run})

@@ -134,7 +134,7 @@ def scores(run):
     measured = (("closed", "mRA"), ("closed", "CMC(1)"), ("retrieval", "CMC(1)"), ("retrieval", "mAP"))
     return {
         "run": run.folder.name,
-        "data": metrics["data"]["name"],
+        "data": runs.data_name(metrics),
         **{f"{protocol} {title}": _score(run, metrics, protocol, title) for protocol, title in measured},
         **{name: config[name] for name in ("method", "backbone", "attention", "pooling", "fold", "seed")},
         "images": _images(metrics),
