@@ -11,6 +11,7 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import fields
 from pathlib import Path
 
@@ -68,7 +69,7 @@ def parsed():
     parser.add_argument("what", choices=("plan", "tables", "reproduce", "photographs", "names"))
     parser.add_argument("--on", default="local", help="a folder of workflow/profiles: local, slurm or your own")
     parser.add_argument("--jobs", help="how many runs at once (default: as in the profile)")
-    parser.add_argument("--parts", default="", help="parts of the plan: matrix, methods, ... (default: all)")
+    parser.add_argument("--parts", default="", help="parts of the plan: matrix, methods, ... (default: all shown)")
     parser.add_argument("settings", nargs="*", metavar="NAME=VALUE", help="a field of gaaplib.paper.plan.Plan, or gpus")
     arguments = parser.parse_intermixed_args()
     odd = [word for word in arguments.settings if "=" not in word]
@@ -85,9 +86,11 @@ def parsed():
 
 def planned(arguments, outputs):
     """Print the runs and the hours they take, and return the graph for Snakemake."""
+    from gaaplib.paper import plan
+
     settings, left_out = chosen(arguments.settings)
     return {
-        **timed(settings.parts(arguments.parts), settings.everything(), outputs, left_out),
+        **timed(settings.parts(arguments.parts or plan.SHOWN), settings.everything(), outputs, left_out),
         "notebooks": of_tables(settings, outputs),
         **others(arguments),
     }
@@ -175,7 +178,10 @@ def of_tables(settings, outputs):
 
 
 def photographs(arguments, outputs):
-    """Print the runs of `make photographs` and the hours they take, and return their graph, without notebooks."""
+    """Print the runs of `make photographs` and the hours they take, and return their graph, without notebooks.
+
+    Runs on photographs that are not there are left out, with a sentence on each folder.
+    """
     from gaaplib.paper import committed
 
     parts = committed.everything()
@@ -186,13 +192,35 @@ def photographs(arguments, outputs):
     ]
     if odd:
         raise ValueError(odd[0])
-    wanted = {name: runs for name, runs in parts.items() if runs and name in (arguments.parts or parts)}
+    wanted, left_out = there({name: runs for name, runs in parts.items() if name in (arguments.parts or parts)})
+    if not wanted:
+        raise ValueError("\n".join(["no photographs are available", *left_out]))
     asked = {run_id: run for runs in wanted.values() for run_id, run in runs.items()}
     needed = {each.run_id: each for run in asked.values() for each in run.needed()}
-    absent = sorted({run.data for run in asked.values() if not run.is_synthetic and not Path(run.data).is_dir()})
-    if absent:
-        raise ValueError(f"{absent[0]} is missing: put your copy there, or a link to it (docs/data-sets.md)")
-    return {**timed(wanted, needed | asked, outputs), "notebooks": {}, **others(arguments)}
+    return {**timed(wanted, needed | asked, outputs, left_out), "notebooks": {}, **others(arguments)}
+
+
+def there(parts):
+    """Return the parts without runs on photographs that are missing, and a sentence on each missing folder."""
+    missing = Counter()
+    left = {}
+    for name, runs in parts.items():
+        lacks = {run_id: absent_folders(run) for run_id, run in runs.items()}
+        missing.update(folder for folders in lacks.values() for folder in folders)
+        left[name] = {run_id: run for run_id, run in runs.items() if not lacks[run_id]}
+    sentences = [
+        f"{folder} is missing, so {count} runs are left out: put your copy there, or a link to it (docs/data-sets.md)"
+        for folder, count in missing.items()
+    ]
+    return {name: runs for name, runs in left.items() if runs}, sentences
+
+
+def absent_folders(run):
+    """Return the folders of photographs that a run is trained or tested on and that are missing."""
+    from gaaplib.config import SYNTHETIC
+
+    given = {run.data, run.train_data} - {None, SYNTHETIC}
+    return sorted(folder for folder in given if not Path(folder).exists())
 
 
 def small(arguments, outputs):

@@ -340,6 +340,9 @@ PARTS = (
 )
 """The parts of a :class:`Plan`, most important first."""
 
+SHOWN = tuple(part for part in PARTS if part not in ("why", "tricks"))
+"""The parts that tables and figures show of any plan; the others are shown of the committed photographs alone."""
+
 
 def reproduced(profile, dataset, data=SYNTHETIC, train_data=None, ilids_data=None):
     """Return the runs of ``make reproduce``: ResNet-18 without attention and with it, on one data set.

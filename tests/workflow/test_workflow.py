@@ -20,7 +20,7 @@ import pytest
 
 from gaaplib.config import RunConfig
 from gaaplib.paper import committed
-from gaaplib.paper.plan import BACKBONES, DATA_SETS, Plan
+from gaaplib.paper.plan import BACKBONES, DATA_SETS, PARTS, Plan
 from gaaplib.runs.provenance import RESULTS
 
 PROJECT = Path(__file__).parents[2]
@@ -167,8 +167,35 @@ def test_runs_beside_the_photographs_are_a_graph_with_their_sources(outputs, mon
 def test_photographs_that_are_not_there_are_named_before_anything_is_timed(outputs, monkeypatch):
     asked = RunConfig("long", dataset="cuhk03", data=str(outputs / "nowhere"))
     monkeypatch.setattr(committed, "everything", lambda: {"block": {asked.run_id: asked}})
-    with pytest.raises(ValueError, match="nowhere is missing: put your copy there, or a link to it"):
+    with pytest.raises(ValueError, match="nowhere is missing, so 1 runs are left out: put your copy there, or a link"):
         planned_photographs(outputs, [], monkeypatch)
+
+
+def test_only_the_runs_on_missing_photographs_are_left_out(outputs, monkeypatch, capsys):
+    source, lacking = {"train_dataset": "cuhk03", "train_data": str(outputs)}, str(outputs / "pku")
+    outputs.mkdir()
+    made = RunConfig("smoke", dataset="raid")
+    left_out = [RunConfig("long", data=lacking, seed=seed, **source) for seed in (0, 1)]
+    left_out.append(RunConfig("long", dataset="raid", train_dataset="market1501", train_data=lacking))
+    parts = {"block": [made], "across": left_out}
+    monkeypatch.setattr(
+        committed, "everything", lambda: {name: {run.run_id: run for run in runs} for name, runs in parts.items()}
+    )
+    graph = planned_photographs(outputs, [], monkeypatch)
+    assert graph["parts"] == {"block": [made.run_id]} and list(graph["runs"]) == [made.run_id]
+    assert f"{lacking} is missing, so 3 runs are left out: put your copy there" in capsys.readouterr().out
+
+
+def test_tables_make_what_is_shown_and_the_rest_if_it_is_named(outputs, monkeypatch, capsys):
+    monkeypatch.setattr(
+        estimates, "step_times", lambda runs, *_, **__: {estimates.kind(run): [1, 1, 1] for run in runs}
+    )
+    parts = {
+        parts: list(SCRIPT.planned(Namespace(parts=list(parts), settings=SETTINGS), outputs)["parts"])
+        for parts in ((), ("why", "tricks"))
+    }
+    assert parts["why", "tricks"] == ["why", "tricks"]
+    assert parts[()] == [name for name in PARTS if name not in ("why", "tricks")]
 
 
 @pytest.mark.parametrize(
