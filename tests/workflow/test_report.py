@@ -219,8 +219,16 @@ def test_failures_are_those_without_a_result(pages, outputs):
 def test_a_run_is_named_with_scores_and_origin(pages):
     run_id, text = RunConfig("smoke").run_id, pages["runs.html"].text
     assert {run_id, f"from-{run_id}"} <= pages["runs.html"].ids
-    for words in ("0.500\u00a0[", "synthetic", "diverged", run_id, f"{RESULTS}"):
+    for words in ("0.500\u00a0[", "synthetic", "diverged", run_id, f"{RESULTS}", "no closed score (-) if it was"):
         assert words in text, words
+
+
+def test_a_run_without_a_closed_score_has_a_dash_and_one_without_any_says_why(tmp_path):
+    whole = write_run(tmp_path, [0.9] * 20, training_images="all")
+    diverged = runs.begin(RunConfig("smoke", seed=5), tmp_path)
+    finish(diverged, status="diverged", reason="it did")
+    assert contents.scores(whole)["closed mRA"] == "-"
+    assert {contents.scores(diverged)[name] for name in ("closed mRA", "retrieval mAP")} == {"diverged"}
 
 
 def test_a_score_whose_interval_contains_chance_is_marked(tmp_path):
