@@ -15,7 +15,7 @@ import click
 from gaaplib import __version__, batch, options, threads
 from gaaplib.batch import printable
 from gaaplib.config import check_known, did_you_mean
-from gaaplib.project import notebooks_folder, outputs_folder, project_folder, registered_names
+from gaaplib.project import notebooks_folder, outputs_folder, project_folder, reference_folder, registered_names
 
 
 class Commands(click.Group):
@@ -156,7 +156,11 @@ def compare(given, vary, seeds, folds, names, maps, output):
 
 
 def _page_name(names, given, vary, seeds, folds):
-    """Such as ``folder_photos_attention-none-class``, or the names of two runs."""
+    """Such as ``folder_photos_attention-none-class``, or the names of two runs.
+
+    What this leaves out, the place of a folder or the end of a long name, stands as a hash at its end.
+    """
+    import hashlib
     import re
 
     asked = dict(given)
@@ -167,7 +171,10 @@ def _page_name(names, given, vary, seeds, folds):
     ]
     words += [*vary, f"seeds-{seeds}" if seeds else "", f"folds-{folds}" if folds else ""]
     words = [*names] or [word for word in words if word]
-    return "_".join(re.sub(r"\W+", "-", word.rpartition("/")[2]) for word in words)[:100]
+    name = "_".join(re.sub(r"\W+", "-", word.rpartition("/")[2]) for word in words)
+    if len(name) <= 100 and not any("/" in word for word in words):
+        return name
+    return f"{name[:91]}_{hashlib.sha256(' '.join(words).encode()).hexdigest()[:8]}"
 
 
 def _finished(names):
@@ -270,7 +277,7 @@ def results(csv, sort, filters, reference):
     """
     from gaaplib.runs import scores
 
-    outputs = project_folder() / "outputs" / "reference" if reference else outputs_folder()
+    outputs = reference_folder() if reference else outputs_folder()
     try:
         table = scores.table(outputs, filters)
         table = scores.ordered(table, sort) if sort else table
@@ -361,7 +368,7 @@ def verify(names, reference, only_list):
 
     from gaaplib import runs
 
-    reference = reference or project_folder() / "outputs" / "reference"
+    reference = reference or reference_folder()
     if only_list:
         click.echo("\n".join(run.folder.name for run in runs.finished(reference)) or f"no runs under {reference}")
         return

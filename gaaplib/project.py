@@ -57,6 +57,11 @@ def outputs_folder():
     return Path(given) if given else project_folder() / "outputs"
 
 
+def reference_folder():
+    """The folder of the committed results: ``outputs/reference`` of the project, wherever other results go."""
+    return project_folder() / "outputs" / "reference"
+
+
 @contextmanager
 def locked(path, doing):
     """Keep other processes out of a block; the lock ends with this process at the latest.

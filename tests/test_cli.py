@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from made_images import market_folder, save_colour
 from made_onnx import write_onnx
 
-from gaaplib.cli import main
+from gaaplib.cli import _page_name, main
 from gaaplib.config import RunConfig
 from gaaplib.datasets import DATASETS
 
@@ -401,6 +401,14 @@ def test_embed_takes_a_model_from_elsewhere(photos, tmp_path):
         assert result.exit_code in (1, 2) and why in result.output
 
 
+@pytest.mark.parametrize("name", ["photos.txt", "photos", "photos.npz.gz"])
+def test_embed_refuses_another_file_than_npz_before_it_looks_for_anything(name, tmp_path):
+    for source in ("--run", "--model"):
+        result = call("embed", tmp_path / "nowhere", source, "nobody", "-o", tmp_path / name)
+        assert result.exit_code == 2 and f"{name}: embeddings are saved as an .npz file" in result.output
+    assert not list(tmp_path.iterdir())
+
+
 def test_export_writes_a_file_checked_on_the_runs_own_images(model, photos, tmp_path, monkeypatch):
     """The export itself, which takes gigabytes for a whole network, is tested in test_onnx."""
     from gaaplib.network import onnx
@@ -600,6 +608,34 @@ def test_compare_makes_the_runs_and_a_page_without_code(compared):
     assert "comparison.of" not in html and "from gaaplib" not in html
     book = nbformat.read(page.with_suffix(".ipynb"), 4)
     assert any("comparison.of" in cell.source for cell in book.cells)
+
+
+def test_a_second_comparison_does_not_overwrite_the_first(outputs, monkeypatch):
+    monkeypatch.setattr("gaaplib.batch.execute", lambda notebook, target, values: target.touch())
+    monkeypatch.setattr("gaaplib.batch.write_page", lambda executed, page, title: page.write_text(str(executed)))
+    common = ["-p", "profile", "smoke"]
+    asked = [
+        [*common, "--vary", "attention=none,class"],
+        [*common, "--vary", "attention=none,self"],
+        [*common, "--vary", "attention=none,class", "--seeds", "0,1"],
+        [*common, "--vary", "attention=none,class", "--folds", "0,1"],
+        [*common, "-p", "backbone", "resnet34", "--vary", "attention=none,class"],
+        [*common, "-p", "dataset", "raid", "--vary", "attention=none,class"],
+        # Their names differ in what does not fit.
+        *([*common, "--vary", "attention=none,class", "--seeds", ",".join(map(str, range(n)))] for n in (50, 51)),
+    ]
+    pages = [CliRunner().invoke(main, ["compare", *words]).output.splitlines()[-1] for words in (*asked, asked[0])]
+    assert (
+        pages[0] == f"page: {(outputs / 'comparisons').absolute()}/market1501_profile-smoke_attention-none-class.html"
+    )
+    assert len(set(pages[:-1])) == len(asked) and pages[-1] == pages[0]
+    assert {path.name for path in (outputs / "comparisons").glob("*.html")} == {Path(page).name for page in pages}
+
+
+def test_folders_of_one_name_have_pages_of_their_own():
+    one, other = (_page_name((), [("data", f"{home}/photos")], ["attention=none,class"], None, None) for home in "ab")
+    assert re.fullmatch(r"market1501_photos_attention-none-class_[0-9a-f]{8}", one) and one != other
+    assert _page_name((), [("data", "photos")], ["seed=0,1"], None, None) == "market1501_photos_seed-0-1"
 
 
 def test_a_page_needs_no_network(compared):

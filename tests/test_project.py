@@ -13,6 +13,7 @@ def test_outputs_are_found_from_the_notebooks_folder(tmp_path, monkeypatch):
     assert project.outputs_folder() == tmp_path / "outputs"
     monkeypatch.setenv("GAAP_OUTPUTS", str(tmp_path / "elsewhere"))
     assert project.outputs_folder() == tmp_path / "elsewhere"
+    assert project.reference_folder() == tmp_path / "outputs" / "reference"
 
 
 def test_one_at_a_time_holds_a_lock(tmp_path):

@@ -27,14 +27,14 @@ def pack(folder, *words):
 
     from gaaplib.config import SYNTHETIC
     from gaaplib.paper import plan
-    from gaaplib.project import outputs_folder, portable, project_folder
+    from gaaplib.project import outputs_folder, portable, reference_folder
     from gaaplib.runs.provenance import is_current, origin
 
     settings = {name: value for name, _, value in (word.partition("=") for word in words)}
     parts = settings.pop("parts", "").replace(",", " ").split()
     study, left_out = chosen(settings)
     wanted = {name: run for part in study.parts(parts).values() for name, run in part.items()}
-    places = outputs_folder(), project_folder() / "outputs" / "reference"
+    places = outputs_folder(), reference_folder()
     finished = {
         name for place in places for name, made in plan.done(wanted.values(), place).items() if is_current(made.metrics)
     }
