@@ -13,6 +13,7 @@ from gaaplib import runs
 from gaaplib.evaluation.statistics import signed
 from gaaplib.explain import localisation, run_maps
 from gaaplib.project import write_whole
+from gaaplib.runs import folder
 from gaaplib.runs.data import load_data
 
 BESIDE = {"centre prior": "a Gaussian at the image centre", "untrained": "the untrained network's"}
@@ -21,7 +22,7 @@ BESIDE = {"centre prior": "a Gaussian at the image centre", "untrained": "the un
 WHICH = ["data", "attention", "seed", "map", "against"]
 """What tells the rows of :func:`of_runs` apart."""
 
-FILE = "maps.csv"
+FILE = folder.MAPS
 """In a run's folder: one line per map and query."""
 
 COUNT = 300
@@ -59,8 +60,7 @@ def measure(run, count=COUNT, *, outputs=None):
     model = run.model()
     maps = run_maps.maps_of(model, people.images, people.matches)
     maps = {name: heat for name, heat in maps.items() if np.ptp(heat) > localisation.TIE}
-    baselines = run_maps.baselines(run.config, model, data, people.images)
-    maps |= {name: baselines[name] for name in BASELINES}
+    maps |= run_maps.baselines(run.config, model, None, people.images)
     curves = run_maps.deletion_insertion(model, people.images, people.matches, maps)
     values = areas(curves)
     if people.masks is not None:

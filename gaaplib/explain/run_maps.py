@@ -190,21 +190,26 @@ def baselines(config, model, data, images):
     """The baseline maps, on the grid of the model's own maps: ``{name: (n, rows, columns)}``.
 
     The names are ``localisation.BASELINES``: a uniform map, a Gaussian at the image centre, the mean mask of the
-    training images (left out if there are no masks), and the attention that positions receive in the untrained model.
+    training images (left out if there are no masks, or no ``data``), and the attention that positions receive in the
+    untrained model.
 
     Args:
         config, model: of a run, with an attention layer.
-        data: the :class:`gaaplib.runs.data.Data` that it was scored on.
+        data: the :class:`gaaplib.runs.data.Data` that it was scored on; None: no masks of training images are read.
         images: uint8 (n, height, width, 3).
     """
     shape = (len(images), *heatmaps.grid(model))
     maps = {"uniform": localisation.uniform(*shape), "centre prior": localisation.centre_prior(*shape)}
-    trained_on = config.training() or config
-    seen = data if trained_on is config else load_data(trained_on)
-    masks = masks_of(trained_on, seen, seen.part("train"))
+    masks = None if data is None else _training_masks(config, data)
     if masks is not None:
         maps["mean mask"] = localisation.mean_mask(*shape, masks)
     return {**maps, "untrained": heatmaps.heatmap(untrained(config, model), images)}
+
+
+def _training_masks(config, data):
+    trained_on = config.training() or config
+    seen = data if trained_on is config else load_data(trained_on)
+    return masks_of(trained_on, seen, seen.part("train"))
 
 
 def measured(maps, masks, *, interpolation="nearest", threshold=0.5):

@@ -23,40 +23,42 @@ from gaaplib.project import outputs_folder, write_whole
 from gaaplib.runs import content
 from gaaplib.runs.provenance import origin
 
-SCORES = ("metrics.json", "history.csv", "per_query.npz", "per_image.npz", "maps.csv")
+MAPS = "maps.csv"
+SCORES = ("metrics.json", "history.csv", "per_query.npz", "per_image.npz", MAPS)
 MODELS = ("model.keras", "model.onnx", "model.xml")
 READ_ME = """\
 # {run}
 
 `config.json` has the settings, `metrics.json` all scores and where they come from (it is written
-last, when the run is finished), `history.csv` one line per epoch, `per_query.npz` and `per_image.npz` the scores of
-each image, and `model.keras` the trained model. To load it:
+last, when the run is finished), {files} To load it:
 
 ```python
+{code}
+```
+"""
+
+FILES = """\
+`history.csv` one line per epoch, `per_query.npz` and `per_image.npz` the scores of
+each image, and `model.keras` the trained model."""
+
+CODE = """\
 import keras
 import gaaplib.methods  # has Keras know the layers
 
 model = keras.models.load_model("model.keras")
-outputs = model(images)  # uint8 (batch, {height}, {width}, 3), RGB; outputs["embedding"] is (batch, dim)
-```
-"""
+outputs = model(images)  # uint8 (batch, {height}, {width}, 3), RGB; outputs["embedding"] is (batch, dim)"""
 
-READ_ME_OF_EXTERNAL = """\
-# {run}
+FILES_OF_EXTERNAL = """\
+`per_query.npz` the scores of each image, `model.onnx` or `model.xml` the given model,
+and `input.json` what it takes."""
 
-`config.json` has the settings, `metrics.json` all scores and where they come from (it is written
-last, when the run is finished), `per_query.npz` the scores of each image, `model.onnx` or `model.xml` the given model,
-and `input.json` what it takes. To load it:
-
-```python
+CODE_OF_EXTERNAL = """\
 from pathlib import Path
 
 from gaaplib.runs import Run
 
 model = Run(Path(".")).model()
-outputs = model.predict_on_batch(images)  # uint8 (batch, {height}, {width}, 3), RGB
-```
-"""
+outputs = model.predict_on_batch(images)  # uint8 (batch, {height}, {width}, 3), RGB"""
 
 SEES_MORE = """
 It sees more than images: it takes a dict of `images` and {beside}, as described in `gaaplib.datasets`.
@@ -226,8 +228,9 @@ def begin(config, outputs, *, fresh=False):
         _remove_checkpoint(run)
         shutil.rmtree(run.folder / "tensorboard", ignore_errors=True)
     write_whole(run.folder / "config.json", json.dumps(config.portable(), indent=1) + "\n")
-    text = READ_ME_OF_EXTERNAL if config.method == "external" else READ_ME
-    words = text.format(run=config.run_id, height=config.height, width=config.width)
+    files, code = (FILES_OF_EXTERNAL, CODE_OF_EXTERNAL) if config.method == "external" else (FILES, CODE)
+    code = code.format(height=config.height, width=config.width)
+    words = READ_ME.format(run=config.run_id, files=files, code=code)
     if beside := options.needs(config.method):
         words += SEES_MORE.format(beside=", ".join(f"`{name}`" for name in beside))
     write_whole(run.folder / "README.md", words)

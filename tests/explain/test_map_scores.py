@@ -1,6 +1,7 @@
 """Deletion and insertion of a run's maps: measured, kept in its folder, read and compared."""
 
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -43,6 +44,16 @@ def test_each_map_and_baseline_is_measured_on_the_same_queries(own, found):
     # A whole image and its match have the same similarity whatever the order, so all areas are of one size.
     assert found[["deletion", "insertion"]].abs().max(axis=None) <= 1
     pd.testing.assert_frame_equal(found, map_scores.read(own))
+
+
+def test_no_masks_of_training_images_are_read_for_a_baseline_that_is_not_written(own, found, cache, monkeypatch):
+    monkeypatch.setattr("gaaplib.explain.localisation.mean_mask", lambda *_: pytest.fail("the masks were read"))
+    pd.testing.assert_frame_equal(map_scores.measure(own, 6, outputs=cache), found)
+
+
+def test_the_committed_maps_are_read():
+    committed = map_scores.of_runs(Path(__file__).parents[2] / "outputs" / "reference")
+    assert committed.index.get_level_values("data").unique().tolist() == ["cuhk03", "synthetic-market1501"]
 
 
 def test_the_command_prints_each_verdict_and_where_the_file_is(own, found, cache, monkeypatch):
