@@ -210,7 +210,8 @@ class RunConfig:
     # The backbone's learning rate, as a share of that of new layers.
     backbone_rate: float = 1.0
     schedule: str = "cosine"
-    # Of "steps": the epochs from which on the rate is lower by step_factor, counted from 1, such as "40 70".
+    # Of "steps": the epochs from which on the rate is lower by step_factor, counted from 1, such as "40 70". Rounds
+    # count on, but each begins with the whole rate, as with every schedule, and with a warm-up.
     steps: str | None = None
     step_factor: float = 0.1
     warmup_epochs: int = 1

@@ -59,7 +59,7 @@ class Hct(Gaap):
         merged: share of the images' clusters that are merged; 0.91 is 13 times 7 % of the images.
 
     Found were the abstract and quotations, no code: the authors' repository is empty. A first training that is longer
-    than the others is said to be theirs; here all are of one length.
+    than the others is said to be theirs; here all are of one length, and each begins with the whole learning rate.
     """
 
     supervised = False

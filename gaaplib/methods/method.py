@@ -122,9 +122,10 @@ class Method:
     def next_round(self, number, labels, embed):
         """The next round of training, a :class:`Round`; None: the training is over.
 
-        Each round is compiled anew, so it has its own optimiser and its own schedule. Supervised methods have one
-        round; a clustering method may have many. A training that is resumed takes the labels of its round from the
-        checkpoint, so nothing but the weights and ``number`` may be remembered from one round to the next.
+        Each round is compiled anew, so it has its own optimiser, and begins with the whole learning rate; epochs of
+        ``steps`` count over all rounds. Supervised methods have one round; a clustering method may have many. A
+        training that is resumed takes the labels of its round from the checkpoint, so nothing but the weights and
+        ``number`` may be remembered from one round to the next.
 
         Args:
             number: of the round, from 0.

@@ -21,7 +21,7 @@ DEFAULTS = {
     "averaged_epochs": 0,
 }
 OPTIONS = {"parts": 6, "dim": 256, "poses": 0.33, "noise": "none"}
-# Theirs is 60 epochs for the stripes, whose rate falls at 25 and 50, and 30 for the poses, at 15 and 25.
+# Theirs is 60 epochs for the stripes, whose rate falls after 25 and 50, and 30 for the poses, after 15 and 25.
 RECIPE = {
     "height": 384,
     "width": 128,
@@ -34,7 +34,7 @@ RECIPE = {
     "weight_decay": 5e-4,
     "schedule": "steps",
     "warmup_epochs": 0,
-    "steps": "25 50",
+    "steps": "26 51 76 86",
     "shift_x": 0.0,
     "shift_y": 0.0,
     "zoom": 0.0,
@@ -67,6 +67,9 @@ class Pvpm(Pgfa):
         poses: share of ``epochs`` that the second round has.
         noise: as PGFA's.
 
+    Each round has its own optimiser and begins with the whole rate. ``steps`` counts the epochs of both. Where theirs
+    falls after 25 epochs, as PyTorch counts, ours is lower from epoch 26 on.
+
     The released code (hh23333/PVPM) takes maps of OpenPose; here they are drawn from given key points.
     """
 
@@ -76,7 +79,8 @@ class Pvpm(Pgfa):
         self.begin(0)
 
     def next_round(self, number, labels, embed):
-        second = round(self.config.epochs * self.options["poses"])
+        # At least one epoch for the stripes, without which there is nothing to learn poses for.
+        second = min(round(self.config.epochs * self.options["poses"]), self.config.epochs - 1)
         epochs = (self.config.epochs - second, second)
         return Round(labels, epochs[number]) if number < 2 and epochs[number] else None
 

@@ -5,7 +5,9 @@ from gaaplib.network.losses import BatchHardTriplet
 
 DEFAULTS = "hct"
 OPTIONS = {"rounds": 10, "merged": 0.91}
-RECIPE = "bot"
+# That of the other method that adapts in rounds of clusters. BoT's, with its falls and its warm-up, is for one training
+# of 120 epochs: its warm-up would fill most of each round. The run on the source has it.
+RECIPE = "mebnet"
 START = {"method": "bot", "options": "centre=0.0"}
 
 
@@ -17,6 +19,8 @@ class Udaml(Hct):
     problem, in two steps: cross-entropy and triplet loss on the labelled source (:class:`gaaplib.methods.bot.Bot`
     without its centre loss), then HCT's rounds of clusters on the target with the soft-margin triplet loss. The run on
     the source is made first if it is missing. Without ``train_dataset`` it starts like HCT.
+
+    Nothing is known of the rate. In the profile ``own`` it is constant in the rounds, as MEB-Net's.
 
     Options:
         rounds, merged: as HCT's.

@@ -72,7 +72,7 @@ def _train(method, images, rows, watched, place, recorder, checkpoint, resumed, 
     schedule = PlateauSchedule() if config.schedule == "plateau" else None
     average = WeightAverage(last - config.averaged_epochs) if config.averaged_epochs else None
     method.begin(place.number)
-    _compile(method, len(batches), epochs)
+    _compile(method, len(batches), epochs, place.begun)
     if not layers.on_tensorflow():
         # Otherwise `fit` takes a first batch to build the metrics, and the epoch begins with later batches.
         model._symbolic_build(data_batch=batches[0])
@@ -206,13 +206,13 @@ def _enough(epochs, min_steps, steps):
     return max(epochs, needed)
 
 
-def _compile(method, steps, epochs=None):
+def _compile(method, steps, epochs=None, begun=0):
     """Compile the training model with the configuration's optimiser, and accuracy if there are logits."""
     devices.keep_memory()
     config = method.config
     accuracy = {"logits": [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]}
     method.training_model.compile(
-        optimizer_of(config, steps, epochs or config.epochs, method.slow_weights),
+        optimizer_of(config, steps, epochs or config.epochs, method.slow_weights, begun),
         loss={name: loss for name, (loss, _) in method.losses.items()},
         loss_weights={name: weight for name, (_, weight) in method.losses.items()},
         metrics=accuracy if "logits" in method.losses else None,

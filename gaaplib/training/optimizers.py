@@ -79,16 +79,19 @@ class EpochSteps(keras.optimizers.schedules.LearningRateSchedule):
         return {name: getattr(self, name) for name in ("rate", "steps", "epochs", "factor", "warmup")}
 
 
-def optimizer_of(config, steps, epochs, slow=()):
-    """The optimiser with a configuration's settings.
+def optimizer_of(config, steps, epochs, slow=(), begun=0):
+    """The optimiser of a round of training, with a configuration's settings.
+
+    Every round begins with the whole rate, of whatever schedule.
 
     Args:
         config: a :class:`gaaplib.config.RunConfig`.
         steps: batches in an epoch.
-        epochs: of the whole training.
+        epochs: of the round.
         slow: variables with ``backbone_rate`` times the rate of the others.
+        begun: epochs of the training before the round, which count in ``steps`` of the configuration.
     """
-    rate = _rate(config, steps, epochs)
+    rate = _rate(config, steps, epochs, begun)
     grouped = {"decay": config.weight_decay, "slow": slow, "rate": config.backbone_rate}
     if config.optimizer == "sgd":
         return Sgd(rate, momentum=config.momentum, nesterov=config.momentum > 0, **grouped)
@@ -97,11 +100,12 @@ def optimizer_of(config, steps, epochs, slow=()):
     return layers.Adam(rate, beta_1=config.beta_1)
 
 
-def _rate(config, steps, epochs):
+def _rate(config, steps, epochs, begun):
     """A number or a schedule; on a plateau, a callback changes the number."""
     rate = config.learning_rate
     if config.schedule == "steps":
-        return EpochSteps(rate, steps, config.falls(), config.step_factor, config.warmup_epochs)
+        falls = [fall - begun for fall in config.falls() if fall > begun]
+        return EpochSteps(rate, steps, falls, config.step_factor, config.warmup_epochs)
     if config.schedule != "cosine":
         return rate
     warmup = config.warmup_epochs * steps

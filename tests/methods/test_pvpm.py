@@ -1,9 +1,15 @@
+from types import SimpleNamespace
+
 import keras
 import numpy as np
 import pytest
 from made_methods import LABELS, batch_of, make, predict
 
+from gaaplib import options
+from gaaplib.config import RunConfig
+from gaaplib.methods.pvpm import Pvpm
 from gaaplib.training import fit
+from gaaplib.training.optimizers import optimizer_of
 
 
 def learning(method):
@@ -63,3 +69,28 @@ def test_a_part_that_is_invisible_does_not_count():
 def test_settings_that_it_has_of_its_own_are_refused(setting):
     with pytest.raises(ValueError, match="method='pvpm' has its own; leave"):
         make(method="pvpm", **setting)
+
+
+def test_the_rate_falls_in_each_round_where_theirs_does():
+    config = RunConfig("own", method="pvpm")
+    lengths = [Pvpm.next_round(planned(config), number, None, None).epochs for number in range(2)]
+    assert lengths == [60, 30]
+    rates = [
+        [round(float(optimizer_of(config, 1, epochs, begun=begun)._learning_rate(epoch)), 6) for epoch in range(epochs)]
+        for begun, epochs in ((0, 60), (60, 30))
+    ]
+    # After 25 and 50 epochs of the stripes, and after 15 and 25 of the poses, which begin with the whole rate again.
+    assert rates == [
+        [0.02] * 25 + [0.002] * 25 + [0.0002] * 10,
+        [0.02] * 15 + [0.002] * 10 + [0.0002] * 5,
+    ]
+
+
+def planned(config):
+    return SimpleNamespace(config=config, options=options.parsed("pvpm", config.options))
+
+
+def test_the_stripes_always_have_an_epoch():
+    config = RunConfig("smoke", method="pvpm", epochs=3, options="poses=0.99")
+    lengths = [Pvpm.next_round(planned(config), number, None, None).epochs for number in range(2)]
+    assert lengths == [1, 2]

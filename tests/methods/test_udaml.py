@@ -43,3 +43,10 @@ def test_the_backbone_is_that_of_the_source(tmp_path):
     method.start_from([tmp_path / "model.keras"])
     for one, other in zip(source._lower.get_weights(), method._lower.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_in_its_own_training_the_rate_is_constant_in_the_rounds_but_not_on_the_source():
+    config = RunConfig("own", method="udaml", dataset="market1501", train_dataset="raid", train_data="synthetic")
+    assert (config.schedule, config.steps, config.warmup_epochs) == ("constant", None, 0)
+    (start,) = config.starts()
+    assert (start.schedule, start.steps, start.warmup_epochs) == ("steps", "40 70", 10)

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
-from tiny_training import LABELS, Tiny, images, tiny
+from tiny_training import LABELS, Tiny, TinyInRounds, images, tiny
 
 from gaaplib.config import RunConfig
 from gaaplib.methods import METHODS
@@ -65,6 +65,13 @@ def test_trouble_reads_losses_only():
     assert fit.trouble([{"epoch": 1, "loss": 1.0, "note": np.nan}]) is None
     found = fit.trouble([{"epoch": 1, "loss": 1.0, "val_loss": 2.0}, {"epoch": 2, "loss": 0.5, "val_loss": np.inf}])
     assert found == "val_loss is inf in epoch 2"
+
+
+@pytest.mark.parametrize(("steps", "lower"), [("2", [True, True, False, False]), ("4", [False, False, True, True])])
+def test_steps_count_over_all_rounds_and_each_begins_with_the_whole_rate(steps, lower):
+    """The rounds have two epochs each; the history has the rate that follows an epoch."""
+    _, history = tiny(kind=TinyInRounds, schedule="steps", steps=steps)
+    assert (history.learning_rate < 5e-3).tolist() == lower
 
 
 def test_rounds_follow_each_other_and_may_relabel():
@@ -132,8 +139,8 @@ def test_an_improvement_delays_the_end():
 def test_each_epoch_trains_on_its_own_batches(monkeypatch):
     """On every backend: all of an epoch's, in order, and none of another's."""
 
-    def eagerly(method, steps, epochs):
-        compiled(method, steps, epochs)
+    def eagerly(method, *arguments):
+        compiled(method, *arguments)
         method.training_model.run_eagerly = True
         step = method.training_model.train_step
 
