@@ -79,6 +79,8 @@ CHOICES = {
     "precision": (None, "float32", "mixed_bfloat16"),
 }
 
+WITHOUT_WARMUP = ("constant", "plateau")
+
 # Settings that are files or folders, with the word that is not one. A path is part of a run's name, so it is absolute.
 PATHS = {"data": SYNTHETIC, "train_data": SYNTHETIC, "weights": IMAGENET}
 
@@ -255,6 +257,7 @@ class RunConfig:
             | _crossing(given)
             | _few_images(profile, given)
             | _of_the_file(given)
+            | _of_the_schedule(given)
         )
         values = {**defaults, **PROFILES[profile], **follows, **given, "profile": profile}
         for name, kind in kinds.items():
@@ -301,6 +304,7 @@ class RunConfig:
         check_variant(self.dataset, self.variant, twin=self.data == SYNTHETIC)
         check_pattern(self.dataset, self.pattern)
         object.__setattr__(self, "options", options.as_text(self.method, options.parsed(self.method, self.options)))
+        self._check_own()
         if self.method == "external" and self.weights in (None, IMAGENET):
             raise ValueError("method='external' needs weights: an .onnx file, or an .xml of OpenVINO")
         if self.weights == IMAGENET:
@@ -316,6 +320,11 @@ class RunConfig:
                 f"batch_size={self.batch_size} is not a multiple of "
                 f"images_per_identity={self.images_per_identity}, as P x K batches need"
             )
+        if self.warmup_epochs and self.schedule in WITHOUT_WARMUP:
+            raise ValueError(
+                f"warmup_epochs={self.warmup_epochs} with schedule={self.schedule!r}, which has no warm-up: leave it "
+                "out, or choose schedule='cosine' or 'steps'"
+            )
         if bool(self.falls()) != (self.schedule == "steps"):
             raise ValueError(f"steps={self.steps!r} with schedule={self.schedule!r}: each needs the other")
         if self.averaged_epochs and self.schedule == "plateau":
@@ -323,6 +332,18 @@ class RunConfig:
                 f"averaged_epochs={self.averaged_epochs} with schedule='plateau', which may end at any epoch: choose "
                 "schedule='cosine' or 'constant'"
             )
+
+    def _check_own(self):
+        """Refuse settings that the method does not use, so that none is without effect unnoticed."""
+        always = options.only(self.method, None)
+        for name, value in options.only(self.method, self.options).items():
+            given = getattr(self, name)
+            if given != value:
+                chosen = "" if name in always else f" with options={self.options!r}"
+                raise ValueError(
+                    f"{name}={given!r}: method={self.method!r}{chosen} has its own or none; leave {name} out, or give "
+                    f"{value!r}"
+                )
 
     def falls(self):
         """The epochs from which on the learning rate of ``schedule="steps"`` is lower, in rising order.
@@ -500,6 +521,13 @@ def _own_recipe(profile, given):
         known = ", ".join(name for name in choices("method") if options.recipe(name))
         raise ValueError(f"profile={OWN!r}: the training of method={method!r} is not known; known: {known}")
     return found
+
+
+def _of_the_schedule(given):
+    """What follows if a schedule is given: the profile's warm-up and falls are left out if it has none."""
+    schedule = given.get("schedule")
+    follows = {"warmup_epochs": 0} if schedule in WITHOUT_WARMUP else {}
+    return follows if schedule in (None, "steps") else follows | {"steps": None}
 
 
 def _of_the_file(given):

@@ -21,6 +21,35 @@ def recipe(method):
     return _settings(method, "RECIPE")
 
 
+def only(method, text):
+    """The settings that have one value alone with this method, ``ONLY`` in its file: a dict.
+
+    The method does not use them, or has something of its own in their place. A setting that it does not use with one
+    value of an option is in a dict of that option, ``{"metric=circle": {"margin": 0.3}}``.
+
+    Args:
+        method: a key of ``METHODS``.
+        text: its options, as for :func:`parsed`.
+    """
+    words = {f"{name}={value}" for name, value in parsed(method, text).items()}
+    found = {}
+    for name, value in _settings(method, "ONLY").items():
+        if not isinstance(value, dict):
+            found[name] = value
+        elif name in words:
+            found |= value
+    return found
+
+
+def limits(method):
+    """What values options may have, ``LIMITS`` in the method's file: a dict.
+
+    A number's are the lowest and the highest, both allowed; a word's are all that there are. Those without limits may
+    have any value.
+    """
+    return _settings(method, "LIMITS")
+
+
 def needs(method):
     """``NEEDS`` of a method's file, the names of what its network sees beside the images; none if it has none."""
     return literal(f"gaaplib.methods.{method}", "NEEDS") or ()
@@ -67,7 +96,7 @@ def parsed(method, text):
         text: such as ``"centre=0 channels=one"``; None: the defaults.
 
     Raises:
-        ValueError: an option that the method does not have, or a value of a wrong type.
+        ValueError: an option that the method does not have, a value of a wrong type, or one beyond its limits.
 
     Example:
         >>> parsed("agw", "channels=one")
@@ -84,7 +113,19 @@ def parsed(method, text):
             found[name] = kind(value)
         except ValueError:
             raise ValueError(f"options={text!r}: {name}={value!r} must be a {kind.__name__}") from None
+        _check_limits(text, name, found[name], limits(method).get(name))
     return found
+
+
+def _check_limits(text, name, value, allowed):
+    """Refuse an option's value that is not between its limits, or not among its words; all are allowed if None."""
+    if allowed is None:
+        return
+    if isinstance(value, str):
+        if value not in allowed:
+            raise ValueError(f"options={text!r}: {name}={value!r} is not known; known: {', '.join(allowed)}")
+    elif not allowed[0] <= value <= allowed[1]:
+        raise ValueError(f"options={text!r}: {name}={value!r}: expected {allowed[0]} to {allowed[1]}")
 
 
 def as_text(method, values):

@@ -13,6 +13,8 @@ DEFAULTS = {
     "dropout": 0.0,
 }
 OPTIONS = {"centre": 5e-4, "channels": "half"}
+LIMITS = {"centre": (0.0, 100.0), "channels": ("half", "one")}
+ONLY = {"margin": 0.3}
 RECIPE = "bot"
 
 BLOCKS = {2: 2, 3: 3}
@@ -44,8 +46,6 @@ class Agw(Bot):
     def _insert(self, x, stage, left):
         if left >= BLOCKS.get(stage, 0):
             return x
-        if self.options["channels"] not in CHANNELS:
-            raise ValueError(f"channels={self.options['channels']!r} is not known; known: {', '.join(CHANNELS)}")
         channels = CHANNELS[self.options["channels"]]
         self._inserted += 1
         name = f"nonlocal{self._inserted}"

@@ -4,7 +4,6 @@ import keras
 from keras import ops
 
 from gaaplib.methods.gaap import Gaap
-from gaaplib.methods.method import check_own
 from gaaplib.methods.triplet import check_batches
 from gaaplib.network.backbones import bottleneck
 from gaaplib.network.heads import reduced
@@ -22,6 +21,8 @@ DEFAULTS = {
     "distance": "euclidean",
 }
 OPTIONS = {"height": 0.33, "width": 1.0, "whole": 512, "part": 1024}
+LIMITS = {"height": (0.0, 0.9), "width": (0.0, 1.0), "whole": (1, 65536), "part": (1, 65536)}
+ONLY = {"neck": "none", "dropout": 0.0, "margin": 0.3}
 # Their epoch has four images of each identity, less than a quarter of Market-1501's: their epochs 50, 200, 300 and 400
 # are our 12, 47, 70 and 93. Their warm-up rises every five epochs, ours every epoch.
 RECIPE = {
@@ -65,7 +66,6 @@ class Bdb(Gaap):
         super().__init__(config, num_classes)
 
     def _make_head(self):
-        check_own(self.config, neck="none")
         options = self.options
         self._bottleneck = bottleneck((self._upper or self._lower).output.shape[1:], name="part_block")
         self._drop = BatchDrop(options["height"], options["width"], name="drop")

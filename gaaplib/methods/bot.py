@@ -14,6 +14,8 @@ DEFAULTS = {
     "dropout": 0.0,
 }
 OPTIONS = {"centre": 5e-4, "metric": "triplet", "classifier": "linear"}
+LIMITS = {"centre": (0.0, 100.0), "metric": ("triplet", "circle"), "classifier": ("linear", "arc", "cos")}
+ONLY = {"metric=circle": {"margin": 0.3}}
 RECIPE = {
     "height": 256,
     "width": 128,
@@ -46,7 +48,8 @@ class Bot(Gaap):
 
     Options:
         centre: weight of the centre loss; 0 leaves it out.
-        metric: ``triplet``, or ``circle`` for the circle loss of pairs (Sun et al. 2020), which is not BoT's.
+        metric: ``triplet``, or ``circle`` for the circle loss of pairs (Sun et al. 2020), which is not BoT's and has a
+            margin of its own.
         classifier: ``linear``; or ``arc`` or ``cos`` for one with an angular margin
             (:class:`gaaplib.network.heads.MarginClassifier`), which is not BoT's.
 
@@ -72,16 +75,12 @@ class Bot(Gaap):
         return found
 
     def _metric_loss(self):
-        kinds = {"triplet": lambda: BatchHardTriplet(self.config.margin), "circle": Circle}
-        if self.options["metric"] not in kinds:
-            raise ValueError(f"metric={self.options['metric']!r} is not known; known: {', '.join(kinds)}")
-        return kinds[self.options["metric"]]()
+        return BatchHardTriplet(self.config.margin) if self.options["metric"] == "triplet" else Circle()
 
     def _make_head(self):
         super()._make_head()
         kind = self.options.get("classifier", "linear")
         if kind != "linear":
-            # It refuses other kinds.
             self._classifier = MarginClassifier(self.num_classes, kind, name="classifier")
 
     def _logits(self, embedding, groups):

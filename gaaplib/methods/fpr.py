@@ -5,7 +5,6 @@ from keras import ops
 
 from gaaplib.evaluation.reconstruction import ReconstructionDistances
 from gaaplib.methods.gaap import Gaap
-from gaaplib.methods.method import check_own
 from gaaplib.methods.triplet import check_batches
 from gaaplib.network.heads import bnneck
 from gaaplib.network.losses import CrossEntropy, Mean, WeightedTriplet
@@ -21,6 +20,8 @@ DEFAULTS = {
     "margin": 0.3,
 }
 OPTIONS = {"masks": 0.0}
+LIMITS = {"masks": (0.0, 100.0)}
+ONLY = {"neck": "bnneck", "distance": "cosine", "dropout": 0.0}
 # Theirs warms up for 500 batches and falls from epoch 20 on.
 RECIPE = {
     "height": 384,
@@ -81,7 +82,6 @@ class Fpr(Gaap):
         return "embedding, parts and weights, by gaaplib.evaluation.reconstruction.ReconstructionDistances"
 
     def _make_head(self):
-        check_own(self.config, neck="bnneck", distance="cosine")
         _, rows, columns, _ = (self._upper or self._lower).output.shape
         self._foreground = Foreground(finest(rows, columns), name="foreground")
         sides = ("foreground", "whole")

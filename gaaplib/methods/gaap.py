@@ -10,6 +10,8 @@ from gaaplib.network.heads import bnneck
 from gaaplib.network.losses import CrossEntropy
 from gaaplib.pooling import POOLING
 
+ONLY = {"margin": 0.3}
+
 INITIALIZERS = {
     "he": lambda: keras.initializers.HeNormal(),
     # The paper's "variance 0.01", taken as a variance and as a standard deviation.

@@ -18,6 +18,8 @@ DEFAULTS = {
     "dropout": 0.0,
 }
 OPTIONS = {"aligned": 1.0, "clip": 16}
+LIMITS = {"aligned": (0.0, 100.0), "clip": (1, 10_000)}
+ONLY = {"label_smoothing": 0.0, "margin": 0.3}
 
 SEQUENCE = re.compile(r"_c\d+s(\d+)_")
 """Market-1501's number of a camera's sequence in a file name."""

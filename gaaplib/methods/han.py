@@ -4,7 +4,6 @@ import keras
 from keras import ops
 
 from gaaplib.methods.gaap import Gaap
-from gaaplib.methods.method import check_own
 from gaaplib.network import harmonious
 from gaaplib.network.heads import reduced
 from gaaplib.network.losses import CrossEntropy
@@ -17,6 +16,8 @@ DEFAULTS = {
     "distance": "euclidean",
 }
 OPTIONS = {"dim": 512}
+LIMITS = {"dim": (1, 65536)}
+ONLY = {"neck": "none", "weights": None, "stem": "relu", "attention_at": "last", "dropout": 0.0, "margin": 0.3}
 
 
 class Han(Gaap):
@@ -40,8 +41,6 @@ class Han(Gaap):
     """
 
     def _backbone(self, initializer):
-        own = {"neck": "none", "weights": None, "stem": "relu", "attention_at": "last", "dropout": 0.0}
-        check_own(self.config, **own)
         return harmonious.network(self.config.height, self.config.width), None
 
     def _make_head(self):

@@ -4,7 +4,7 @@ from keras import ops
 
 from gaaplib.clustering import average_linkage, without_single
 from gaaplib.methods.gaap import Gaap
-from gaaplib.methods.method import Round, check_own, share_of_epochs
+from gaaplib.methods.method import Round, share_of_epochs
 from gaaplib.methods.triplet import check_batches
 from gaaplib.network.losses import BatchHardTriplet
 
@@ -20,6 +20,8 @@ DEFAULTS = {
     "averaged_epochs": 0,
 }
 OPTIONS = {"rounds": 10, "merged": 0.91}
+LIMITS = {"rounds": (1, 1_000), "merged": (0.01, 0.99)}
+ONLY = {"neck": "none", "dropout": 0.0, "label_smoothing": 0.0}
 # Quoted from memory by the notes that this follows; no second source was found.
 RECIPE = {
     "height": 256,
@@ -68,8 +70,6 @@ class Hct(Gaap):
         check_batches(config)
         super().__init__(config, num_classes)
         self._rounds = min(self.options["rounds"], config.epochs)
-        if self._rounds < 1 or not 0.0 < self.options["merged"] < 1.0:
-            raise ValueError(f"options={config.options!r}: expected at least one round, and merged between 0 and 1")
 
     def next_round(self, number, labels, embed):
         if number == self._rounds:
@@ -89,7 +89,7 @@ class Hct(Gaap):
         return None
 
     def _make_head(self):
-        check_own(self.config, neck="none")
+        """There are no layers between pooling and the loss."""
 
     def _make_losses(self):
         return {"pooled": (BatchHardTriplet(self.config.margin), 1.0)}

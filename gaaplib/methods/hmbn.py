@@ -10,6 +10,8 @@ from gaaplib.network.parts import stripes
 
 DEFAULTS = "mgn"
 OPTIONS = {"dim": 256, "identified": "pooled", "overlap": 0.5}
+LIMITS = {"dim": (1, 65536), "identified": ("pooled", "reduced"), "overlap": (0.0, 4.0)}
+ONLY = "mgn"
 
 
 class Hmbn(mgn.Mgn):

@@ -6,7 +6,6 @@ from keras import ops
 
 from gaaplib.distances import EmbeddingDistances
 from gaaplib.evaluation.matching import MatchedDistances
-from gaaplib.methods.method import check_own
 from gaaplib.methods.pgfa import Pgfa
 from gaaplib.methods.triplet import check_batches
 from gaaplib.network.heads import bnneck
@@ -34,6 +33,8 @@ DEFAULTS = {
     "last_stride": 1,
 }
 OPTIONS = {"noise": "none"}
+LIMITS = {"noise": ("none", "network")}
+ONLY = {"neck": "bnneck", "distance": "cosine", "dropout": 0.0, "pooling": "avg"}
 RECIPE = {
     "height": 256,
     "width": 128,
@@ -113,7 +114,6 @@ class Horeid(Pgfa):
         return "embedding, by the cosine distance; without the matching of the nearest images"
 
     def _make_head(self):
-        check_own(self.config, neck="bnneck", distance="cosine", dropout=0.0)
         config = self.config
         _, rows, columns, _ = (self._upper.output if self._upper else self._lower.output[0]).shape
         sigma = SIGMA * config.height

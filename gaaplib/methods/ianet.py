@@ -3,7 +3,6 @@
 import keras
 
 from gaaplib.methods.gaap import Gaap
-from gaaplib.methods.method import check_own
 from gaaplib.methods.triplet import check_batches
 from gaaplib.network.blocks import InteractionAggregation
 from gaaplib.network.losses import BatchHardTriplet, CrossEntropy
@@ -18,6 +17,8 @@ DEFAULTS = {
     "last_stride": 1,
 }
 OPTIONS = {"triplet": 1.0}
+LIMITS = {"triplet": (0.0, 100.0)}
+ONLY = {"neck": "bnneck", "triplet=0.0": {"margin": 0.3}}
 # Of the successor's code; it fills what it erases with ImageNet's mean before the normalisation, here it is BoT's.
 RECIPE = {
     "height": 256,
@@ -59,7 +60,6 @@ class Ianet(Gaap):
 
     def __init__(self, config, num_classes):
         check_batches(config)
-        check_own(config, neck="bnneck")
         super().__init__(config, num_classes)
 
     def _insert(self, x, stage, left):

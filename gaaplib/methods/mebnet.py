@@ -8,7 +8,7 @@ from keras import ops
 
 from gaaplib.clustering import kmeans, separation
 from gaaplib.methods.gaap import Gaap
-from gaaplib.methods.method import Method, Round, check_own, share_of_epochs
+from gaaplib.methods.method import Method, Round, share_of_epochs
 from gaaplib.methods.triplet import check_batches
 from gaaplib.network.backbones import copy_backbone_of_run
 from gaaplib.network.experts import ExpertLosses, Follow
@@ -24,6 +24,8 @@ DEFAULTS = {
     "averaged_epochs": 0,
 }
 OPTIONS = {"others": "resnet34,osnet_x1_0", "clusters": 500, "rounds": 10}
+LIMITS = {"clusters": (2, 1_000_000), "rounds": (1, 1_000)}
+ONLY = {"attention": "none", "neck": "bnneck", "margin": 0.3}
 RECIPE = {
     "height": 256,
     "width": 128,
@@ -93,11 +95,10 @@ class Mebnet(Method):
     def __init__(self, config, num_classes):
         check_batches(config)
         super().__init__(config, num_classes)
-        check_own(config, attention="none", neck="bnneck")
         self._rounds = min(self.options["rounds"], config.epochs)
         names = [config.backbone, *filter(None, self.options["others"].split(","))]
-        if self._rounds < 1 or len(names) < 2:
-            raise ValueError(f"options={config.options!r}: expected at least one round, and one other expert")
+        if len(names) < 2:
+            raise ValueError(f"options={config.options!r}: expected one other expert")
         if config.weights not in (None, "imagenet"):
             raise ValueError(f"weights={config.weights!r}: each expert is another network; give train_dataset instead")
         self.views = ("images", *(f"images{number}" for number in range(2, len(names) + 1)))

@@ -9,22 +9,6 @@ from gaaplib import metrics, options
 from gaaplib.distances import EmbeddingDistances
 
 
-def check_own(config, **own):
-    """Refuse settings of a run for which a method has something of its own.
-
-    Args:
-        config: the RunConfig.
-        own: the only value that each setting may have.
-
-    Raises:
-        ValueError: another value, naming the setting.
-    """
-    for name, value in own.items():
-        given = getattr(config, name)
-        if given != value:
-            raise ValueError(f"{name}={given!r}: method={config.method!r} has its own; leave {name} out, or {value!r}")
-
-
 def share_of_epochs(epochs, number, rounds):
     """The epochs of a round if all rounds have as many, or one more.
 
@@ -59,7 +43,9 @@ class Method:
       ``"embedding"`` (batch, features) and, for the closed protocol, ``"logits"`` (batch, identities).
     - ``OPTIONS`` and ``DEFAULTS``, in its file, if it has any: literal dicts of settings that are its own
       (``self.options``), and of values that settings of :class:`gaaplib.config.RunConfig` have unless others are given.
-      ``RECIPE``, likewise: the training of its paper. The name of another method in their place stands for its dict.
+      ``RECIPE``, likewise: the training of its paper. ``LIMITS``: for an option the lowest and the highest number, or
+      the words that it may be. ``ONLY``: settings of a run that the method does not use, or of which it has its own,
+      each with the only value that it may have. The name of another method in their place stands for its dict.
       ``START``, if the method adapts to the data set of a run from a supervised training on ``train_dataset``: the
       settings of that run, such as its method.
     - ``compared``: the outputs of ``model`` that are compared in retrieval, ``("embedding",)`` by default. A method

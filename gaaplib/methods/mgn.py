@@ -4,7 +4,6 @@ import keras
 from keras import ops
 
 from gaaplib.methods.gaap import Gaap
-from gaaplib.methods.method import check_own
 from gaaplib.methods.triplet import check_batches
 from gaaplib.network.backbones import BACKBONES
 from gaaplib.network.losses import BatchHardTriplet, CrossEntropy
@@ -21,6 +20,8 @@ DEFAULTS = {
     "last_stride": 1,
 }
 OPTIONS = {"dim": 256, "identified": "pooled"}
+LIMITS = {"dim": (1, 65536), "identified": ("pooled", "reduced")}
+ONLY = {"neck": "none", "attention_at": "last", "dropout": 0.0}
 RECIPE = {
     "height": 384,
     "width": 128,
@@ -76,7 +77,6 @@ class Mgn(Gaap):
         return [weight for part in (self._lower, *self._branches) for weight in part.trainable_weights]
 
     def _backbone(self, initializer):
-        check_own(self.config, neck="none", attention_at="last")
         trunk, first = self._cut(2, initializer)
         self._branches = [first]
         for number in range(1, len(STRIPES)):
@@ -107,8 +107,6 @@ class Mgn(Gaap):
         return trunk, keras.Model(ends[0], list(backbone.output.values())[-1], name=f"branch{number + 1}")
 
     def _make_head(self):
-        if self.options["identified"] not in ("pooled", "reduced"):
-            raise ValueError(f"identified={self.options['identified']!r} is not known; known: pooled, reduced")
         counted = zip(self._branches, STRIPES, strict=True)
         self._stripes = [self._parts_of(branch.output.shape[1], count) for branch, count in counted]
         wholes, parts = len(STRIPES), sum(STRIPES[1:])

@@ -3,7 +3,6 @@
 import keras
 
 from gaaplib.methods.gaap import Gaap
-from gaaplib.methods.method import check_own
 from gaaplib.network.losses import CrossEntropy
 from gaaplib.network.parts import Reduction, classifiers, joined, pooled_stripes, stripes
 
@@ -16,6 +15,8 @@ DEFAULTS = {
     "last_stride": 1,
 }
 OPTIONS = {"parts": 6, "dim": 256}
+LIMITS = {"parts": (1, 64), "dim": (0, 65536)}
+ONLY = {"neck": "none", "margin": 0.3}
 RECIPE = {
     "height": 384,
     "width": 128,
@@ -54,7 +55,6 @@ class Pcb(Gaap):
     """
 
     def _make_head(self):
-        check_own(self.config, neck="none")
         self._parts = stripes(self._rows, self.options["parts"])
         self._dropout = keras.layers.Dropout(self.config.dropout, name="dropout") if self.config.dropout else None
         dim = self.options["dim"]

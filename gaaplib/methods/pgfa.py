@@ -5,7 +5,6 @@ from keras import ops
 
 from gaaplib.distances import PartDistances
 from gaaplib.methods.gaap import Gaap
-from gaaplib.methods.method import check_own
 from gaaplib.network.losses import CrossEntropy
 from gaaplib.network.parts import Reduction, classifiers, pooled_stripes, stripes
 from gaaplib.network.pose import PointMaps, visible_stripes, with_neck
@@ -20,6 +19,8 @@ DEFAULTS = {
     "last_stride": 1,
 }
 OPTIONS = {"parts": 3, "dim": 256, "stripes": 0.2, "noise": "none"}
+LIMITS = {"parts": (1, 64), "dim": (1, 65536), "stripes": (0.0, 1.0), "noise": ("none", "network")}
+ONLY = {"neck": "none", "distance": "cosine", "margin": 0.3}
 RECIPE = {
     "height": 384,
     "width": 128,
@@ -93,7 +94,6 @@ class Pgfa(Gaap):
         return self._head(self._attended(seen, partners), groups)
 
     def _make_head(self):
-        check_own(self.config, neck="none", distance="cosine")
         config, options = self.config, self.options
         _, rows, columns, _ = (self._upper.output if self._upper else self._lower.output[0]).shape
         sigma = VARIANCE * config.height * config.width

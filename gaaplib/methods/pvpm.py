@@ -2,7 +2,7 @@
 
 from keras import ops
 
-from gaaplib.methods.method import Round, check_own
+from gaaplib.methods.method import Round
 from gaaplib.methods.pgfa import Pgfa
 from gaaplib.methods.triplet import check_batches
 from gaaplib.network.losses import CrossEntropy, Mean
@@ -21,6 +21,8 @@ DEFAULTS = {
     "averaged_epochs": 0,
 }
 OPTIONS = {"parts": 6, "dim": 256, "poses": 0.33, "noise": "none"}
+LIMITS = {"parts": (2, 10), "dim": (1, 65536), "poses": (0.01, 0.99), "noise": ("none", "network")}
+ONLY = {"neck": "none", "distance": "cosine", "dropout": 0.0, "last_stride": 1, "margin": 0.3}
 # Theirs is 60 epochs for the stripes, whose rate falls after 25 and 50, and 30 for the poses, after 15 and 25.
 RECIPE = {
     "height": 384,
@@ -96,7 +98,6 @@ class Pvpm(Pgfa):
         }
 
     def _make_head(self):
-        check_own(self.config, neck="none", distance="cosine", dropout=0.0, last_stride=1)
         config, options = self.config, self.options
         _, rows, columns, _ = (self._upper.output if self._upper else self._lower.output[0]).shape
         size = (4 * rows, 4 * columns, config.height, config.width)

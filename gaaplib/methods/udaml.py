@@ -5,6 +5,8 @@ from gaaplib.network.losses import BatchHardTriplet
 
 DEFAULTS = "hct"
 OPTIONS = {"rounds": 10, "merged": 0.91}
+LIMITS = "hct"
+ONLY = {"neck": "none", "dropout": 0.0, "label_smoothing": 0.0, "margin": 0.5}
 # That of the other method that adapts in rounds of clusters. BoT's, with its falls and its warm-up, is for one training
 # of 120 epochs: its warm-up would fill most of each round. The run on the source has it.
 RECIPE = "mebnet"

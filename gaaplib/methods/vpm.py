@@ -9,7 +9,6 @@ from keras import ops
 
 from gaaplib.distances import PartDistances
 from gaaplib.methods.gaap import Gaap
-from gaaplib.methods.method import check_own
 from gaaplib.methods.triplet import check_batches
 from gaaplib.network.losses import CrossEntropy, Mean
 from gaaplib.network.parts import Reduction, classifiers, stripes
@@ -25,6 +24,8 @@ DEFAULTS = {
     "last_stride": 1,
 }
 OPTIONS = {"parts": 6, "dim": 256, "lowest": 0.5}
+LIMITS = {"parts": (1, 64), "dim": (1, 65536), "lowest": (0.1, 1.0)}
+ONLY = {"neck": "none", "distance": "cosine"}
 # Their epoch has eight images of each identity, about half of Market-1501's: their epochs 80 and 130 are our 37 and 60.
 RECIPE = {
     "height": 384,
@@ -104,7 +105,6 @@ class Vpm(Gaap):
         return super()._further_inputs() | {"kept": keras.Input((), dtype="float32", name="kept")}
 
     def _make_head(self):
-        check_own(self.config, neck="none", distance="cosine")
         parts = self.options["parts"]
         # It refuses too few rows.
         stripes(self._rows, parts)

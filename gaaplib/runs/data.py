@@ -110,11 +110,8 @@ def _keypoints(config, root, folder, store):
         return [(image.height, image.width) for image in dataset.images(root, paths)]
 
     found = keypoints.of_store(folder, store, members if hasattr(dataset, "images") else keypoints.image_sizes)
-    noise = options.parsed(config.method, config.options)["noise"]
-    if noise == "network":
+    if options.parsed(config.method, config.options)["noise"] == "network":
         found = keypoints.noisy(found, np.random.default_rng(config.seed))
-    elif noise != "none":
-        raise ValueError(f"noise={noise!r} is not known; known: none, network")
     return found
 
 

@@ -34,7 +34,7 @@ def test_an_angular_margin_counts_in_training_alone(kind):
     own = np.arange(8), LABELS
     marked = np.asarray(method._classifier(predict(method)["embedding"], LABELS, training=True))
     assert (marked[own] < plain[own]).all()
-    with pytest.raises(ValueError, match="kind='x' is not known; known: arc, cos"):
+    with pytest.raises(ValueError, match="classifier='x' is not known; known: linear, arc, cos"):
         make(method="bot", options="classifier=x")
 
 

@@ -39,7 +39,7 @@ def test_training_without_augmentation_gives_what_inference_gives():
 
 @pytest.mark.parametrize("setting", [{"distance": "euclidean"}, {"neck": "none"}])
 def test_settings_that_it_has_of_its_own_are_refused(setting):
-    with pytest.raises(ValueError, match="method='fpr' has its own; leave"):
+    with pytest.raises(ValueError, match="method='fpr' has its own or none; leave"):
         make(method="fpr", **setting)
 
 

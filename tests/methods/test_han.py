@@ -24,5 +24,5 @@ def test_its_document_says_that_it_is_another_papers():
     "setting", [{"neck": "bnneck"}, {"weights": "imagenet", "backbone": "resnet50"}, {"dropout": 0.5}]
 )
 def test_what_belongs_to_a_backbone_is_refused(setting):
-    with pytest.raises(ValueError, match="method='han' has its own; leave"):
+    with pytest.raises(ValueError, match="method='han' has its own or none; leave"):
         make(method="han", **setting)

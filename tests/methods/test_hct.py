@@ -71,7 +71,7 @@ def watched(next_round, asked):
 def test_too_few_clusters_for_a_batch_are_told():
     with pytest.raises(ValueError, match="round 1 of 7: 1 clusters of several images, but each batch takes"):
         round_of(np.zeros((9, 2)), merged=0.9)
-    with pytest.raises(ValueError, match="merged between 0 and 1"):
+    with pytest.raises(ValueError, match="merged=1.0: expected 0.01 to 0.99"):
         make(method="hct", options="merged=1.0")
 
 

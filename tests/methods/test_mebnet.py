@@ -86,7 +86,7 @@ def test_each_expert_starts_from_a_run_on_the_source():
     [
         ({"options": "others=resnet50"}, "as many channels each, but these have: resnet18 512, resnet50 2048"),
         ({"options": "others="}, "one other expert"),
-        ({"attention": "class"}, "method='mebnet' has its own; leave attention"),
+        ({"attention": "class"}, "method='mebnet' has its own or none; leave attention"),
         ({"weights": "w.weights.h5"}, "weights='.*w.weights.h5': each expert is another network"),
     ],
 )

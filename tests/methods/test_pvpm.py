@@ -67,7 +67,7 @@ def test_a_part_that_is_invisible_does_not_count():
 
 @pytest.mark.parametrize("setting", [{"last_stride": 2}, {"neck": "bnneck"}, {"dropout": 0.5}])
 def test_settings_that_it_has_of_its_own_are_refused(setting):
-    with pytest.raises(ValueError, match="method='pvpm' has its own; leave"):
+    with pytest.raises(ValueError, match="method='pvpm' has its own or none; leave"):
         make(method="pvpm", **setting)
 
 

@@ -53,7 +53,7 @@ def test_a_half_is_compared_with_the_whole_by_what_both_show():
 
 @pytest.mark.parametrize("setting", [{"distance": "euclidean"}, {"neck": "bnneck"}])
 def test_settings_that_it_has_of_its_own_are_refused(setting):
-    with pytest.raises(ValueError, match="method='vpm' has its own; leave"):
+    with pytest.raises(ValueError, match="method='vpm' has its own or none; leave"):
         make(method="vpm", **setting)
 
 

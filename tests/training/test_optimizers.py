@@ -94,8 +94,20 @@ def test_a_run_has_the_schedule_of_its_settings():
         ({"schedule": "steps", "steps": "70 40"}, "expected rising epochs from 2, such as '40 70'"),
         ({"schedule": "steps", "steps": "4, 7"}, "steps='4, 7': expected rising epochs"),
         ({"schedule": "steps", "steps": "1 7"}, "expected rising epochs from 2"),
+        (
+            {"schedule": "constant", "warmup_epochs": 2},
+            "warmup_epochs=2 with schedule='constant', which has no warm-up",
+        ),
+        ({"schedule": "plateau", "warmup_epochs": 2}, "warmup_epochs=2 with schedule='plateau', which has no warm-up"),
     ],
 )
-def test_steps_that_are_none_are_refused(changes, message):
+def test_what_a_schedule_does_not_have_is_refused(changes, message):
     with pytest.raises(ValueError, match=message):
         config(**changes)
+
+
+def test_a_given_schedule_leaves_out_what_it_does_not_have():
+    modern, bot = RunConfig("modern", schedule="constant"), RunConfig("own", method="bot", schedule="cosine")
+    assert RunConfig("modern").warmup_epochs == 10 and modern.warmup_epochs == 0
+    assert (bot.steps, bot.warmup_epochs) == (None, 10)
+    assert RunConfig(**modern.to_dict()) == modern
