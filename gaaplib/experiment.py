@@ -247,7 +247,7 @@ def _judged(outputs_by_role, config, identities):
     if reason:
         return "diverged", reason
     retrieved = [outputs_by_role[role]["embedding"] for role in ("query", "gallery")]
-    reason = collapsed(retrieved, identities, config.precision)
+    reason = collapsed(retrieved, identities, config.precision, config.distance)
     return ("collapsed", reason) if reason else ("done", None)
 
 

@@ -147,6 +147,13 @@ def test_a_run_whose_embeddings_are_alike_has_collapsed_and_has_no_scores(cache)
         runs.find(run.folder.name, cache, with_model=True)
 
 
+def test_a_run_is_judged_by_its_own_distance():
+    embeddings = np.arange(1.0, 13.0)[:, None] * np.ones(8)
+    outputs = {"query": {"embedding": embeddings[:6]}, "gallery": {"embedding": embeddings[6:]}}
+    statuses = [experiment._judged(outputs, smoke(distance=name), 4)[0] for name in ("cosine", "euclidean")]
+    assert statuses == ["collapsed", "done"]
+
+
 # Methods that are a network, losses and nothing else, for which gaap, bot and pcb stand. All are in tests/methods.
 PLAIN = {"triplet", "agw", "bdb", "ianet", "mgn", "hmbn", "han"}
 

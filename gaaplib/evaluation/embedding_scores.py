@@ -51,7 +51,7 @@ def evaluate(
     gallery, junk = _without_junk(query, gallery, metric)
     known = cameras and _cameras_known(query, gallery)
     labels = (query.pids, gallery.pids, *((query.camids, gallery.camids) if known else (None, None)))
-    _check_collapse(query, gallery)
+    _check_collapse(query, gallery, metric)
     itself = _itself(query, gallery)
     options = {"itself": itself, "ap": ap, "max_rank": max(RANKS)}
     chance = _chance(labels, options, query, gallery)
@@ -117,9 +117,9 @@ def describe(report: dict) -> str:
     return "\n".join(lines)
 
 
-def _check_collapse(query: Side, gallery: Side) -> None:
+def _check_collapse(query: Side, gallery: Side, metric: str) -> None:
     precision = "float16" if np.float16 in (query.embeddings.dtype, gallery.embeddings.dtype) else "float32"
-    reason = collapsed([query.embeddings, gallery.embeddings], len(np.unique(gallery.pids)), precision)
+    reason = collapsed([query.embeddings, gallery.embeddings], len(np.unique(gallery.pids)), precision, metric)
     if reason:
         raise ValueError(
             f"{query.source} and {gallery.source} have collapsed embeddings: {reason}; a ranking by them says nothing "

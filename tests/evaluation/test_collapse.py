@@ -72,3 +72,32 @@ def test_both_sides_are_judged_together():
     one, other = near(DIRECTION, 1e-9), near(-DIRECTION + RNG.normal(size=32), 1e-9)
     assert collapsed([one], 2) and collapsed([other], 2)
     assert collapsed([one, other], 2) is None
+
+
+def test_lengths_count_if_embeddings_are_compared_by_the_euclidean_distance():
+    """Of one direction, a few people may differ in length; many differ in more than one respect."""
+    embeddings = LENGTHS * DIRECTION
+    assert collapsed([embeddings], identities=9) and collapsed([embeddings], identities=9, metric="euclidean") is None
+    words = collapsed([embeddings], identities=30, metric="euclidean")
+    assert "deviate from one point by" in words and "100.0% of their variance is along one axis" in words
+    assert collapsed([near(DIRECTION, 1.0)], identities=30, metric="euclidean") is None
+    assert "which is rounding" in collapsed([np.full((60, 32), 3.0)], identities=2, metric="euclidean")
+
+
+def test_one_long_embedding_does_not_make_others_alike():
+    embeddings = np.concatenate([near(DIRECTION, 1.0), 1e3 * DIRECTION])
+    assert collapsed([embeddings], identities=30, metric="euclidean") is None
+
+
+def test_zeros_do_not_hide_a_collapse_from_the_euclidean_distance():
+    embeddings = np.where(np.arange(60)[:, None] % 3, 1.0, 0.0) * np.ones((60, 32))
+    assert "along one axis" in collapsed([embeddings], identities=30, metric="euclidean")
+    assert collapsed([np.zeros((60, 32))], identities=30, metric="euclidean") == "all embeddings are zeros"
+    healthy = np.concatenate([near(DIRECTION, 1.0), np.zeros((2, 32))])
+    assert collapsed([healthy], identities=30, metric="euclidean") is None
+
+
+def test_the_size_of_values_does_not_matter():
+    for factor in (1e-200, 1e200):
+        assert collapsed([factor * near(DIRECTION, 1.0)], identities=30, metric="euclidean") is None
+        assert collapsed([factor * np.ones((60, 32))], identities=30, metric="euclidean")

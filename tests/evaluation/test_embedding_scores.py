@@ -193,3 +193,14 @@ def test_collapsed_embeddings_have_no_scores(tmp_path):
     assert result.exit_code == 1
     assert "have collapsed embeddings: all 60 embeddings are alike" in result.output
     assert "mAP" not in result.output
+
+
+def test_embeddings_that_differ_in_length_alone_are_scored_by_the_euclidean_distance_only():
+    pids = np.arange(12) % 4
+    lengths = (pids[:, None] + 1.0 + np.linspace(0.0, 0.1, 12)[:, None]) * np.ones(8)
+    query, gallery = (
+        Side(name, lengths[rows], pids[rows], None) for name, rows in (("q", slice(6)), ("g", slice(6, 12)))
+    )
+    assert evaluate(query, gallery, metric="euclidean")["scores"]["mAP"] == 1.0
+    with pytest.raises(ValueError, match="have collapsed embeddings"):
+        evaluate(query, gallery, metric="cosine")
