@@ -61,6 +61,21 @@ def test_a_feature_on_its_class_vector_has_a_finite_gradient():
     assert np.isfinite(slope).all()
 
 
+@pytest.mark.parametrize("kind", ["arc", "cos"])
+def test_margin_logits_are_the_same_in_mixed_precision(kind):
+    whole = MarginClassifier(3, kind=kind)
+    whole.build(FEATURES.shape)
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        mixed = MarginClassifier(3, kind=kind)
+        mixed.build(FEATURES.shape)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    mixed.set_weights(whole.get_weights())
+    assert mixed.compute_dtype == "float32"
+    np.testing.assert_array_equal(arrays(mixed(FEATURES, LABELS)), arrays(whole(FEATURES, LABELS)))
+
+
 @pytest.mark.parametrize(("settings", "message"), [({"kind": "x"}, "known: arc, cos"), ({"scale": 0}, "scale=0")])
 def test_wrong_arguments_are_named(settings, message):
     with pytest.raises(ValueError, match=message):
