@@ -258,8 +258,10 @@ class HardestPairs(NamedTuple):
 def hardest_pairs(labels, distances):
     """The :class:`HardestPairs` of a batch with labels (batch,) or (batch, 1) and distances (batch, batch)."""
     positive, negative = _pairs(labels)
-    own = ops.where(positive, distances, 0.0)
-    others = ops.where(negative, distances, ops.max(distances) + 1.0)
+    # Beyond any distance on either side, so that no image of the wrong kind is found: equal images may have a distance
+    # of 0, or a little less if it is 1 - cos, and 1 more than a large distance may be the same number.
+    own = ops.where(positive, distances, -1.0)
+    others = ops.where(negative, distances, 2.0 * ops.max(distances) + 1.0)
     places = (ops.cast(ops.argmax(own, axis=1), "int32"), ops.cast(ops.argmin(others, axis=1), "int32"))
     complete = ops.logical_and(ops.any(positive, axis=1), ops.any(negative, axis=1))
     return HardestPairs(ops.max(own, axis=1), ops.min(others, axis=1), *places, complete)

@@ -6,7 +6,16 @@ from hypothesis import strategies as st
 from layer_checks import gradient
 from oracles import losses as oracle
 
-from gaaplib.network.losses import LOSSES, BatchHardTriplet, Circle, CrossEntropy, Mean, WeightedTriplet
+from gaaplib.network.losses import (
+    LOSSES,
+    BatchHardTriplet,
+    Circle,
+    CrossEntropy,
+    Mean,
+    WeightedTriplet,
+    euclidean_distances,
+    hardest_pairs,
+)
 
 
 def value_of(loss, labels, predictions):
@@ -142,3 +151,29 @@ def test_wrong_arguments_are_named():
         CrossEntropy(1.0)
     with pytest.raises(ValueError, match="margin='hard'"):
         BatchHardTriplet("hard")
+
+
+def places(labels, distances):
+    pairs = hardest_pairs(np.array(labels, "int32"), keras.ops.convert_to_tensor(np.array(distances, "float32")))
+    return [keras.ops.convert_to_numpy(part).tolist() for part in (pairs.positive_at, pairs.negative_at)]
+
+
+def test_the_hardest_positive_is_of_the_own_identity_even_if_it_is_equal():
+    """Not the first image of the batch. Distances of equal images are 0, or below by rounding if they are 1 - cos."""
+    for equal in (0.0, -1e-7):
+        distances = np.where(np.arange(4)[:, None] // 2 == np.arange(4) // 2, equal, 0.5)
+        assert places([0, 0, 1, 1], distances)[0] == [1, 0, 3, 2]
+
+
+def test_the_hardest_negative_is_of_another_identity_however_far_it_is():
+    distances = 3e8 * (1.0 - np.eye(4))
+    assert places([0, 0, 1, 1], distances)[1] == [2, 2, 0, 0]
+
+
+def test_equal_images_of_a_person_take_the_nearest_negative_of_both_sides():
+    embeddings = keras.ops.convert_to_tensor(np.array([[0.0], [5.0], [5.0]], "float32"))
+    distances = euclidean_distances(embeddings)
+    assert places([1, 2, 2], distances)[0][1:] == [2, 1]
+    loss = value_of(BatchHardTriplet(1.0, both_sides=True), np.array([1, 2, 2]), embeddings)
+    # Both images are 5 from the negative: max(0, 0 - 5 + 1).
+    assert loss == 0.0
