@@ -54,8 +54,9 @@ class Ianet(Gaap):
     Options:
         triplet: weight of the triplet loss; 0 leaves it out, and is the loss of the paper as far as it is known.
 
-    The released code (blue-blue272/ImgReID-IAnet) has the block and the network. Its training is that of the successor
-    (IAUnet): it has the triplet loss, and a loss of masks with a weight of 0.5, which is left out here.
+    The released code (blue-blue272/ImgReID-IAnet) has the block and the network. Its classifier has a bias; ours has
+    none, as the neck's offset before it gives each class one already. Its training is that of the successor (IAUnet):
+    it has the triplet loss, and a loss of masks with a weight of 0.5, which is left out here.
     """
 
     def __init__(self, config, num_classes):
