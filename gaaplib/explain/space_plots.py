@@ -3,6 +3,7 @@
 import matplotlib.pyplot as plt
 import numpy as np
 
+from gaaplib.datasets.records import UNKNOWN_CAMERA
 from gaaplib.plots import PALETTE, RIGHT, WRONG, image_grid, mark_synthetic
 
 PEOPLE = 10
@@ -10,7 +11,7 @@ PEOPLE = 10
 
 
 def planes(projections, table, *, synthetic=False):
-    """Plot projections side by side, twice: coloured by identity (ten of the people), and by camera.
+    """Plot projections side by side, twice: coloured by identity (ten of the people), and by camera if it is known.
 
     Args:
         projections: ``{name: (n, 2)}``, all of the same images.
@@ -19,9 +20,12 @@ def planes(projections, table, *, synthetic=False):
     """
     people = table.pid.unique()
     chosen = people[np.linspace(0, len(people) - 1, min(PEOPLE, len(people))).round().astype(int)]
-    rows = {"identity": (table.pid, chosen), "camera": (table.camid, np.sort(table.camid.unique()))}
-    wide = len(projections)
-    figure, axes = plt.subplots(2, wide, figsize=(0.9 + 2.8 * wide, 5.8), squeeze=False, layout="constrained")
+    rows = {"identity": (table.pid, chosen)}
+    if (table.camid != UNKNOWN_CAMERA).all():
+        rows["camera"] = table.camid, np.sort(table.camid.unique())
+    high, wide = len(rows), len(projections)
+    size = (0.9 + 2.8 * wide, 2.9 * high)
+    figure, axes = plt.subplots(high, wide, figsize=size, squeeze=False, layout="constrained")
     for line, (name, (labels, coloured)) in zip(axes, rows.items(), strict=True):
         for axis, points in zip(line, projections.values(), strict=True):
             _points(axis, points, labels.to_numpy(), coloured, name)

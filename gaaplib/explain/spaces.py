@@ -43,6 +43,25 @@ class Space:
     embeddings: np.ndarray
     table: pd.DataFrame
 
+    @property
+    def has_cameras(self):
+        """Whether the cameras are known. If not, there is no camera share."""
+        return bool((self.table.camid != UNKNOWN_CAMERA).all())
+
+    @property
+    def labels(self):
+        """The table's ``path``, ``pid`` and, if the cameras are known, ``camid``."""
+        return self.table[["path", "pid", "camid"] if self.has_cameras else ["path", "pid"]]
+
+    def contents(self, kind="images"):
+        """How many images there are, of how many people and cameras, in words.
+
+        Args:
+            kind: what the images are called.
+        """
+        cameras = f"{self.table.camid.nunique()} cameras" if self.has_cameras else "cameras unknown"
+        return f"{len(self.table)} {kind} of {self.table.pid.nunique()} people, {cameras}"
+
     @cached_property
     def distances(self):
         """(n, n), infinite between an image and itself."""
@@ -112,31 +131,41 @@ class Space:
         return table.sort_values("silhouette", kind="stable").head(count)
 
     def sentence(self):
-        """Both numbers in words."""
+        """Both numbers in words; the silhouette alone if the cameras are unknown."""
+        silhouette = f"silhouette by identity {self.silhouette:+.3f}"
+        if not self.has_cameras:
+            return f"{silhouette}; the cameras are unknown, so there is no camera share"
         return (
-            f"silhouette by identity {self.silhouette:+.3f}; for {self.camera_share:.0%} of the images the nearest of "
-            f"another person is from the same camera (by chance {self.camera_share_by_chance:.0%})"
+            f"{silhouette}; for {self.camera_share:.0%} of the images the nearest of another person is from the same "
+            f"camera (by chance {self.camera_share_by_chance:.0%})"
         )
 
 
 def people(data, count=None):
     """Return the test images of some people: those with images of several cameras, at equal steps of the identities.
 
+    If the data has no cameras, they are the people with several images.
+
     Args:
         data: the :class:`gaaplib.runs.data.Data` of a run.
         count: number of people, at most; None: all of them.
 
     Raises:
-        ValueError: fewer than two people are asked for, or have images of several cameras.
+        ValueError: fewer than two people are asked for, or have images of several cameras (several images).
     """
     if count is not None and count < 2:
         raise ValueError(f"{count} people: a space needs at least 2, to see whether they are apart")
     table = pd.concat([data.part("query"), data.part("gallery")]).drop_duplicates("row")
-    table = table[(table.pid != DISTRACTOR) & (table.camid != UNKNOWN_CAMERA)]
-    cameras = table.groupby("pid").camid.nunique()
-    found = cameras.index[cameras > 1].to_numpy()
+    table = table[table.pid != DISTRACTOR]
+    known = table.camid != UNKNOWN_CAMERA
+    if known.any():
+        table, counted, what = table[known], "camid", "test images of several cameras"
+    else:
+        counted, what = "row", "several test images"
+    seen = table.groupby("pid")[counted].nunique()
+    found = seen.index[seen > 1].to_numpy()
     if len(found) < 2:
-        raise ValueError(f"{len(found)} people have test images of several cameras: a space needs at least 2")
+        raise ValueError(f"{len(found)} people have {what}: a space needs at least 2")
     chosen = found[np.linspace(0, len(found) - 1, min(count or len(found), len(found))).round().astype(int)]
     return table[table.pid.isin(chosen)].sort_values(["pid", "camid", "row"], kind="stable", ignore_index=True)
 

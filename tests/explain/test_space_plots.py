@@ -3,6 +3,7 @@ import pandas as pd
 import pytest
 from figure_words import check_note_and_file
 
+from gaaplib.datasets.records import UNKNOWN_CAMERA
 from gaaplib.explain import space_plots
 
 RNG = np.random.default_rng(0)
@@ -32,6 +33,12 @@ def test_ten_people_and_every_camera_have_a_colour_and_no_point_is_left_out():
     legends = [[text.get_text() for text in axis.get_legend().get_texts()] for axis in figure.axes[1::2]]
     assert legends[0][0] == "identity 0" and legends[0][-1] == "others" and len(legends[0]) == 11
     assert legends[1] == ["camera 1", "camera 2", "camera 3"]
+
+
+def test_without_cameras_there_is_no_row_of_them():
+    figure = space_plots.planes(PLANES, TABLE.assign(camid=UNKNOWN_CAMERA))
+    assert [axis.get_ylabel() for axis in figure.axes] == ["by identity", ""]
+    assert [axis.get_title() for axis in figure.axes] == ["PCA", "t-SNE"]
 
 
 def test_each_outlier_stands_above_its_neighbours():

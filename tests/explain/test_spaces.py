@@ -47,6 +47,8 @@ def test_the_camera_share_is_one_where_cameras_are_apart_and_chance_where_they_d
     assert by_camera.camera_share_by_chance == 0.5
     neither = groups(np.zeros((400, 2)), np.zeros((2, 2)), noise=1.0)
     assert neither.camera_share == pytest.approx(0.5, abs=0.05)
+    assert list(by_camera.labels) == ["path", "pid", "camid"]
+    assert by_camera.contents() == "80 images of 20 people, 2 cameras"
     assert "100%" in by_camera.sentence() and "by chance 50%" in by_camera.sentence()
 
 
@@ -93,6 +95,24 @@ def test_people_are_those_of_several_cameras_at_equal_steps():
         spaces.people(Images, 1)
     with pytest.raises(ValueError, match="1 people have test images of several cameras"):
         spaces.people(type("Few", (), {"part": staticmethod(lambda role: table([1, 1, 2, 2], [1, 2, 1, 1]))}))
+
+
+def test_without_cameras_people_are_those_of_several_images_and_there_is_no_camera_share():
+    unknown = [UNKNOWN_CAMERA] * 7
+
+    class Images:
+        @staticmethod
+        def part(role):
+            return table([1, 1, 2, 3, 3, DISTRACTOR, DISTRACTOR], unknown)
+
+    assert spaces.people(Images).pid.tolist() == [1, 1, 3, 3]
+    with pytest.raises(ValueError, match="1 people have several test images: a space needs at least 2"):
+        spaces.people(type("Few", (), {"part": staticmethod(lambda role: table([1, 1, 2], unknown[:3]))}))
+    space = spaces.Space(np.array([[0.0], [1.0], [4.0], [5.0]]), table([1, 1, 2, 2], unknown[:4]))
+    assert not space.has_cameras
+    assert list(space.labels) == ["path", "pid"]
+    assert space.contents("photographs") == "4 photographs of 2 people, cameras unknown"
+    assert space.sentence() == "silhouette by identity +0.746; the cameras are unknown, so there is no camera share"
 
 
 def test_a_run_has_a_space_before_and_after_training(run, cache):
