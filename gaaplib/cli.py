@@ -546,9 +546,13 @@ def rank(query, folder, name, top, kind, approximate, output):
 
 
 def _sheet(index, asked, kind, top):
-    from gaaplib.explain import lookup
+    """The figure of a ranking; if its maps are left out, that is printed first."""
+    from gaaplib.explain import heatmaps, lookup
 
     try:
+        flat = None if kind is None else heatmaps.why_flat(index.model, kind)
+        if flat:
+            click.echo(f"no maps of kind {kind}, which would be the same for each image: {flat}")
         return lookup.ranking_sheet(index, asked, kind, top=top)
     except ValueError as error:
         raise _refusal(error) from error
@@ -593,10 +597,7 @@ def _own_query(index, query):
 def heatmap(image, name, kind, position, other, output):
     """Save a heat map of IMAGE: where a run's model looks (PNG, PDF or SVG)."""
     _check_choice("kind", kind, _kinds())
-    if kind == "rollout" and position is None:
-        raise click.ClickException("kind='rollout' needs position: give --position ROW COLUMN")
-    if kind == "gradcam_match" and other is None:
-        raise click.ClickException("kind='gradcam_match' needs the other image: give --other IMAGE")
+    _check_beside(kind, position, other)
     _check_picture(output)
     run = _run(name)
     pixels = _image(image, run.config)
@@ -605,11 +606,29 @@ def heatmap(image, name, kind, position, other, output):
     from gaaplib.explain import plots as map_plots
 
     try:
-        heat = heatmaps.heatmap(run.model(), pixels[None], kind, position=position, others=others)
+        model = run.model()
+        flat = heatmaps.why_flat(model, kind)
+        if flat:
+            known = ", ".join(heatmaps.AT_ANY_LAYER)
+            raise ValueError(f"kind={kind!r} would be the same for each image: {flat}; use --kind, one of: {known}")
+        heat = heatmaps.heatmap(model, pixels[None], kind, position=position, others=others)
     except ValueError as error:
         raise _refusal(error) from error
     _save(map_plots.map_sheet(pixels[None], {kind: heat}), output)
     click.echo(f"heat map, {' x '.join(map(str, heat.shape[1:]))} cells: {output}")
+
+
+def _check_beside(kind, position, other):
+    """Refuse a kind of map without what it needs, and what a kind does not take."""
+    if kind == "rollout" and position is None:
+        raise click.ClickException("kind='rollout' needs position: give --position ROW COLUMN")
+    if kind == "gradcam_match" and other is None:
+        raise click.ClickException("kind='gradcam_match' needs the other image: give --other IMAGE")
+    if kind != "rollout" and position is not None:
+        raise click.ClickException(f"kind={kind!r} takes no position: leave --position out, or give --kind rollout")
+    if kind != "gradcam_match" and other is not None:
+        hint = "leave --other out, or give --kind gradcam_match"
+        raise click.ClickException(f"kind={kind!r} compares with no other image: {hint}")
 
 
 @main.command()

@@ -493,6 +493,19 @@ def test_heatmap_saves_a_map(model, photos, tmp_path, more):
     assert target.read_bytes().startswith(b"\x89PNG")
 
 
+def test_a_map_that_would_be_flat_is_refused_or_left_out_and_said(photos, tmp_path, outputs):
+    from made_runs import write_model
+
+    run, image = write_model(outputs, attention="none"), photos / "anna/1.jpg"
+    result = call("heatmap", image, "--run", run.folder, "-o", tmp_path / "map.png")
+    assert result.exit_code == 1 and not (tmp_path / "map.png").exists()
+    assert "kind='received' would be the same for each image: this network has no attention block" in result.output
+    assert "one of: energy, gradcam, gradcam_match" in result.output
+    result = call("rank", image, photos, "--run", run.folder, "--maps", "received", "-o", tmp_path / "sheet.png")
+    assert result.exit_code == 0, result.output
+    assert "no maps of kind received, which would be the same for each image" in result.output
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -500,6 +513,8 @@ def test_heatmap_saves_a_map(model, photos, tmp_path, more):
         (["heatmap", "text.jpg"], "text.jpg: not a readable image"),
         (["heatmap", "photos/ben/1.jpg", "--kind", "gaze"], "kind='gaze' is not known; known: received"),
         (["heatmap", "photos/ben/1.jpg", "--kind", "rollout"], "needs position"),
+        (["heatmap", "photos/ben/1.jpg", "--position", "1", "0"], "kind='received' takes no position: leave"),
+        (["heatmap", "photos/ben/1.jpg", "--other", "a.jpg"], "kind='received' compares with no other image: leave"),
         (["heatmap", "photos/ben/1.jpg", "-o", "map.xyz"], "map.xyz: pictures are saved as .png, .pdf or .svg"),
         (["rank", "photos/ben/1.jpg", "empty"], "empty has no images"),
         (["rank", "photos/ben/1.jpg", "nowhere"], "no photographs in nowhere"),

@@ -97,6 +97,14 @@ def test_it_reads_as_prose_and_has_no_trick(name):
     assert not re.search(r"^\s*[%!]|sys\.path|import \*|[\"'](?:/|~)\w", source, re.MULTILINE)
 
 
+@pytest.mark.parametrize(("attention", "use"), [("class", "Eq. 4"), ("none", "attention='none' does not use")])
+def test_02_says_whether_partners_are_used(attention, use, capsys):
+    (cell,) = (cell.source for cell in code_cells("02_train") if "partnered_share" in cell.source)
+    exec(cell, {"config": RunConfig(attention=attention), "metrics": {"partnered_share": 0.25}})
+    said = capsys.readouterr().out
+    assert said.startswith("25% of the training images shared a batch") and use in said
+
+
 def test_it_is_committed_with_outputs_that_tell_nothing_of_a_machine(name):
     cells = code_cells(name)
     assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))

@@ -13,6 +13,7 @@ import numpy as np
 from keras import ops
 from PIL import Image
 
+from gaaplib.attention import NoAttention, UniformAttention
 from gaaplib.datasets import inputs
 from gaaplib.network import layers
 
@@ -100,6 +101,21 @@ def grid(model, layer=None):
 def kinds(model):
     """The keys of ``KINDS`` that a model has: not Grad-CAM of a class if it was trained without classes."""
     return tuple(kind for kind in KINDS if kind != "gradcam" or _opened(model).classes)
+
+
+def why_flat(model, kind):
+    """Why a map of the attention is the same for each image, in words; None if it is not, or is of another kind.
+
+    Args:
+        model: as in :func:`heatmap`.
+        kind: a key of ``KINDS``.
+    """
+    if kind in AT_ANY_LAYER:
+        return None
+    attention = _opened(model).attention
+    if isinstance(attention, NoAttention):
+        return "this network has no attention block"
+    return "this network's attention is uniform by definition" if isinstance(attention, UniformAttention) else None
 
 
 def stages(model):

@@ -311,6 +311,8 @@ def states(query_pids, gallery_pids, query_camids, gallery_camids):
 def ranking_sheet(index, query, kind=None, *, layer=None, position=None, top=10, name=None):
     """A figure of a query and its nearest gallery images, framed as right or wrong, with heat maps below.
 
+    A map of the attention that would be the same for each image is left out, and the title says why.
+
     Args:
         index: an :class:`Index`.
         query: as in :meth:`Index.rank`.
@@ -323,7 +325,10 @@ def ranking_sheet(index, query, kind=None, *, layer=None, position=None, top=10,
     ranking = index.rank(query, top)
     image = query if isinstance(query, np.ndarray) else index.queries.pixels(query)
     gallery, maps, title = index.gallery.pixels(ranking.places), None, None
-    if kind is not None:
+    flat = None if kind is None else heatmaps.why_flat(index.model, kind)
+    if flat:
+        title = f"no map of kind {kind}: {flat}"
+    elif kind is not None:
         own = query[None] if isinstance(query, np.ndarray) else index.queries.seen([query])
         found = index.gallery.seen(ranking.places)
         others = inputs.joined([found[:1] if len(found) else own, *[own] * len(found)])
@@ -336,14 +341,15 @@ def ranking_sheet(index, query, kind=None, *, layer=None, position=None, top=10,
 
 
 def pair_sheet(index, image, other):
-    """A figure of two images with the attention in each, and Grad-CAM of their similarity.
+    """A figure of two images with the attention in each, if there is one, and Grad-CAM of their similarity.
 
     Args:
         index: an :class:`Index`.
         image, other: uint8 (height, width, 3), of the model's size.
     """
     images = np.stack([image, other])
-    maps = {kind: index.maps(images, kind, others=images[::-1]) for kind in ("received", "gradcam_match")}
+    kinds = [kind for kind in ("received", "gradcam_match") if not heatmaps.why_flat(index.model, kind)]
+    maps = {kind: index.maps(images, kind, others=images[::-1]) for kind in kinds}
     return map_plots.map_sheet(images, maps, labels=["first", "second"], synthetic=index.is_synthetic)
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from gaaplib.explain import lookup
+from gaaplib.explain import heatmaps, lookup
 from gaaplib.explain import plots as map_plots
 
 
@@ -49,6 +49,9 @@ def rankings(found, query, kind=None, *, top=10, ap=None):
 def heat_maps(found, queries, kind):
     """A figure with one row per query: the image and the map of each run that has maps; None if no run has.
 
+    A run whose map would be the same for each image, as the attention received is without attention, is left out; the
+    title names it.
+
     Args:
         found: ``{name: Index}`` of :func:`indices`.
         queries: indices of queries.
@@ -56,6 +59,8 @@ def heat_maps(found, queries, kind):
             nearest gallery image that shows the same person, or with the nearest of all if none does.
     """
     able = {name: index for name, index in found.items() if index.has_maps}
+    flat = {name: heatmaps.why_flat(index.model, kind) for name, index in able.items()}
+    able = {name: index for name, index in able.items() if not flat[name]}
     if not able:
         return None
     first = next(iter(able.values()))
@@ -64,7 +69,8 @@ def heat_maps(found, queries, kind):
     for name, index in able.items():
         own = index.queries.seen(np.asarray(queries))
         maps[name] = index.maps(own, kind, others=_others(index, queries))
-    return map_plots.map_sheet(images, maps, labels=labels, synthetic=first.is_synthetic)
+    title = "\n".join(f"{kind} left out of {name}: {why}" for name, why in flat.items() if why) or None
+    return map_plots.map_sheet(images, maps, labels=labels, title=title, synthetic=first.is_synthetic)
 
 
 def _others(index, queries):

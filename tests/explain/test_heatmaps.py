@@ -228,6 +228,15 @@ def test_without_attention_every_position_keeps_itself():
     assert np.allclose(rollout[:, 3, 1], 1.0)
 
 
+def test_it_is_said_which_maps_are_the_same_for_each_image_and_why():
+    none, uniform, own = (make(attention=name).model for name in ("none", "uniform", "class"))
+    for kind in ("received", "rollout"):
+        assert heatmaps.why_flat(none, kind) == "this network has no attention block"
+        assert heatmaps.why_flat(uniform, kind) == "this network's attention is uniform by definition"
+        assert heatmaps.why_flat(own, kind) is None
+    assert [heatmaps.why_flat(none, kind) for kind in heatmaps.AT_ANY_LAYER] == [None] * 3
+
+
 def test_the_weights_of_the_non_local_block_count_by_their_size():
     method = make(attention="nonlocal")
     matrices = as_array(method._attention.attention_map(seen(method)[0]))

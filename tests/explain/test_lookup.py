@@ -188,6 +188,17 @@ def test_a_sheet_without_maps_has_images_only(album):
     assert len(figure.axes) == 1 and len(figure.axes[0].images) == 5 and figure.get_suptitle() == ""
 
 
+def test_a_flat_map_is_left_out_and_the_title_says_why(photos, tmp_path):
+    album = lookup.Index.of_folder(write_model(tmp_path, attention="none"), photos, outputs=tmp_path)
+    figure = lookup.ranking_sheet(album, 0, "received", name="mine")
+    assert len(figure.axes) == 1 and len(figure.axes[0].images) == 5
+    assert figure.get_suptitle() == "mine: no map of kind received: this network has no attention block"
+    # The photographs, and the grey image and the map of each.
+    assert len(lookup.ranking_sheet(album, 0, "energy").axes[0].images) == 15
+    figure = lookup.pair_sheet(album, album.queries.pixels(0), album.queries.pixels(1))
+    assert [axis.get_title() for axis in figure.axes[:2]] == ["image", "gradcam_match"]
+
+
 def test_two_images_are_shown_with_what_makes_them_similar(index):
     figure = lookup.pair_sheet(index, index.queries.pixels(0), index.gallery.pixels(1))
     assert [axis.get_title() for axis in figure.axes[:3]] == ["image", "received", "gradcam_match"]
