@@ -5,6 +5,7 @@ import dataclasses
 import re
 import statistics
 from pathlib import Path
+from types import SimpleNamespace
 
 import nbformat
 import numpy as np
@@ -103,6 +104,16 @@ def test_02_says_whether_partners_are_used(attention, use, capsys):
     exec(cell, {"config": RunConfig(attention=attention), "metrics": {"partnered_share": 0.25}})
     said = capsys.readouterr().out
     assert said.startswith("25% of the training images shared a batch") and use in said
+
+
+def test_06_names_its_figures_by_the_run_so_that_other_data_overwrite_nothing(tmp_path):
+    cell, saved = code_cells("06_attention_maps")[-1].source, []
+    for dataset in ("market1501", "cuhk03"):
+        folder = tmp_path / RunConfig("smoke", dataset=dataset).run_id
+        study = SimpleNamespace(main=SimpleNamespace(folder=folder))
+        figure = SimpleNamespace(savefig=lambda path, **_: saved.append(path))
+        exec(cell, {"study": study, "figures": {"cells": figure}, "outputs_folder": lambda: tmp_path})
+    assert len(set(saved)) == 4 and "market1501" in saved[0].name and "cuhk03" in saved[-1].name
 
 
 def test_it_is_committed_with_outputs_that_tell_nothing_of_a_machine(name):

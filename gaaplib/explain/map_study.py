@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
+from gaaplib.datasets.records import UNKNOWN_CAMERA, person
 from gaaplib.explain import heatmaps, localisation, run_maps
 from gaaplib.explain import plots as map_plots
 from gaaplib.explain.run_maps import Sample
@@ -73,7 +74,7 @@ class MapStudy:
     def sheet(self, maps, title):
         """A figure of these maps for three people, at equal steps of the queries, on one scale."""
         some = np.linspace(0, len(self.people.table) - 1, SHOWN).astype(int)
-        labels = [f"{row.pid}, camera {row.camid}" for row in self.people.table.iloc[some].itertuples()]
+        labels = [self._described(row) for row in self.people.table.iloc[some].itertuples()]
         few = {name: heat[some] for name, heat in maps.items()}
         images, synthetic = self.people.images[some], self.main.config.is_synthetic
         return map_plots.map_sheet(images, few, labels=labels, title=title, synthetic=synthetic)
@@ -91,10 +92,20 @@ class MapStudy:
         return self._matches(pictures, states, distances, title)
 
     def across_cameras(self):
-        """A figure of one person in several cameras, nearest first, with the attention received."""
+        """A figure of one person in several cameras, nearest first, with the attention received.
+
+        If the cameras are unknown, it has images of the person with the most of them.
+        """
         same, distances = run_maps.across_cameras(self.main, self.data)
-        title = f"one person in cameras {', '.join(map(str, same.camid))}: attention received"
+        known = (same.camid != UNKNOWN_CAMERA).all()
+        where = f"cameras {', '.join(map(str, same.camid))}" if known else f"{len(same)} images"
+        title = f"one person in {where}: attention received"
         return self._matches(self.data.store.images[same.row], ["match"] * (len(same) - 1), distances[1:], title)
+
+    def _described(self, row):
+        """The person of a query and, if it is known, the camera."""
+        name = person(self.data.table, row.pid)
+        return name if row.camid == UNKNOWN_CAMERA else f"{name}, camera {row.camid}"
 
     def _matches(self, pictures, states, distances, title):
         maps = heatmaps.heatmap(next(iter(self.models.values())), pictures)

@@ -15,6 +15,7 @@ from PIL import Image
 
 from gaaplib.config import SYNTHETIC
 from gaaplib.datasets import DATASETS, inputs, synthetic
+from gaaplib.datasets.records import UNKNOWN_CAMERA
 from gaaplib.explain import heatmaps, localisation, lookup
 from gaaplib.methods import METHODS
 from gaaplib.runs.data import check_images, load_data
@@ -27,6 +28,9 @@ KINDS = {
     "gradcam_match": "Grad-CAM, match",
 }
 """The kinds of ``heatmaps.KINDS`` that take no position, and their names in tables and figures."""
+
+WITHOUT_CAMERAS = 6
+"""The largest number of images of one person that are compared if the cameras are unknown."""
 
 STEPS = 8
 """The largest number of steps in which deletion and insertion take the cells."""
@@ -101,6 +105,8 @@ def sample(run, data, count=None):
 def across_cameras(run, data):
     """The person that the most cameras have recorded, with one image per camera.
 
+    If the cameras are unknown, it is the person with the most images, with ``WITHOUT_CAMERAS`` of them at most.
+
     Args:
         run, data: as in :func:`sample`.
 
@@ -109,8 +115,10 @@ def across_cameras(run, data):
         others follow, nearest first.
     """
     tested = data.table[data.table.pid.isin(data.part("query").pid) & data.table.role.isin(["query", "gallery"])]
-    person = tested.groupby("pid").camid.nunique().idxmax()
-    seen = tested[tested.pid == person].drop_duplicates("camid")
+    known = (tested.camid != UNKNOWN_CAMERA).any()
+    counted = "camid" if known else "path"
+    person = tested.groupby("pid")[counted].nunique().idxmax()
+    seen = tested[tested.pid == person].drop_duplicates(counted)[: None if known else WITHOUT_CAMERAS]
     distances = _distances(run, run.model(), data.inputs, seen.row[:1], seen.row)[0]
     # The distance of an image to itself is 0 except for rounding.
     distances[0] = 0.0

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from gaaplib.datasets.records import UNKNOWN_CAMERA
 from gaaplib.explain import map_study
 from gaaplib.explain.localisation import BASELINES
 
@@ -31,6 +32,20 @@ def test_the_sentence_has_a_verdict_for_each_measure(study):
     assert all(f" in {measure}" in words for measure in measures)
     without = dataclasses.replace(study, measured={})
     assert without.verdicts() == [] and "not measured, no masks" in without.sentence()
+
+
+def test_unknown_cameras_are_in_no_label_and_no_title(study):
+    unknown = {"camid": UNKNOWN_CAMERA}
+    people = dataclasses.replace(study.people, table=study.people.table.assign(**unknown))
+    data = dataclasses.replace(study.data, table=study.data.table.assign(**unknown))
+    data.table.attrs["persons"] = {int(study.pids[0]): "anna"}
+    blind = dataclasses.replace(study, people=people, data=data)
+    labels = [axis.get_ylabel() for axis in blind.sheet(blind.received, "received").axes if axis.get_ylabel()]
+    assert labels[0] == "anna" and not any("camera" in label for label in labels)
+    labels = [axis.get_ylabel() for axis in study.sheet(study.received, "received").axes if axis.get_ylabel()]
+    assert ", camera " in labels[0]
+    assert blind.across_cameras().get_suptitle() == "one person in 6 images: attention received"
+    assert study.across_cameras().get_suptitle().startswith("one person in cameras ")
 
 
 def test_its_figures_show_three_people_a_ranking_and_one_person_in_several_cameras(study, tmp_path):

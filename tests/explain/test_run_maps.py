@@ -1,5 +1,7 @@
 """From a run to measured maps: the right images, matches and masks, the baselines, and curves with known ends."""
 
+import dataclasses
+
 import keras
 import numpy as np
 import pandas as pd
@@ -8,6 +10,7 @@ from made_images import market_folder, real, smoke
 
 from gaaplib import experiment, runs
 from gaaplib.datasets import raid, synthetic
+from gaaplib.datasets.records import UNKNOWN_CAMERA
 from gaaplib.explain import heatmaps, localisation, run_maps
 from gaaplib.training import fit
 
@@ -127,6 +130,16 @@ def test_the_same_person_before_the_most_cameras(run, data, model):
     vectors = embedded(model, data.store.images[table.row])
     np.testing.assert_allclose(distances, 1 - vectors @ vectors[0], atol=1e-5)
     assert (np.diff(distances) >= 0).all()
+
+
+def test_without_cameras_it_is_the_person_with_the_most_images(run, data, monkeypatch):
+    unknown = dataclasses.replace(data, table=data.table.assign(camid=UNKNOWN_CAMERA))
+    tested = data.table[data.table.role.isin(["query", "gallery"]) & data.table.pid.isin(data.part("query").pid)]
+    most = tested.pid.value_counts().max()
+    for at_most in (2, 100):
+        monkeypatch.setattr(run_maps, "WITHOUT_CAMERAS", at_most)
+        table, distances = run_maps.across_cameras(run, unknown)
+        assert len(set(table.pid)) == 1 and len(distances) == len(set(table.path)) == min(most, at_most)
 
 
 def test_untrained_is_how_the_run_began(run, model):
