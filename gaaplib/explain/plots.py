@@ -5,6 +5,7 @@ the map is grey, so that all colour belongs to the map.
 """
 
 import itertools
+import textwrap
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -28,6 +29,8 @@ BASELINE_COLOURS = dict(zip(BASELINES, ("0.8", "0.55", "0.35", "0.68"), strict=T
 # In inches: width of a notebook page, narrowest panel (set by its label), widest panel, gap between panels, margins.
 PAGE, NARROW, WIDE, GAP = 8.6, 0.55, 1.2, 0.05
 LEFT, RIGHT_MARGIN, ABOVE = 0.25, 0.85, 0.55
+# In points: the letters of the names above the panels, and of a figure's title.
+NAME, TITLE = 8, 10
 
 
 def overlay(axis, image, heat, *, top, interpolation="bilinear", at=(0, 0)):
@@ -66,7 +69,7 @@ def map_sheet(images, maps, *, labels=None, title=None, synthetic=False, interpo
         images: uint8 (n, height, width, 3).
         maps: ``{name: (n, h, w)}``, each map sums to one.
         labels: a short text for each image, written beside it.
-        title: of the figure.
+        title: of the figure. It is wrapped to the figure's width, and the names of the maps to a panel's.
         synthetic: whether the images are synthetic.
         interpolation: as in :func:`overlay`.
 
@@ -79,7 +82,10 @@ def map_sheet(images, maps, *, labels=None, title=None, synthetic=False, interpo
     cells = {shape[1] * shape[2] for shape in shapes.values()}
     if len(cells) > 1:
         maps = {name: heat * heat[0].size for name, heat in maps.items()}
-    figure, axes = _panels(len(images), 1 + len(maps), images[0].shape)
+    columns = 1 + len(maps)
+    names = [_wrapped(name, _wide(columns), NAME) for name in ("image", *maps)]
+    title = _wrapped(title or "", _width(columns), TITLE)
+    figure, axes = _panels(len(images), columns, images[0].shape, _above(title, names))
     top = max(heat.max() for heat in maps.values())
     for row, image in enumerate(images):
         axes[row, 0].imshow(image)
@@ -87,8 +93,8 @@ def map_sheet(images, maps, *, labels=None, title=None, synthetic=False, interpo
             drawn = overlay(axis, image, heat[row], top=top, interpolation=interpolation)
         if labels:
             axes[row, 0].set_ylabel(labels[row], fontsize=8)
-    for axis, name in zip(axes[0], ["image", *maps], strict=True):
-        axis.set_title(name, fontsize=8, pad=4)
+    for axis, name in zip(axes[0], names, strict=True):
+        axis.set_title(name, fontsize=NAME, pad=4)
     first, last = axes[0, -1].get_position(), axes[:3][-1, -1].get_position()
     _scale(figure, (first.x1, last.y0, first.y1), drawn, *cells)
     _name(figure, title, synthetic)
@@ -115,7 +121,8 @@ def match_sheet(query, gallery, states, distances, *, maps=None, title=None, syn
         raise ValueError(f"state {unknown[0]!r} is not known; known: {', '.join(map(repr, STATES))}")
     if maps is not None and len(maps) != len(images):
         raise ValueError(f"there are {len(maps)} maps: give {len(images)}, the query's and one for each gallery image")
-    figure, axis, places = _mosaic(1 if maps is None else 2, len(images), query.shape)
+    title = _wrapped(title or "", _width(len(images)), TITLE)
+    figure, axis, places = _mosaic(1 if maps is None else 2, len(images), query.shape, _above(title))
     labels = ["query", *_labels(states, distances)]
     for at, image, label, state in zip(places[0], images, labels, [None, *states], strict=True):
         axis.imshow(image, extent=_extent(at, image.shape))
@@ -201,23 +208,45 @@ def deletion_insertion_curves(curves, groups=None, *, score="match score", synth
     return figure
 
 
-def _sizes(rows, columns, shape):
+def _wide(columns):
+    """Width of a panel, in inches."""
+    return np.clip((PAGE - LEFT - RIGHT_MARGIN) / columns - GAP, NARROW, WIDE)
+
+
+def _width(columns):
+    """Width of the figure, in inches."""
+    return LEFT + columns * (_wide(columns) + GAP) + RIGHT_MARGIN
+
+
+def _wrapped(text, inches, points):
+    """The text in lines that fit into a width: a letter is about 0.6 times as wide as it is high."""
+    most = int(inches * 72 / (0.6 * points))
+    return "\n".join(line for given in str(text).split("\n") for line in textwrap.wrap(given, most) or [""])
+
+
+def _above(title, names=()):
+    """Height above the panels, in inches: ``ABOVE`` for two lines of names and one of the title, and more for more."""
+    more = max(0, max((name.count("\n") for name in names), default=0) - 1) * NAME + title.count("\n") * TITLE
+    return ABOVE + 1.25 * more / 72
+
+
+def _sizes(rows, columns, shape, above):
     """Width and height of a panel and of the figure, and its margins. In inches, so that no space is wasted."""
-    wide = np.clip((PAGE - LEFT - RIGHT_MARGIN) / columns - GAP, NARROW, WIDE)
+    wide = _wide(columns)
     tall = wide * shape[0] / shape[1]
-    width, height = LEFT + columns * (wide + GAP) + RIGHT_MARGIN, ABOVE + rows * (tall + GAP)
+    width, height = _width(columns), above + rows * (tall + GAP)
     margins = {
         "left": LEFT / width,
         "right": 1 - (RIGHT_MARGIN + GAP) / width,
         "bottom": GAP / height,
-        "top": 1 - ABOVE / height,
+        "top": 1 - above / height,
     }
     return (wide, tall), (width, height), margins
 
 
-def _panels(rows, columns, shape):
-    """Axes (rows, columns) without ticks for images of this shape."""
-    (wide, tall), size, margins = _sizes(rows, columns, shape)
+def _panels(rows, columns, shape, above):
+    """Axes (rows, columns) without ticks for images of this shape, with so many inches above them."""
+    (wide, tall), size, margins = _sizes(rows, columns, shape, above)
     figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False)
     figure.subplots_adjust(**margins, wspace=GAP / wide, hspace=GAP / tall)
     for axis in axes.flat:
@@ -227,12 +256,12 @@ def _panels(rows, columns, shape):
     return figure, axes
 
 
-def _mosaic(rows, columns, shape):
+def _mosaic(rows, columns, shape, above):
     """Like the panels, but on one axis, as the axes would take most of a figure's time; and the place of each panel.
 
     Places are (rows, columns, 2): x and y of the first pixel. A unit is a pixel of the images.
     """
-    (wide, tall), size, margins = _sizes(rows, columns, shape)
+    (wide, tall), size, margins = _sizes(rows, columns, shape, above)
     figure = plt.figure(figsize=size)
     left, bottom = margins["left"], margins["bottom"]
     axis = figure.add_axes((left, bottom, margins["right"] - left, margins["top"] - bottom))
@@ -255,9 +284,9 @@ def _frame(axis, at, shape, colour=None):
 
 
 def _name(figure, title, synthetic):
-    """Put the title at the upper edge for any figure height, so that two lines fit between it and the panels."""
+    """Put the title at the upper edge for any figure height, so that the names fit between it and the panels."""
     if title:
-        figure.suptitle(title, fontsize=10, y=1 - GAP / figure.get_figheight())
+        figure.suptitle(title, fontsize=TITLE, y=1 - GAP / figure.get_figheight())
     # Left of the colour bar, whose words may be longer than it is.
     mark_synthetic(figure, synthetic, x=1 - RIGHT_MARGIN / figure.get_figwidth(), y=0.0, va="top")
 

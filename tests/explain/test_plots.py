@@ -1,3 +1,5 @@
+import itertools
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -93,6 +95,34 @@ def test_maps_of_different_grids_are_multiples_of_a_uniform_map():
     assert "multiple" in bar.get_ylabel()
     np.testing.assert_array_equal(panels[2].images[1].get_array(), np.ones((4, 2)))
     np.testing.assert_array_equal(panels[3].images[1].get_array(), 32 * fine[0])
+
+
+def boxes(figure, texts):
+    renderer = figure.canvas.get_renderer()
+    return [text.get_window_extent(renderer) for text in texts]
+
+
+@pytest.mark.parametrize("count", [2, 5])
+def test_long_names_and_titles_overlap_neither_each_other_nor_the_images(count):
+    run = "synthetic-market1501_resnet18_class_average_gaap_fold0_seed0_1a2b3c4d"
+    names = ["attention=none, pooling=average, neck=bnneck", f"{run}", *(f"name {n} of many words" for n in range(3))]
+    maps = dict.fromkeys(names[:count], MAPS["received"])
+    title = "received left out of attention=none, pooling=max: this network has no attention block and so it is flat"
+    for figure in (map_plots.map_sheet(IMAGES, maps, title=title), matches(maps=uniform(5, 4, 2), title=title)):
+        panels = [axis for axis in figure.axes if axis.get_title()] or figure.axes[:1]
+        over = boxes(figure, [axis.title for axis in panels] if panels[0].get_title() else panels[0].texts)
+        (head,) = boxes(figure, [figure._suptitle])
+        assert all(not one.overlaps(other) for one, other in itertools.combinations(over, 2))
+        assert all(box.y1 < head.y0 for box in over)
+        assert head.x0 >= 0 and head.x1 <= figure.bbox.x1 and head.y1 <= figure.bbox.y1
+        assert all(box.y0 > axis.bbox.y1 for box, axis in zip(over, panels, strict=False))
+
+
+def test_short_names_take_no_more_space():
+    short, long = (map_plots.map_sheet(IMAGES, {name: MAPS["uniform"]}) for name in ("one,\ntwo", "one\ntwo\nthree"))
+    assert 0.1 < long.get_figheight() - short.get_figheight() < 0.2
+    tall = map_plots.WIDE * IMAGES.shape[1] / IMAGES.shape[2] + map_plots.GAP
+    assert short.get_figheight() == pytest.approx(map_plots.ABOVE + 3 * tall)
 
 
 def test_a_sheet_is_no_wider_than_a_page():
