@@ -16,7 +16,7 @@ import hashlib
 import math
 import re
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import h5py
@@ -56,6 +56,7 @@ class Side:
         pids: integers (n,); a word has a number of its own.
         camids: integers (n,), or None if the cameras are unknown.
         names: text (n,), or None if the images have no names.
+        persons: ``{number: word}`` of the identities that are words, for messages.
     """
 
     source: str
@@ -63,6 +64,11 @@ class Side:
     pids: np.ndarray
     camids: np.ndarray | None
     names: np.ndarray | None = None
+    persons: dict[int, str] = field(default_factory=dict)
+
+    def person(self, pid) -> str:
+        """The word of an identity, or its number if it is no word."""
+        return self.persons.get(int(pid), str(pid))
 
 
 def read_npz(path) -> Side:
@@ -217,7 +223,9 @@ def _side(source: str, embeddings, pids, camids, names=None) -> Side:
     n = len(embeddings)
     camids = None if camids is None else _integers(camids, n, f"{source}: the cameras")
     names = None if names is None else _texts(names, n, f"{source}: the names")
-    return Side(source, embeddings, _integers(pids, n, f"{source}: the identities"), camids, names)
+    numbers = _integers(pids, n, f"{source}: the identities")
+    words = dict(zip(numbers.tolist(), pids.ravel().tolist(), strict=True)) if pids.dtype.kind == "U" else {}
+    return Side(source, embeddings, numbers, camids, names, words)
 
 
 def _texts(values, n: int, what: str) -> np.ndarray:

@@ -179,8 +179,8 @@ def _chance(labels, options, query: Side, gallery: Side):
     if not chance.num_valid_queries:
         other = " with another camera (are the cameras right? cameras=False or --no-cameras ignores them)"
         raise ValueError(
-            f"no query has a match: no identity of {query.source} (such as {_some(query.pids)}) is in {gallery.source} "
-            f"(such as {_some(gallery.pids)}){other if labels[2] is not None else ''}"
+            f"no query has a match: no identity of {query.source} (such as {_some(query)}) is in {gallery.source} "
+            f"(such as {_some(gallery)}){other if labels[2] is not None else ''}"
         )
     return chance
 
@@ -209,7 +209,7 @@ def _without_junk(query: Side, gallery: Side, metric: str) -> tuple[Side, int]:
                 "direction, so no cosine distance; leave it out, or use the metric 'euclidean'"
             )
     camids, names = (values if values is None else values[not_junk] for values in (gallery.camids, gallery.names))
-    kept = Side(gallery.source, gallery.embeddings[not_junk], gallery.pids[not_junk], camids, names)
+    kept = Side(gallery.source, gallery.embeddings[not_junk], gallery.pids[not_junk], camids, names, gallery.persons)
     return kept, int(np.sum(~not_junk))
 
 
@@ -223,5 +223,5 @@ def _cameras_known(query: Side, gallery: Side) -> bool:
     return not without
 
 
-def _some(pids) -> str:
-    return ", ".join(map(str, np.unique(pids)[:3]))
+def _some(side: Side) -> str:
+    return ", ".join(map(side.person, np.unique(side.pids)[:3]))

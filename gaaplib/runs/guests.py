@@ -124,7 +124,7 @@ def in_order(side, table):
     wrong = np.flatnonzero(side.pids[order] != table.pid.to_numpy())
     if len(wrong):
         at = wrong[0]
-        told, known = side.pids[order[at]], table.pid.iloc[at]
+        told, known = side.person(side.pids[order[at]]), table.pid.iloc[at]
         raise ValueError(f"{side.source}: {table.path.iloc[at]} has the identity {told}, the data set says {known}")
     return side.embeddings[order]
 

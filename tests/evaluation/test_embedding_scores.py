@@ -46,6 +46,17 @@ def test_scores_are_those_of_the_metrics_without_junk(files):
     assert report["chance"]["mAP"] == metrics.expected_by_chance(*labels, ap="trapezoid").mAP
 
 
+def test_people_with_names_are_named_where_no_query_has_a_match(tmp_path):
+    sides = [
+        read_npz(save(tmp_path / f"{name}.npz", embeddings=np.eye(3), pids=np.array(pids)))
+        for name, pids in (("q", ["anna", "anna", "7"]), ("g", ["ben", "carl", "-1"]))
+    ]
+    with pytest.raises(ValueError) as refused:
+        evaluate(*sides)
+    assert "q.npz (such as 7, anna) is in" in str(refused.value)
+    assert "(such as ben, carl)" in str(refused.value) or "(such as carl, ben)" in str(refused.value)
+
+
 def test_intervals_resample_identities(files):
     query, gallery = map(read_npz, files)
     grouped = evaluate(query, gallery)["intervals"]["mAP"]

@@ -74,8 +74,9 @@ def test_another_number_of_embeddings_is_refused(beside):
 TABLE = pd.DataFrame({"path": ["a/1.jpg", "a/2.jpg", "b/3.jpg"], "pid": [7, 7, 8]})
 
 
-def side(pids, names=None):
-    return Side("q.npz", np.arange(len(pids))[:, None] * 1.0, np.array(pids), None, names and np.array(names))
+def side(pids, names=None, persons=()):
+    embeddings = np.arange(len(pids))[:, None] * 1.0
+    return Side("q.npz", embeddings, np.array(pids), None, names and np.array(names), dict(persons))
 
 
 def test_names_bring_embeddings_into_the_order_of_the_images():
@@ -92,6 +93,7 @@ def test_names_bring_embeddings_into_the_order_of_the_images():
         (side([7, 7], ["1.jpg", "2.jpg"]), "lacks 1 of 3 images, such as b/3.jpg"),
         (side([7, 7, 8], ["1.jpg", "2.jpg", "2.jpg"]), "2 embeddings named 2.jpg: give longer names"),
         (side([7, 8, 8], ["1.jpg", "2.jpg", "3.jpg"]), "2.jpg has the identity 8, the data set says 7"),
+        (side([7, 8, 8], ["1.jpg", "2.jpg", "3.jpg"], {8: "anna"}), "2.jpg has the identity anna, the data set says 7"),
     ],
 )
 def test_what_does_not_belong_to_the_images_is_named(saved, message):
