@@ -451,6 +451,13 @@ def embed(folder, name, model, output, **expected):
     unknown = "identities unknown (one subfolder per person or records.csv would name them)"
     known = "identities known" if "pids" in arrays else unknown
     click.echo(f"{count} images, {size}-d embeddings, {known} -> {output}")
+    beside = [name for name in images.outputs if name != "embedding"]
+    if beside:
+        click.echo(
+            f"warning: the run also compares {', '.join(beside)}, which {output} does not have: gaap evaluate compares "
+            "embeddings alone, so its scores are not those of the run's method",
+            err=True,
+        )
 
 
 def _embedded_by(path, folder, expected):

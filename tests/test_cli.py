@@ -374,6 +374,16 @@ def test_embed_writes_what_evaluate_reads(model, photos, tmp_path):
     assert np.allclose(side.embeddings[2], expected, rtol=1e-3, atol=1e-4)
 
 
+def test_embed_says_what_a_method_compares_beside_the_embedding(model, photos, tmp_path, outputs):
+    from made_runs import write_model
+
+    target = tmp_path / "photos.npz"
+    result = call("embed", photos, "--run", write_model(outputs, method="vpm", height=96).folder, "-o", target)
+    assert result.exit_code == 0, result.output
+    assert f"warning: the run also compares visibility, which {target} does not have" in result.output
+    assert "warning" not in call("embed", photos, "--run", model.folder, "-o", target).output
+
+
 def test_embed_leaves_out_persons_that_are_not_known(model, photos, tmp_path):
     target = tmp_path / "ben.npz"
     result = call("embed", photos / "ben", "--run", model.folder, "-o", target)
