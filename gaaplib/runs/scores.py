@@ -35,6 +35,7 @@ def table(outputs=None, filters=()):
     Args:
         outputs: folder with ``runs/``; None: :func:`gaaplib.project.outputs_folder`.
         filters: texts ``"name=value"`` that all have to fit; a column or any setting of a run, such as ``"alpha=0.5"``.
+            Numbers are compared as numbers. ``data`` is the column, or the setting: ``synthetic`` or the folder.
 
     Raises:
         ValueError: a filter without ``=`` or of an unknown name.
@@ -47,7 +48,7 @@ def table(outputs=None, filters=()):
         metrics = run.metrics
         row = _row(metrics, alias)
         known = metrics["config"] | row
-        if all(str(known[name]) == value for name, value in wanted):
+        if all(_fits(value, known[name]) or _is_folder(name, value, row["folder"]) for name, value in wanted):
             rows.append(row)
     return pd.DataFrame(rows, columns=COLUMNS)
 
@@ -74,6 +75,21 @@ def _parsed_filter(text):
         raise ValueError(f"filter {text!r}: expected NAME=VALUE, such as backbone=resnet18")
     check_known("filter", name, dict.fromkeys([*COLUMNS, *RunConfig.__annotations__]))
     return name, value
+
+
+def _fits(value, known):
+    """Whether a filter's text is what a run has: the same text, or the same number, so that .5 is 0.5."""
+    if isinstance(known, bool) or not isinstance(known, int | float):
+        return str(known) == value
+    try:
+        return float(value) == known
+    except ValueError:
+        return False
+
+
+def _is_folder(name, value, folder):
+    """Whether a filter names the images by the setting ``data``, whose name is that of another column, too."""
+    return name == "data" and folder in (value, str(Path(value).expanduser().absolute()))
 
 
 def _aliases(run_ids):
