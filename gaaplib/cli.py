@@ -529,8 +529,10 @@ def _images_to_check(run):
 def rank(query, folder, name, top, kind, approximate, output):
     """Rank the photographs in FOLDER by similarity to the image QUERY and save a contact sheet (PNG, PDF or SVG).
 
-    If QUERY is in FOLDER, it is left out of its own ranking. Without FOLDER, the run's own gallery is ranked. QUERY is
-    then an image, or the number of one of the run's queries, 0 being the best ranked (by default the middle one).
+    If QUERY is in FOLDER, it is left out of its own ranking, and FOLDER may say who it is: then right and wrong images
+    are framed. Of a QUERY from elsewhere, nobody knows who it is, so none is. Without FOLDER, the run's own gallery is
+    ranked. QUERY is then an image, or the number of one of the run's queries, 0 being the best ranked (by default the
+    middle one).
     """
     _check_choice("maps", kind, [known for known in _kinds() if known != "rollout"])
     _check_picture(output)
@@ -548,6 +550,8 @@ def rank(query, folder, name, top, kind, approximate, output):
     click.echo("rank  distance  image")
     for rank, nearest, distance, state in zip(ranking.ranks, *ranking, strict=True):
         click.echo(f"{rank or '-':>4}  {distance:8.3f}  {printable(paths[nearest])}{f'  ({state})' if state else ''}")
+    if not any(ranking.states):
+        click.echo("right and wrong are not known: QUERY is none of the images that have an identity here")
     _save(_sheet(index, asked, kind, top), output)
     click.echo(f"sheet: {output}")
 

@@ -176,6 +176,9 @@ def test_results_sorts_and_filters(outputs):
     assert seeds("--sort", "seed") == ["0", "1", "2"]
     assert seeds("--filter", "alpha=0.25", "--sort", "seed") == ["1", "2"]
     assert seeds("--filter", "alpha=0.25", "--filter", "seed=2") == ["2"]
+    assert seeds("--filter", "alpha=.5") == seeds("--filter", "alpha=5e-1") == ["0"]
+    assert seeds("--filter", "retrieval_mAP=0.4", "--filter", "synthetic=True") == ["0"]
+    assert seeds("--filter", "alpha=half") == []
     for arguments, words in (
         (["--sort", "map"], "did you mean mAP?"),
         (["--filter", "alhpa=0.5"], "did you mean alpha?"),
@@ -183,6 +186,23 @@ def test_results_sorts_and_filters(outputs):
     ):
         result = call("results", *arguments)
         assert result.exit_code == 1 and words in result.output
+
+
+def test_results_filters_by_the_data_as_the_table_or_the_setting_has_it(outputs, tmp_path, monkeypatch):
+    from made_runs import write_run
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos").mkdir()
+    write_run(outputs, [0.25, 0.75])
+    write_run(outputs, [0.25, 0.75], dataset="folder", data=str(tmp_path / "photos"))
+
+    def found(value):
+        table = call("results", "--csv", "--filter", f"data={value}").output.splitlines()
+        return [line.split(",")[3] for line in table[1:]]
+
+    assert found("synthetic-market1501") == found("synthetic") == ["synthetic-market1501"]
+    assert found("folder") == found(tmp_path / "photos") == found("photos") == ["folder"]
+    assert found("market1501") == []
 
 
 LIGHT = (
@@ -467,6 +487,17 @@ def test_rank_prints_the_nearest_and_saves_a_sheet(method, photos, tmp_path, out
     distances = [float(line.split()[1]) for line in lines[1:4]]
     assert distances == sorted(distances)
     assert sheet.read_bytes().startswith(b"\x89PNG")
+
+
+def test_rank_says_when_nobody_knows_who_the_query_is(model, photos, tmp_path):
+    import shutil
+
+    elsewhere = shutil.copy(photos / "ben/1.jpg", tmp_path / "somebody.jpg")
+    unknown = "right and wrong are not known: QUERY is none of the images that have an identity here"
+    for query, said in ((elsewhere, True), (photos / "ben/1.jpg", False)):
+        result = call("rank", query, photos, "--run", model.folder, "-o", tmp_path / "sheet.png")
+        assert result.exit_code == 0, result.output
+        assert (unknown in result.output) == said and ("(match)" in result.output) != said
 
 
 def test_rank_says_how_many_an_approximate_index_finds(model, photos, tmp_path):

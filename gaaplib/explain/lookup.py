@@ -311,7 +311,8 @@ def states(query_pids, gallery_pids, query_camids, gallery_camids):
 def ranking_sheet(index, query, kind=None, *, layer=None, position=None, top=10, name=None):
     """A figure of a query and its nearest gallery images, framed as right or wrong, with heat maps below.
 
-    A map of the attention that would be the same for each image is left out, and the title says why.
+    A map of the attention that would be the same for each image is left out, and so are frames if it is unknown who the
+    query is. The title says why.
 
     Args:
         index: an :class:`Index`.
@@ -334,7 +335,9 @@ def ranking_sheet(index, query, kind=None, *, layer=None, position=None, top=10,
         others = inputs.joined([found[:1] if len(found) else own, *[own] * len(found)])
         maps = index.maps(inputs.joined([own, found]), kind, others=others, position=position, layer=layer)
         title = f"{kind} of {layer} of the backbone" if layer else heatmaps.KINDS[kind].rstrip(".")
-    title = ": ".join(words for words in (name, title) if words) or None
+    title = ": ".join(words for words in (name, title) if words)
+    unknown = "" if any(ranking.states) else "no frames: the identity of the query is unknown"
+    title = "\n".join(line for line in (title, unknown) if line)
     return map_plots.match_sheet(
         image, gallery, ranking.states, ranking.distances, maps=maps, title=title, synthetic=index.is_synthetic
     )

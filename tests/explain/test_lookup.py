@@ -188,6 +188,13 @@ def test_a_sheet_without_maps_has_images_only(album):
     assert len(figure.axes) == 1 and len(figure.axes[0].images) == 5 and figure.get_suptitle() == ""
 
 
+def test_who_an_image_from_elsewhere_is_is_not_known_and_the_sheet_says_so(album):
+    figure = lookup.ranking_sheet(album, album.queries.pixels(0), name="mine")
+    assert figure.get_suptitle() == "mine\nno frames: the identity of the query is unknown"
+    assert not any("✓" in text.get_text() or "✗" in text.get_text() for text in figure.axes[0].texts)
+    assert "no frames" not in lookup.ranking_sheet(album, 0).get_suptitle()
+
+
 def test_a_flat_map_is_left_out_and_the_title_says_why(photos, tmp_path):
     album = lookup.Index.of_folder(write_model(tmp_path, attention="none"), photos, outputs=tmp_path)
     figure = lookup.ranking_sheet(album, 0, "received", name="mine")
