@@ -27,7 +27,8 @@ def evaluate(
             :func:`gaaplib.evaluation.embedding_files.read_mat`. Gallery images of the identity -1 are left out.
         metric, ap: as in :func:`gaaplib.metrics.evaluate_embeddings`.
         rerank: whether to apply k-reciprocal re-ranking with its authors' parameters
-            (:func:`gaaplib.evaluation.reranking.rerank`), after junk is left out.
+            (:func:`gaaplib.evaluation.reranking.rerank`), after junk is left out. It takes memory for all distances:
+            290 MB at Market-1501's size (3,368 x 15,913), 800 MB if the embeddings are float64.
         cameras: whether gallery images with the query's identity and camera are left out. If neither side has
             cameras, none are left out.
 

@@ -18,6 +18,8 @@ from itertools import product
 import numpy as np
 from scipy import stats
 
+from gaaplib.distances import spans
+
 GAIN, LOSS, UNCLEAR, TOO_FEW = "gain", "loss", "no clear difference", "too few identities"
 """The verdicts on a difference: its interval lies above 0, lies below 0, contains 0, or there is none."""
 
@@ -106,6 +108,9 @@ def bootstrap_ranks(values, groups=None, *, confidence=0.95, resamples=10_000, s
     The groups of values are resampled as in :func:`bootstrap_mean`, the same for all methods, and the means are ranked
     anew each time. Methods with equal means share the mean of their ranks.
 
+    Memory: 8 bytes for each resample and group, and 50 MB. For Market-1501's 3,368 queries that is about 110 MB with
+    its 750 identities as groups, and 320 MB without groups.
+
     Args:
         values: (methods, n), for example the AP of each valid query, in the same order for each method.
         groups, confidence, resamples, seed: as for :func:`bootstrap_mean`.
@@ -127,8 +132,10 @@ def bootstrap_ranks(values, groups=None, *, confidence=0.95, resamples=10_000, s
     totals = [_group_totals(_checked_values(each, "values"), groups) for each in values]
     sums, sizes = np.stack([each for each, _ in totals]), totals[0][1]
     rng = np.random.default_rng(seed)
-    # How often each group is chosen, which keeps the memory small.
-    counts = rng.multinomial(len(sizes), np.full(len(sizes), 1 / len(sizes)), size=resamples)
+    # How often each group is chosen. As floats from the start, because the product would copy integers whole.
+    counts, chances = np.empty((resamples, len(sizes))), np.full(len(sizes), 1 / len(sizes))
+    for part in spans(resamples, CHUNK_ELEMENTS // len(sizes)):
+        counts[part] = rng.multinomial(len(sizes), chances, size=part.stop - part.start)
     ranks = stats.rankdata(-(sums @ counts.T) / (counts @ sizes), axis=0)
     ends = np.quantile(ranks, [(1 - confidence) / 2, (1 + confidence) / 2], axis=1)
     if len(sizes) < MIN_GROUPS:

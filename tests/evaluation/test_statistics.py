@@ -423,6 +423,18 @@ def test_ranks_of_methods_have_the_intervals_of_a_plain_resampling():
     assert found[:, 0].tolist() == [1 + sum(values.mean(axis=1) > mean) for mean in values.mean(axis=1)]
 
 
+def test_the_resamples_of_ranks_are_those_of_one_draw_and_are_in_memory_once(monkeypatch):
+    values, size = np.random.default_rng(0).random((3, 400)), 8 * 2000 * 400
+    monkeypatch.setattr(statistics, "CHUNK_ELEMENTS", 2000 * 400)
+    whole = statistics.bootstrap_ranks(values, resamples=2000)
+    monkeypatch.setattr(statistics, "CHUNK_ELEMENTS", 40 * 400)
+    tracemalloc.start()
+    np.testing.assert_array_equal(statistics.bootstrap_ranks(values, resamples=2000), whole)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert size < peak < 1.5 * size
+
+
 def test_equal_methods_share_their_rank_and_few_identities_have_no_interval(ten_are_needed):
     values = np.tile(np.linspace(0, 1, 30), (2, 1))
     assert statistics.bootstrap_ranks(values).tolist() == [[1.5, 1.5, 1.5]] * 2
