@@ -59,8 +59,9 @@ reproduce: install ## Make two runs on one data set, from DATA (synthetic: gener
 	@echo "Executed notebooks: $(OUTPUTS)/notebooks/*/ and, with each run, $(OUTPUTS)/runs/*/notebook.ipynb"
 	@echo "Open them with: make lab"
 
+# Two workers with a thread each. The tests of repeatability start processes with two.
 test: install ## The whole test suite, nbval over every notebook included
-	$(BIN)/python -m pytest -n 2 --dist loadfile --nbval --nbval-sanitize-with tests/nbval_sanitize.cfg $(PYTEST_ARGS)
+	GAAP_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --nbval --nbval-sanitize-with tests/nbval_sanitize.cfg $(PYTEST_ARGS)
 
 # Everything that computes with Keras, and smoke runs. The rest of the suite tests what no backend changes (files,
 # tables, NumPy arrays), or would be slow: JAX compiles each further run and notebook anew.

@@ -212,7 +212,7 @@ def test_a_checkpoint_outlasts_a_new_beginning_unless_that_is_fresh(tmp_path):
 
 @pytest.mark.parametrize("profile", ["paper", "modern"])
 def test_every_profile_runs(cache, profile):
-    config = RunConfig(profile, scale=0.008, epochs=1, warmup_epochs=0, batch_size=8)
+    config = RunConfig(profile, backbone="resnet18", scale=0.008, epochs=1, warmup_epochs=0, batch_size=8)
     metrics = experiment.run(config, outputs=cache).metrics
     assert metrics["status"] in ("done", "diverged")
     assert metrics["config"]["profile"] == profile

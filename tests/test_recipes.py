@@ -17,7 +17,7 @@ def scores(tmp_path_factory):
     folder = tmp_path_factory.mktemp("recipes")
     write(folder / "twin", MANY)
     same = {"dataset": "cuhk03", "data": str(folder / "twin"), "training_images": "all", "attention": "none"}
-    same |= {"height": 64, "width": 32, "precision": "float32", "epochs": 3}
+    same |= {"height": 48, "width": 32, "precision": "float32", "epochs": 3}
 
     def score(profile, **changes):
         run = experiment.run(RunConfig(profile, **same, **changes), outputs=folder)

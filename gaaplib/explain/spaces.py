@@ -23,6 +23,8 @@ from gaaplib.training import fit
 NEIGHBOURS = 30
 """t-SNE's perplexity, and twice UMAP's neighbours, if there are images enough."""
 
+PROJECTIONS = ("PCA", "t-SNE", "UMAP")
+
 
 @dataclass(frozen=True, eq=False)
 class Space:
@@ -104,19 +106,20 @@ class Space:
         """(n,): the nearest image of each, among those that a bool (n, n) allows."""
         return np.where(among, self.distances, np.inf).argmin(axis=1)
 
-    def projections(self, seed=0):
+    def projections(self, seed=0, names=PROJECTIONS):
         """Return projections to the plane, ``{name: (n, 2)}``: PCA, t-SNE and, if umap-learn is installed, UMAP.
 
         Args:
             seed: of all three.
+            names: those of ``PROJECTIONS`` that are wanted.
         """
         few = max(2.0, min(NEIGHBOURS, (len(self.table) - 1) / 3))
         makers = {"PCA": PCA(2, random_state=seed), "t-SNE": TSNE(2, perplexity=few, random_state=seed)}
-        if util.find_spec("umap"):
+        if "UMAP" in names and util.find_spec("umap"):
             from umap import UMAP
 
             makers["UMAP"] = UMAP(n_neighbors=max(2, int(few / 2)), random_state=seed, n_jobs=1)
-        return {name: maker.fit_transform(self.embeddings) for name, maker in makers.items()}
+        return {name: maker.fit_transform(self.embeddings) for name, maker in makers.items() if name in names}
 
     def outliers(self, count=8):
         """Return the images that lie farthest from their own person, the lowest silhouette first.

@@ -31,8 +31,20 @@ def own(run, cache, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def found(own, cache):
-    return map_scores.measure(own, 6, outputs=cache)
+def said(own, cache):
+    """What `gaap maps` prints."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GAAP_OUTPUTS", str(cache))
+        # The mean mask is no baseline here, so no masks of training images have to be read.
+        patch.setattr("gaaplib.explain.localisation.mean_mask", lambda *_: pytest.fail("the masks were read"))
+        result = CliRunner().invoke(main, ["maps", "--run", str(own.folder), "--queries", "6"])
+    assert result.exit_code == 0, result.output
+    return result.output.splitlines()
+
+
+@pytest.fixture(scope="module")
+def found(own, said):
+    return map_scores.read(own)
 
 
 def test_each_map_and_baseline_is_measured_on_the_same_queries(own, found):
@@ -43,12 +55,6 @@ def test_each_map_and_baseline_is_measured_on_the_same_queries(own, found):
     assert list(found)[2:] == [*map_scores.BY_ORDER, *map_scores.ON_PERSON]
     # A whole image and its match have the same similarity whatever the order, so all areas are of one size.
     assert found[["deletion", "insertion"]].abs().max(axis=None) <= 1
-    pd.testing.assert_frame_equal(found, map_scores.read(own))
-
-
-def test_no_masks_of_training_images_are_read_for_a_baseline_that_is_not_written(own, found, cache, monkeypatch):
-    monkeypatch.setattr("gaaplib.explain.localisation.mean_mask", lambda *_: pytest.fail("the masks were read"))
-    pd.testing.assert_frame_equal(map_scores.measure(own, 6, outputs=cache), found)
 
 
 def test_the_committed_maps_are_read():
@@ -56,18 +62,17 @@ def test_the_committed_maps_are_read():
     assert committed.index.get_level_values("data").unique().tolist() == ["cuhk03", "synthetic-market1501"]
 
 
-def test_the_command_prints_each_verdict_and_where_the_file_is(own, found, cache, monkeypatch):
-    monkeypatch.setenv("GAAP_OUTPUTS", str(cache))
-    result = CliRunner().invoke(main, ["maps", "--run", str(own.folder), "--queries", "6"])
-    assert result.exit_code == 0, result.output
-    *verdicts, path = result.output.splitlines()
+def test_the_command_prints_each_verdict_and_where_the_file_is(own, said):
+    *verdicts, path = said
     assert len(verdicts) == 4 * 5 * 3 and path == str(own.folder / "maps.csv")
     assert verdicts[0].startswith("received against uniform, deletion: ") and "(6 images)" in verdicts[0]
 
 
 def test_a_map_that_is_the_same_everywhere_gives_no_order_and_is_left_out(plain, cache):
     try:
-        assert "received" not in set(map_scores.measure(plain, 2, outputs=cache).kind)
+        found = map_scores.measure(plain, 2, outputs=cache)
+        assert "received" not in set(found.kind)
+        pd.testing.assert_frame_equal(found, map_scores.read(plain))
     finally:
         (plain.folder / map_scores.FILE).unlink()
 

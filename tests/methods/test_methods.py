@@ -18,10 +18,16 @@ from gaaplib.training import fit
 from gaaplib.training.checkpoint import Checkpoint, Place
 
 
-@pytest.mark.parametrize("name", METHODS)
-def test_every_method_embeds_trains_on_its_batches_and_compares(name, tmp_path):
-    weights = str(write_onnx(tmp_path / "m.onnx", size=(96, 32))) if name == "external" else None
-    method = make(method=name, weights=weights)
+@pytest.fixture(scope="module", params=METHODS)
+def method(request, tmp_path_factory):
+    """Each method: one test trains it for a step and another draws its maps."""
+    keras.utils.set_random_seed(0)
+    file = tmp_path_factory.mktemp("model") / "m.onnx"
+    weights = str(write_onnx(file, size=(96, 32))) if request.param == "external" else None
+    return make(method=request.param, weights=weights)
+
+
+def test_every_method_embeds_trains_on_its_batches_and_compares(method, tmp_path):
     outputs = predict(method)
     assert all(len(array) == 8 and np.isfinite(array).all() for array in outputs.values())
     assert bool(method.losses) == method.learns
@@ -212,9 +218,9 @@ def test_the_file_of_a_method_has_its_name_and_known_settings(name):
     assert all(isinstance(value, int | float | str) for value in options.known(name).values())
 
 
-@pytest.mark.parametrize("name", [name for name, method in METHODS.items() if method.has_maps])
-def test_every_method_has_heat_maps_of_every_kind_and_stage(name):
-    method = make(method=name)
+def test_every_method_has_heat_maps_of_every_kind_and_stage(method):
+    if not method.has_maps:
+        pytest.skip("its class has no maps")
     model, images, others = method.model, seen(method, IMAGES[:2]), seen(method, IMAGES[2:4])
     for kind in heatmaps.kinds(model):
         maps = heatmaps.heatmap(model, images, kind, position=(0, 0), others=others)

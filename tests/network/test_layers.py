@@ -382,7 +382,11 @@ def test_training_repeats_to_the_bit_under_op_determinism():
         capture_output=True,
         text=True,
         timeout=300,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])},
+        env={
+            **os.environ,
+            "GAAP_THREADS": "2",
+            "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path]),
+        },
     )
     assert done.stdout.strip().endswith("equal"), done.stderr
 

@@ -114,7 +114,7 @@ def test_a_configuration_that_means_something_else_today_is_refused(tmp_path):
         repeat.repeat(runs.Run(moved), tmp_path / "again")
 
 
-def test_a_smoke_run_comes_out_as_it_did(tmp_path):
+def test_a_smoke_run_comes_out_as_it_did(tmp_path, without_graphs):
     from gaaplib import experiment
 
     config = RunConfig("smoke", dataset="raid", method="gaap", epochs=2)

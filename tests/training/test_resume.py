@@ -46,6 +46,14 @@ def run_and_die(outputs, moment=None, count=None):
     experiment.run(CONFIG, outputs=outputs)
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _two_threads():
+    """Of each process, so that the order of sums is put to the test, too; `make test` has one thread."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GAAP_THREADS", "2")
+        yield
+
+
 def start(*arguments):
     process = CONTEXT.Process(target=run_and_die, args=arguments)
     process.start()
