@@ -142,12 +142,13 @@ benchmark: install ## Measure beside peers: TORCHREID, FASTREID (source trees), 
 
 REFERENCE := outputs/reference/runs
 
-reference: plan ## Add the small files of the finished planned runs to outputs/reference, which is committed
+reference: install ## Add the small files of the finished runs of `make photographs` to outputs/reference, which is committed
 	for run in $$($(BIN)/python workflow/graph.py names); do \
 		test -f $(OUTPUTS)/runs/$$run/metrics.json || continue; \
 		mkdir -p $(REFERENCE)/$$run; \
 		cp $(OUTPUTS)/runs/$$run/*.json $(OUTPUTS)/runs/$$run/history.csv $(REFERENCE)/$$run/; \
 		cp $(OUTPUTS)/runs/$$run/per_*.npz $(REFERENCE)/$$run/ || true; \
+		test ! -f $(OUTPUTS)/runs/$$run/maps.csv || cp $(OUTPUTS)/runs/$$run/maps.csv $(REFERENCE)/$$run/; \
 	done
 	@echo "The committed notebooks show these runs; to bring them up to date: make notebooks"
 

@@ -31,8 +31,9 @@ def main():
     # Snakemake works in this folder and keeps its state there.
     os.environ["GAAP_OUTPUTS"] = str(outputs)
     if arguments.what == "names":
-        runs = json.loads((outputs / "cache" / "plan.json").read_text())["runs"]
-        print(*sorted({*runs, *(run["baseline"] for run in runs.values())}))
+        from gaaplib.paper import committed
+
+        print(*sorted({run_id for runs in committed.everything().values() for run_id in runs}))
         return 0
     try:
         graph = GRAPHS.get(arguments.what, planned)(arguments, outputs)

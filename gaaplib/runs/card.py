@@ -9,7 +9,7 @@ MEASURES = {"retrieval": ("CMC(1)", "mAP", "mINP"), "closed": ("mRA",)}
 """The scores on a card, by protocol; all others are in ``metrics.json``."""
 
 PROTOCOLS = {
-    "retrieval": "people who were not trained on; images of the query's own camera are left out",
+    "retrieval": "people who were not trained on; images of the same person from the query's own camera are left out",
     "closed": "unseen images of the training identities, by the classifier",
 }
 
