@@ -357,7 +357,7 @@ class RunConfig:
         return tuple(map(int, words))
 
     @classmethod
-    def from_notebook(cls, namespace):
+    def from_notebook(cls, namespace, own=()):
         """The configuration that a notebook's parameters cell describes.
 
         Papermill puts a misspelt parameter into the notebook like any other. So call this first: every name that the
@@ -365,6 +365,7 @@ class RunConfig:
 
         Args:
             namespace: ``globals()`` of the notebook, directly after its parameters cell.
+            own: names of parameters that are the notebook's own, and no settings of a run.
         """
         # What IPython itself puts there: its history, and the names of its commands.
         ipython = {"In", "Out", "get_ipython", "exit", "quit", "open"}
@@ -372,7 +373,7 @@ class RunConfig:
             name: value
             for name, value in namespace.items()
             if not name.startswith("_")
-            and name not in ipython
+            and name not in {*ipython, *own}
             and not _is_code(value)
             # "profile" stands where None could be taken for "none".
             and not (_has_none(name) and value == "profile")

@@ -24,7 +24,7 @@ DATA_FIELDS = (
 MODEL_FIELDS = ("profile", "backbone", "height", "width", "precision")
 """Fields that two methods have to share as well: they differ in what is the method's own."""
 
-DECISIVE = ("market1501", "raid", "partial_ilids", "rpifield", "parameters")
+DECISIVE = ("market1501", "raid", "partial_ilids", "rpifield", "parameters saved")
 """The data that decide a claim: the paper's data sets, and parameter counts, which need no data."""
 
 SUPPORTED, CONTRADICTED = "supported", "contradicted"
@@ -173,7 +173,7 @@ def counted(claims):
     for claim in claims[claims.measure == "parameters"].itertuples():
         terms = (dict(term.split("=") for term in side.split()) for side in (claim.run, claim.against))
         own, other = (costs.by_part(costs.model(RunConfig("paper", **fields))).parameters.sum() for fields in terms)
-        rows.append((claim.claim, "parameters", True, claim.run, claim.against, *[other - own] * 3, math.nan))
+        rows.append((claim.claim, "parameters saved", True, claim.run, claim.against, *[other - own] * 3, math.nan))
     return pd.DataFrame(rows, columns=EVIDENCE)
 
 
@@ -197,7 +197,8 @@ def judged(claims, found, printed, arithmetic=None):
 
     The verdict is on the paper's claim: results on photographs of its data sets decide it, counts that need no data, or
     arithmetic on its own cells. Photographs of other data sets, or of copies that do not match the published counts,
-    have a verdict of their own. Synthetic images have none. If there are several pairs, all have to agree.
+    have a verdict of their own, for each data set if these disagree. Synthetic images have none. If there are several
+    pairs, all have to agree.
 
     Args:
         claims: the table ``claims``.
@@ -224,7 +225,7 @@ def judged(claims, found, printed, arithmetic=None):
                 "verdict": _decided(claim, real) if borne_out is None else (CONTRADICTED, SUPPORTED)[borne_out],
                 "queries needed": _settling(claim, real),
                 PHOTOGRAPHS: _in_words(others),
-                f"verdict on {PHOTOGRAPHS}": _decided(claim, others),
+                f"verdict on {PHOTOGRAPHS}": _by_data(claim, others),
                 "synthetic": _in_words(synthetic),
             }
         )
@@ -237,6 +238,14 @@ def _decided(claim, rows):
         return NOT_TESTED
     verdicts = {verdict(row.low, row.high, claim.test, claim.figure, claim.tolerance) for row in rows.itertuples()}
     return verdicts.pop() if len(verdicts) == 1 else UNCLEAR
+
+
+def _by_data(claim, rows):
+    """The verdict on each data set, as text; one word if they agree."""
+    verdicts = {data: _decided(claim, pairs) for data, pairs in rows.groupby("data", sort=False)}
+    if len(set(verdicts.values())) < 2:
+        return next(iter(verdicts.values()), NOT_TESTED)
+    return "; ".join(f"{data}: {word}" for data, word in verdicts.items())
 
 
 TESTS = {
@@ -259,6 +268,8 @@ def _in_words(rows):
         words = _signed(low) if len(pairs) == 1 else f"{len(pairs)} pairs, {_signed(low)} to {_signed(high)}"
         if len(pairs) == 1 and pairs.low.item() < pairs.high.item():
             words += f" [{_signed(pairs.low.item())}, {_signed(pairs.high.item())}]"
+        elif pairs.low.notna().any() and pairs.queries.notna().any():
+            words += f", intervals within [{_signed(pairs.low.min())}, {_signed(pairs.high.max())}]"
         if pairs.low.isna().any() and pairs.queries.notna().any():
             words += " (too few identities for an interval)"
         each.append(f"{data}: {words}")

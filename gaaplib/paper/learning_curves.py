@@ -95,14 +95,16 @@ def reached(found, levels=LEVELS):
 
 
 def in_order(soon):
-    """Return one sentence per level: which runs reached it, fastest first, and which did not.
+    """Return one sentence per level: which runs reached it, in the fewest epochs first, and which did not.
+
+    Seconds decide between equal epochs alone: they depend on the machine and on what ran beside.
 
     Args:
         soon: DataFrame of :func:`reached`.
     """
     sentences = []
     for level, runs in soon.groupby("level"):
-        ordered = runs.dropna(subset="epoch").sort_values("seconds", kind="stable")
+        ordered = runs.dropna(subset="epoch").sort_values(["epoch", "seconds"], kind="stable")
         parts = [f"first {ordered.name.iloc[0]} ({ordered.words.iloc[0]})" if len(ordered) else "reached by no run"]
         parts[0] += f", then {', '.join(ordered.name[1:])}" if len(ordered) > 1 else ""
         for words, others in runs[runs.epoch.isna()].groupby("words", sort=False):

@@ -109,11 +109,17 @@ def _kind(config, as_published):
     model = [] if config.method == "histogram" else [config.backbone, config.attention, config.pooling]
     model = [Path(config.weights).stem] if elsewhere else model
     precision = [] if config.precision == "float32" else [config.precision]
-    method = "ablation" if is_ablation(config) else config.method
-    name = " ".join([method, *model, config.profile, *changes, *precision])
+    name = " ".join([_method(config), *model, config.profile, *changes, *precision])
     weights = "trained elsewhere" if elsewhere else config.weights or "from scratch"
     setting = (config.height, config.width, weights, config.ap)
     return name, _name_of_data(config, as_published), *setting, config.is_synthetic
+
+
+def _method(config):
+    """The method's name in tables: GAAP without its block is plain softmax."""
+    if not is_ablation(config):
+        return config.method
+    return "softmax" if (config.attention, config.pooling) == ("none", "avg") else "ablation"
 
 
 def is_ablation(config):

@@ -107,7 +107,16 @@ def test_pairs_that_disagree_do_not_decide(tmp_path):
     pair(tmp_path, 0.8, 0.5, data="somewhere", seed=1)
     table = judged(pair(tmp_path, 0.5, 0.8, data="somewhere", seed=2))
     assert table.loc["attention helps", "verdict"] == UNCLEAR
-    assert table.loc["attention helps", "measured"] == "market1501: 2 pairs, -0.300 to +0.300"
+    assert table.loc["attention helps", "measured"] == (
+        "market1501: 2 pairs, -0.300 to +0.300, intervals within [-0.417, +0.417]"
+    )
+
+
+def test_each_data_set_of_other_photographs_has_its_verdict_if_they_disagree(tmp_path):
+    pair(tmp_path, 0.8, 0.5, dataset="cuhk03", data="somewhere")
+    table = judged(pair(tmp_path, 0.5, 0.8, dataset="folder", data="elsewhere"))
+    words = table.loc["attention helps", f"verdict on {claims.PHOTOGRAPHS}"]
+    assert words == f"cuhk03: {claims.SUPPORTED}; folder: {claims.CONTRADICTED}"
 
 
 def test_only_runs_that_differ_in_the_claim_are_a_pair(tmp_path):

@@ -64,10 +64,10 @@ def sentences(soon):
     return [" ".join(sentence.split()) for sentence in learning_curves.in_order(soon)]
 
 
-def test_sentences_order_by_seconds_and_name_missing_runs(found):
+def test_sentences_order_by_epochs_and_name_missing_runs(found):
     first, second, third = sentences(learning_curves.reached(found, levels=(0.3, 0.5, 0.9)))
     assert first == (
-        "validation accuracy 0.3: first gaap with attention (epoch 2, 10 s), then gaap without attention; "
+        "validation accuracy 0.3: first gaap without attention (epoch 1, 20 s), then gaap with attention; "
         "diverged: triplet without attention; not run: triplet with attention"
     )
     assert second.startswith("validation accuracy 0.5: first gaap without attention (epoch 2, 30 s); not reached: gaap")

@@ -31,7 +31,7 @@ def test_results_of_runs_have_intervals_over_queries_or_over_runs(tmp_path):
     assert not row.synthetic
     pair(tmp_path, 0.8, 0.5, data="somewhere", seed=1, training_images="all")
     two = sota.measured(runs.finished(tmp_path)).set_index("method")
-    assert "ablation resnet18 none avg smoke" in two.index
+    assert "softmax resnet18 none avg smoke" in two.index
     assert two.loc["gaap resnet18 class avg smoke", "source"] == "2 runs"
     assert two.loc["gaap resnet18 class avg smoke", "rank1"] == pytest.approx(0.6)
 

@@ -136,8 +136,8 @@ def test_gains_are_paired(tmp_path, ours, theirs, verdict):
         assert found.difference.tolist() == [pytest.approx(ours - theirs)]
         assert found.verdict.tolist() == [verdict]
         assert (found.run_id.item(), found.against.item()) == (with_block.run_id, without.run_id)
-        assert f"{verdict} in 1" in wording.tally(found, "attention")
-        assert f"({ours - theirs:+.3f})" in wording.tally(found, "attention")
+        words = " ".join(wording.tally(found, "attention").split())
+        assert words.startswith(f"attention: {ours - theirs:+.3f} [") and words.endswith(f"{verdict} (1 of 1 pairs)")
     pooled = tables.gains(study.matrix(), "pooling", "avg", "max", "closed", "CMC(1)", tmp_path)
     assert pooled.verdict.tolist() == ["diverged"]
     assert math.isnan(pooled.difference.item())
