@@ -248,6 +248,8 @@ def against_own_papers(sides):
 def in_short(results):
     """Return the results as text, those on photographs first: rank-1 and mAP with their intervals, and the protocol.
 
+    ``mean of`` has the number of runs if there are several, over which the interval then is.
+
     Args:
         results: DataFrame with the columns ``RESULTS``.
     """
@@ -256,7 +258,9 @@ def in_short(results):
     rows = found.to_dict("records")
     shown = {title: [_in_brackets(row, key) for row in rows] for title, key in (("rank-1", "rank1"), ("mAP", "mAP"))}
     size = [_size(pd.Series(row)) for row in rows]
-    return pd.DataFrame(shown | {"size": size, "AP": found.ap.to_numpy()}, index=[found.dataset, found.method])
+    several = [source if str(source).endswith(" runs") else "" for source in found.source]
+    columns = shown | {"mean of": several, "size": size, "AP": found.ap.to_numpy()}
+    return pd.DataFrame(columns, index=[found.dataset, found.method])
 
 
 def _in_brackets(row, key):

@@ -137,13 +137,14 @@ def test_results_in_short_have_photographs_first_and_no_empty_interval():
     rows = [
         row | {"method": "a", "dataset": "synthetic-raid", "synthetic": True, "height": 128, "width": 64},
         row | {"method": "b", "dataset": "cuhk03", "synthetic": False, "mAP": None},
-        row | {"method": "c", "dataset": "cuhk03", "synthetic": False},
+        row | {"method": "c", "dataset": "cuhk03", "synthetic": False, "source": "3 runs"},
     ]
     table = sota.in_short(pd.DataFrame(rows))
     assert table.index.tolist() == [("cuhk03", "c"), ("cuhk03", "b"), ("synthetic-raid", "a")]
     assert table["rank-1"].tolist() == ["0.500"] * 3
     assert table.mAP.tolist() == ["0.300 [0.200, 0.400]", "", "0.300 [0.200, 0.400]"]
     assert table["size"].tolist() == ["size unknown", "size unknown", "128 x 64"]
+    assert table["mean of"].tolist() == ["3 runs", "", ""]
 
 
 def test_only_runs_on_all_training_images_compare_with_published_results(tmp_path):
