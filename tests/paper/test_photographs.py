@@ -39,7 +39,8 @@ def test_without_runs_nothing_is_made_up(tmp_path):
 
 
 def test_several_pairs_have_their_mean_and_say_how_many_there_are(block):
-    closed, retrieval, whole = (sentence.replace("\n  ", " ") for sentence in photographs.block(block))
+    closed, retrieval, whole, largest = (sentence.replace("\n  ", " ") for sentence in photographs.block(block))
+    assert largest.endswith("attention class minus none with pooling=max: not run (0 of 1 pairs)")
     assert closed.endswith(
         "attention class minus none: +0.000 [+0.000, +0.000], no clear difference (mean of 2 of 3 pairs)"
     )
