@@ -124,7 +124,7 @@ def test_two_runs_are_shown_side_by_side_on_one_query(run, plain, cache):
 
 
 def test_a_second_run_of_other_queries_is_refused(run, cache):
-    other = experiment.run(RunConfig("smoke", dataset="raid"), outputs=cache)
+    other = experiment.run(RunConfig("smoke", dataset="raid", method="histogram"), outputs=cache)
     shown = explorer._Explorer([run, other], None, cache, False)
     shown.beside.value = other
     assert "has other queries than the first run" in shown.words.value

@@ -117,7 +117,7 @@ def test_a_configuration_that_means_something_else_today_is_refused(tmp_path):
 def test_a_smoke_run_comes_out_as_it_did(tmp_path, without_graphs):
     from gaaplib import experiment
 
-    config = RunConfig("smoke", dataset="raid", method="gaap", epochs=2)
+    config = RunConfig("smoke", epochs=2)
     committed = experiment.run(config, outputs=tmp_path / "first")
     # Reference runs are committed without these files.
     for name in ("model.keras", "per_image.npz"):
