@@ -7,7 +7,7 @@ import textwrap
 import pandas as pd
 
 from gaaplib import runs
-from gaaplib.evaluation.statistics import GAIN, LOSS, TOO_FEW, UNCLEAR, shown
+from gaaplib.evaluation.statistics import GAIN, LOSS, TOO_FEW, UNCLEAR, shown, signed
 
 MISSING, UNSCORED, CHANCE = "not run", "no score", "\u2020"
 """The text of a cell without a score, and the mark behind a score whose interval is not above chance."""
@@ -37,19 +37,14 @@ def tally(gained, what):
         return filled(f"{what}: nothing to compare yet" + (f"; {left}" if left else ""))
     left = f"; {left}" if left else ""
     if len(paired) == 1:
-        return filled(f"{what}: {_in_one(paired.iloc[0])} (1 of {len(gained)} pairs){left}")
+        pair = paired.iloc[0]
+        ahead = signed(pair.difference, pair.low, pair.high)
+        return filled(f"{what}: {ahead}, {pair.verdict} (1 of {len(gained)} pairs){left}")
     counts = {name: (paired.verdict == name).sum() for name in (GAIN, LOSS, UNCLEAR, TOO_FEW)}
     verdicts = ", ".join(f"{name} in {count}" for name, count in counts.items() if count or name != TOO_FEW)
     low, high = paired.difference.min(), paired.difference.max()
     extent = f"{low:+.3f} to {high:+.3f}, mean {paired.difference.mean():+.3f}"
     return filled(f"{what}, {len(paired)} of {len(gained)} pairs: {verdicts} ({extent}){left}")
-
-
-def _in_one(pair):
-    """The difference of a pair, its interval if there is one, and the verdict."""
-    low, high = pair.get("low", math.nan), pair.get("high", math.nan)
-    interval = "" if math.isnan(low) else f" [{low:+.3f}, {high:+.3f}]"
-    return f"{pair.difference:+.3f}{interval}, {pair.verdict}"
 
 
 def filled(sentence):
