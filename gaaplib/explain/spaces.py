@@ -112,7 +112,13 @@ class Space:
         Args:
             seed: of all three.
             names: those of ``PROJECTIONS`` that are wanted.
+
+        Raises:
+            ValueError: a name that is none of these.
         """
+        unknown = [name for name in names if name not in PROJECTIONS]
+        if unknown:
+            raise ValueError(f"projection {unknown[0]!r} is not known; known: {', '.join(PROJECTIONS)}")
         few = max(2.0, min(NEIGHBOURS, (len(self.table) - 1) / 3))
         makers = {"PCA": PCA(2, random_state=seed), "t-SNE": TSNE(2, perplexity=few, random_state=seed)}
         if "UMAP" in names and util.find_spec("umap"):

@@ -75,6 +75,8 @@ def test_projections_keep_groups_and_are_the_same_each_time():
     for name, points in found.items():
         assert points.shape == (12, 2)
         assert np.array_equal(points, again[name])
+    with pytest.raises(ValueError, match="projection 'tsne' is not known; known: PCA, t-SNE, UMAP"):
+        space.projections(names=["tsne"])
     # PCA is a rotation of what is almost a plane.
     assert spaces.Space(found["PCA"], space.table).silhouette == pytest.approx(space.silhouette, abs=0.05)
 
