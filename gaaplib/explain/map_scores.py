@@ -143,7 +143,7 @@ def of_runs(outputs, measures=BY_ORDER):
         number = int((found.kind == BASELINES[0]).sum())
         for one in verdicts(found):
             if one.measure in measures:
-                which = config.data_name, config.attention, config.seed, one.kind, one.baseline
+                which = runs.data_name(run.metrics), config.attention, config.seed, one.kind, one.baseline
                 rows.setdefault(which, {"queries": number})[one.measure] = _cell(one)
     table = pd.DataFrame.from_dict(rows, orient="index")
     return table.set_axis(pd.MultiIndex.from_tuples(rows, names=WHICH)) if rows else table
@@ -158,7 +158,7 @@ def sentence(outputs):
     by_data = {}
     for run in _measured(outputs):
         if run.config.attention != "none":
-            by_data.setdefault((run.config.is_synthetic, run.config.data_name), []).append(run)
+            by_data.setdefault((run.config.is_synthetic, runs.data_name(run.metrics)), []).append(run)
     lines = [_sentence(*which, by_data[which]) for which in sorted(by_data)]
     return "\n".join(lines) or "Maps of runs: none measured yet."
 

@@ -52,8 +52,7 @@ def outcome(rows):
     if known.empty:
         return f"{', '.join(dict.fromkeys(rows.verdict))} (0 of {len(rows)} pairs)"
     if len(known) == 1:
-        row = known.iloc[0]
-        return f"{statistics.signed(row.difference, row.low, row.high)}, {row.verdict} (1 of {len(rows)} pairs)"
+        return wording.one_pair(known, len(rows))
     mean = statistics.mean_and_spread(known.difference)
     shown = statistics.signed(mean.mean, mean.low, mean.high)
     return f"{shown}, {mean.verdict} (mean of {len(known)} of {len(rows)} pairs)"

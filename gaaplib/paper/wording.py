@@ -37,14 +37,18 @@ def tally(gained, what):
         return filled(f"{what}: nothing to compare yet" + (f"; {left}" if left else ""))
     left = f"; {left}" if left else ""
     if len(paired) == 1:
-        pair = paired.iloc[0]
-        ahead = signed(pair.difference, pair.low, pair.high)
-        return filled(f"{what}: {ahead}, {pair.verdict} (1 of {len(gained)} pairs){left}")
+        return filled(f"{what}: {one_pair(paired, len(gained))}{left}")
     counts = {name: (paired.verdict == name).sum() for name in (GAIN, LOSS, UNCLEAR, TOO_FEW)}
     verdicts = ", ".join(f"{name} in {count}" for name, count in counts.items() if count or name != TOO_FEW)
     low, high = paired.difference.min(), paired.difference.max()
     extent = f"{low:+.3f} to {high:+.3f}, mean {paired.difference.mean():+.3f}"
     return filled(f"{what}, {len(paired)} of {len(gained)} pairs: {verdicts} ({extent}){left}")
+
+
+def one_pair(measured, planned):
+    """Return the difference of the only measured pair as text, with its interval, verdict and how many were planned."""
+    pair = measured.iloc[0]
+    return f"{signed(pair.difference, pair.low, pair.high)}, {pair.verdict} (1 of {planned} pairs)"
 
 
 def filled(sentence):

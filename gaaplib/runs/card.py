@@ -58,7 +58,7 @@ def _images(config, metrics):
         what = "**Synthetic** pedestrians that gaaplib draws"
     else:
         what = "Photographs with the published counts" if data["as_published"] else "Photographs in the layout"
-    yield f"{what}, {config.data_name}:"
+    yield f"{what}, {scores.data_name(metrics)}:"
     yield ""
     yield "| part | images | people | cameras |"
     yield "|---|---|---|---|"
