@@ -60,6 +60,32 @@ def starts(outputs=None):
     return {name: _pairs(finished, runs, others) for name, others in against.items()}
 
 
+def deepest(outputs=None):
+    """Return what the block does to the deepest network of Market-1501's twin, which is synthetic, for both starts.
+
+    Returns:
+        A DataFrame of text: one row without the block and one per start of it, with the accuracy on the training
+        images at the end, the scores of both protocols, and the difference in retrieval from the run without it.
+    """
+    study = committed.twin()
+    runs = [run for run in committed.of_twin() if (run.backbone, run.pooling) == (study.backbones[-1], "avg")]
+    finished = plan.done(runs, outputs)
+    rows = {}
+    for run in sorted(runs, key=lambda run: (run.attention == "class", run.attention_start == "identity")):
+        scored = {" ".join(each): wording.in_words(tables.scores([run], *each, outputs)).item() for each in MEASURES}
+        row = {"training accuracy": _learnt(finished.get(run.run_id)), **scored}
+        if run.attention != "none":
+            row["retrieval mAP, minus no block"] = _words(finished, run, _without(run), photographs.RETRIEVAL)
+        start = {"random": "a random start", "identity": "starts as the identity"}[run.attention_start]
+        rows["no block" if run.attention == "none" else start] = row
+    return pd.DataFrame.from_dict(rows, orient="index").fillna("").rename_axis("the block")
+
+
+def _learnt(run):
+    learnt = None if run is None else run.metrics["train_accuracy"]
+    return "" if learnt is None else f"{learnt:.3f}"
+
+
 def _is_of_split(run):
     return run.attention == "class" and run.training_images == "split"
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from made_runs import write_run
+from made_runs import leave, write_run
 
 from gaaplib.paper import committed, why
 
@@ -54,3 +54,15 @@ def test_the_start_is_the_mean_over_seeds(outputs, tmp_path_factory):
     assert random.endswith("minus a random start: +0.150 [+0.150, +0.150], gain (mean of 3 of 3 pairs)")
     nothing = why.start(tmp_path_factory.mktemp("empty"))
     assert all(sentence.endswith("not run (0 of 3 pairs)") for sentence in nothing)
+
+
+def test_the_deepest_network_of_the_twin_stands_with_both_starts(tmp_path):
+    deep = [run for run in committed.of_twin() if (run.backbone, run.pooling) == ("resnet50", "avg")]
+    for config in deep:
+        if config.attention_start == "random":
+            leave(config, tmp_path, right=0.75 if config.attention == "none" else 0.5)
+    table = why.deepest(tmp_path)
+    assert list(table.index) == ["no block", "a random start", "starts as the identity"]
+    assert list(table["retrieval mAP, minus no block"]) == ["", "-0.250 [-0.450, -0.100], loss", "not run"]
+    assert [words[:5] for words in table["retrieval mAP"]] == ["0.750", "0.500", "not r"]
+    assert set(table["training accuracy"]) == {""}
