@@ -79,7 +79,7 @@ def write_model(outputs, **changes):
 CHANCE = {"mRA": 0.1, "mAP": 0.2, "cmc1": 0.1, "cmc5": 0.3, "mINP": 0.1}
 
 
-def leave(config, outputs, right=0.5, status="done"):
+def leave(config, outputs, right=0.5, status="done", learnt=None):
     """A finished run of 20 identities with two images and two queries each; the first ``right`` of them are correct."""
     run = runs.begin(config, outputs)
     pid = np.repeat(np.arange(20), 2)
@@ -89,5 +89,5 @@ def leave(config, outputs, right=0.5, status="done"):
     np.savez(run.folder / "per_image.npz", rank=np.where(hit, 1, 9), pid=pid, row=np.arange(40))
     retrieval = {"chance": CHANCE, "num_valid_queries": 40, "ap": "step"} if status == "done" else None
     closed = {"chance": CHANCE, "num_images": 40} if retrieval and config.train_dataset is None else None
-    finish(run, status=status, closed=closed, retrieval=retrieval, partnered=0.4)
+    finish(run, status=status, closed=closed, retrieval=retrieval, partnered=0.4, train_accuracy=learnt)
     return run

@@ -71,12 +71,12 @@ def deepest(outputs=None):
     runs = [run for run in committed.of_twin() if (run.backbone, run.pooling) == (study.backbones[-1], "avg")]
     finished = plan.done(runs, outputs)
     rows = {}
-    for run in sorted(runs, key=lambda run: (run.attention == "class", run.attention_start == "identity")):
+    for run in runs:
         scored = {" ".join(each): wording.in_words(tables.scores([run], *each, outputs)).item() for each in MEASURES}
         row = {"training accuracy": _learnt(finished.get(run.run_id)), **scored}
         if run.attention != "none":
             row["retrieval mAP, minus no block"] = _words(finished, run, _without(run), photographs.RETRIEVAL)
-        start = {"random": "a random start", "identity": "starts as the identity"}[run.attention_start]
+        start = {"random": "starts at random", "identity": "starts as the identity"}[run.attention_start]
         rows["no block" if run.attention == "none" else start] = row
     return pd.DataFrame.from_dict(rows, orient="index").fillna("").rename_axis("the block")
 
