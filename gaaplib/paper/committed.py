@@ -58,13 +58,21 @@ def ablated(study, images):
 def of_twin():
     """Return the runs of :func:`twin`: on and off, depth, and pooling. The ablations are made on photographs alone.
 
-    The first run is the histogram, which learns nothing. In the last one the deepest network's block starts as the
-    identity: with a random start that network hardly learns.
+    The first run is the histogram, which learns nothing.
     """
     study = twin()
-    deepest = next(run for run in study.matrix() if run.backbone == study.backbones[-1] and run.attention == "class")
-    gentle = RunConfig(**deepest.to_dict() | {"attention_start": "identity"})
-    return [*study.table_4()[:1], *study.block(), *study.matrix(), gentle]
+    return [*study.table_4()[:1], *study.block(), *study.matrix()]
+
+
+def gentle(study, backbones=None):
+    """Return the runs of Table I with a block that starts as the identity: with a random start, deep ones hardly learn.
+
+    Args:
+        study: a :class:`gaaplib.paper.plan.Plan`, such as that of :func:`photographs`.
+        backbones: which networks, or ``None`` for those of the study.
+    """
+    usual = [run for run in study.matrix(backbones=backbones) if (run.attention, run.pooling) == ("class", "avg")]
+    return [RunConfig(**run.to_dict() | {"attention_start": "identity"}) for run in usual]
 
 
 def across():
@@ -117,7 +125,13 @@ def without_dropout():
 
 def everything():
     """Return all of these runs by what they ask, as :meth:`gaaplib.paper.plan.Plan.parts` does."""
-    others = {"twin": of_twin(), "across": across(), "occluded": occluded(), "dropout": without_dropout()}
+    others = {
+        "twin": of_twin(),
+        "gentle": [*gentle(photographs()), *gentle(twin(), twin().backbones[-1:])],
+        "across": across(),
+        "occluded": occluded(),
+        "dropout": without_dropout(),
+    }
     parts = photographs().parts()
     seen = {run_id for runs_of_part in parts.values() for run_id in runs_of_part}
     return parts | {part: once(asked, seen) for part, asked in others.items()}

@@ -80,14 +80,21 @@ def pairs(training_images):
 
 
 def depth(outputs=None):
-    """Return what a deeper ResNet does with average pooling: with the block, as in Table I, and without it."""
+    """Return what a deeper ResNet does with average pooling: without the block, with it, and with its gentler start.
+
+    The block of Table I starts at random, and that of :func:`gaaplib.paper.committed.gentle` as the identity.
+    """
     study = committed.photographs()
-    runs = tables.only(study.matrix(), pooling="avg")
+    runs, gentle = tables.only(study.matrix(), pooling="avg"), committed.gentle(study)
     steps = list(zip(study.backbones[1:], study.backbones[:-1], strict=True))
     changes = [("backbone", deeper, shallower) for deeper, shallower in steps]
-    measures = (CLOSED, RETRIEVAL)
     return [
-        sentence for each in measures for sentence in differences(runs, changes, each, ("attention",), outputs=outputs)
+        sentence
+        for each in (CLOSED, RETRIEVAL)
+        for sentence in (
+            *differences(runs, changes, each, ("attention",), outputs=outputs),
+            *differences(gentle, changes, each, outputs=outputs, note=" with a block that starts as the identity"),
+        )
     ]
 
 
@@ -140,6 +147,7 @@ ASKED = {
     "places": "where the block stands",
     "tricks": "BoT's tricks, one by one",
     "twin": "on and off, depth, pooling, triplet loss (synthetic)",
+    "gentle": "depth, if the block starts as the identity",
     "across": "from CUHK03 to other images, and back",
     "occluded": "hidden parts of the person (synthetic)",
     "dropout": "softmax without dropout, beside BoT and AGW",

@@ -60,15 +60,21 @@ def starts(outputs=None):
     return {name: _pairs(finished, runs, others) for name, others in against.items()}
 
 
-def deepest(outputs=None):
-    """Return what the block does to the deepest network of Market-1501's twin, which is synthetic, for both starts.
+def deeper(study, backbones=None, outputs=None):
+    """Return what the block does to shallower and deeper networks, for both starts of it.
+
+    Args:
+        study: a :class:`gaaplib.paper.plan.Plan`: photographs or the twin of :mod:`gaaplib.paper.committed`.
+        backbones: which networks, or ``None`` for those of the study.
+        outputs: as for :func:`gaaplib.paper.tables.gains`.
 
     Returns:
-        A DataFrame of text: one row without the block and one per start of it, with the accuracy on the training
-        images at the end, the scores of both protocols, and the difference in retrieval from the run without it.
+        A DataFrame of text: per network one row without the block and one per start of it, with the accuracy on the
+        training images at the end, the scores of both protocols, and the difference in retrieval from the run without
+        the block.
     """
-    study = committed.twin()
-    runs = [run for run in committed.of_twin() if (run.backbone, run.pooling) == (study.backbones[-1], "avg")]
+    usual = tables.only(study.matrix(backbones=backbones), pooling="avg")
+    runs = sorted([*usual, *committed.gentle(study, backbones)], key=lambda run: study.backbones.index(run.backbone))
     finished = plan.done(runs, outputs)
     rows = {}
     for run in runs:
@@ -77,8 +83,8 @@ def deepest(outputs=None):
         if run.attention != "none":
             row["retrieval mAP, minus no block"] = _words(finished, run, _without(run), photographs.RETRIEVAL)
         start = {"random": "starts at random", "identity": "starts as the identity"}[run.attention_start]
-        rows["no block" if run.attention == "none" else start] = row
-    return pd.DataFrame.from_dict(rows, orient="index").fillna("").rename_axis("the block")
+        rows[run.backbone, "no block" if run.attention == "none" else start] = row
+    return pd.DataFrame.from_dict(rows, orient="index").fillna("").rename_axis(["backbone", "the block"])
 
 
 def _learnt(run):

@@ -37,3 +37,13 @@ def test_the_twin_is_synthetic_and_large_enough_to_learn_from():
     assert {(run.data, run.dataset, run.scale, run.seed) for run in runs} == {("synthetic", "market1501", 0.3, 0)}
     assert {run.backbone for run in runs} == {"resnet18", "resnet34", "resnet50"}
     assert runs[0].method == "histogram"
+
+
+def test_the_start_is_all_that_changes_in_the_gentle_runs():
+    study = committed.photographs()
+    usual = [run for run in study.matrix() if (run.attention, run.pooling) == ("class", "avg")]
+    gentle = committed.gentle(study)
+    assert {run.backbone for run in gentle} == set(study.backbones)
+    assert [RunConfig(**run.to_dict() | {"attention_start": "random"}) for run in gentle] == usual
+    assert {run.run_id for run in gentle} <= {run_id for runs in committed.everything().values() for run_id in runs}
+    assert [run.backbone for run in committed.gentle(study, ("resnet34",))] == ["resnet34"]

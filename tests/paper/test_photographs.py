@@ -33,7 +33,7 @@ def block(tmp_path):
 def test_without_runs_nothing_is_made_up(tmp_path):
     for sentences in (photographs.block(tmp_path), photographs.depth(tmp_path), photographs.pooling(tmp_path)):
         assert sentences and all("not run (0 of" in sentence.replace("\n  ", " ") for sentence in sentences)
-    assert len(photographs.depth(tmp_path)) == 8  # two steps, two measures, with the block and without it
+    assert len(photographs.depth(tmp_path)) == 12  # two steps, two measures, no block and the block with two starts
     assert photographs.ranking(tmp_path).endswith("none yet; 17 not run")
     assert photographs.triplet(tmp_path)[0].startswith("CUHK03 (photographs, not the paper's), retrieval mAP: method")
     assert all("class minus none: not run (0" in " ".join(each.split()) for each in photographs.across(tmp_path))

@@ -1,6 +1,7 @@
 """What changes of the block do on photographs, on runs with made-up scores."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from made_runs import leave, write_run
 
@@ -56,13 +57,17 @@ def test_the_start_is_the_mean_over_seeds(outputs, tmp_path_factory):
     assert all(sentence.endswith("not run (0 of 3 pairs)") for sentence in nothing)
 
 
-def test_the_deepest_network_of_the_twin_stands_with_both_starts(tmp_path):
-    deep = [run for run in committed.of_twin() if (run.backbone, run.pooling) == ("resnet50", "avg")]
-    for config in deep:
-        if config.attention_start == "random":
+def test_each_network_stands_without_the_block_and_with_both_starts(tmp_path):
+    study = committed.twin()
+    for config in study.matrix():
+        if (config.backbone, config.pooling) == ("resnet50", "avg"):
             leave(config, tmp_path, right=0.75 if config.attention == "none" else 0.5, learnt=0.9)
-    table = why.deepest(tmp_path)
-    assert list(table.index) == ["no block", "starts at random", "starts as the identity"]
+    table = why.deeper(study, ("resnet50",), tmp_path)
+    rows = ["no block", "starts at random", "starts as the identity"]
+    assert list(table.index) == [("resnet50", row) for row in rows]
     assert list(table["retrieval mAP, minus no block"]) == ["", "-0.250 [-0.450, -0.100], loss", "not run"]
     assert [words[:5] for words in table["retrieval mAP"]] == ["0.750", "0.500", "not r"]
     assert list(table["training accuracy"]) == ["0.900", "0.900", ""]
+    every = why.deeper(study, outputs=tmp_path)
+    assert list(every.index) == [(name, row) for name in study.backbones for row in rows]
+    pd.testing.assert_frame_equal(every.loc[["resnet50"]], table)
