@@ -660,6 +660,26 @@ def maps(name, queries):
     click.echo("\n".join(map(str, found)) + f"\n{run.folder / map_scores.FILE}")
 
 
+@main.command()
+@RUN
+@click.option("--queries", type=click.IntRange(1), default=300, show_default=True, help="How many, at most.")
+def block(name, queries):
+    """Measure what a run's attention block adds, and write the values to block.json in its folder.
+
+    How long is what it adds, beside the features that it gets? In how many directions do images differ before and
+    after?
+    """
+    run = _run(name)
+    from gaaplib.explain import block_effect
+
+    try:
+        found = block_effect.in_words(block_effect.measure(run, queries))
+    except (OSError, ValueError) as error:
+        raise _refusal(error) from error
+    click.echo("\n".join(f"{title}: {value}" for title, value in found.items() if value))
+    click.echo(run.folder / block_effect.FILE)
+
+
 def _kinds():
     return registered_names("gaaplib.explain.heatmaps", "KINDS")
 

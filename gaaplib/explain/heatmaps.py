@@ -93,6 +93,33 @@ def heatmap(model, images, kind="received", *, position=None, label=None, others
     return _shares(np.concatenate(parts)).reshape(len(images), *grid(model, layer))
 
 
+def around_attention(model, images, batch_size=64):
+    """What enters a model's attention and what leaves it, as means over the positions.
+
+    Args:
+        model, images: as in :func:`heatmap`.
+        batch_size: images per batch.
+
+    Returns:
+        float32 (n, channels) before and after, and (n,) the largest weight in a row of the attention, as a mean over
+        the rows.
+
+    Raises:
+        ValueError: a model without attention, or images of the wrong shape or dtype.
+    """
+    network = _opened(model)
+    images = _checked_images(model, images, "images")
+    before, after, largest = [], [], []
+    for start in range(0, len(images), batch_size):
+        batch = inputs.as_arrays(images[start : start + batch_size], network.lower)
+        outputs = network.predict_on_batch(batch)
+        maps = _as_list(network.lower.predict_on_batch(batch))[0]
+        before.append(maps.astype("float32").mean(axis=(1, 2)))
+        after.append(outputs["features"].mean(axis=(1, 2)))
+        largest.append(outputs["matrix"].max(axis=2).mean(axis=1))
+    return tuple(map(np.concatenate, (before, after, largest)))
+
+
 def grid(model, layer=None):
     """(rows, columns) of the feature map that enters the model's attention, or of a stage of its backbone."""
     return _opened(model, layer).shape

@@ -23,8 +23,8 @@ from gaaplib.project import outputs_folder, write_whole
 from gaaplib.runs import content
 from gaaplib.runs.provenance import origin
 
-MAPS = "maps.csv"
-SCORES = ("metrics.json", "history.csv", "per_query.npz", "per_image.npz", MAPS)
+MAPS, BLOCK = "maps.csv", "block.json"
+SCORES = ("metrics.json", "history.csv", "per_query.npz", "per_image.npz", MAPS, BLOCK)
 MODELS = ("model.keras", "model.onnx", "model.xml")
 READ_ME = """\
 # {run}
