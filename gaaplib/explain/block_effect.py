@@ -31,6 +31,11 @@ NAMES = {
 }
 """What is measured, and its names in tables."""
 
+LEARNT = "training accuracy"
+
+WHICH = ["data", "trained on", "backbone", "attention", "start"]
+"""What tells the rows of :func:`of_runs` apart."""
+
 
 def measure(run, count=COUNT, *, outputs=None):
     """Measure a run's block on some of its queries, and write the values to ``FILE`` in its folder.
@@ -122,29 +127,41 @@ def read(run):
 
 
 def of_runs(outputs):
-    """The blocks of all measured runs as a DataFrame, one row per run, sorted by its name.
+    """The blocks of all measured runs as a DataFrame of text: the mean over runs that differ in their seed alone.
 
     Args:
         outputs: folder with ``runs/``.
 
     Returns:
-        The index tells data, backbone, attention, start of the block, and seed. The columns are the accuracy on the
-        training images and those of ``NAMES``, as text.
+        One row per configuration, by ``WHICH``. The columns are the number of runs, the accuracy on the training
+        images, and those of ``NAMES``.
     """
-    which, rows = [], []
-    for run in runs.finished(outputs):
-        if (run.folder / FILE).is_file():
-            config, learnt = run.config, run.metrics["train_accuracy"]
-            start = config.attention_start if config.attention != "none" else ""
-            which.append((runs.data_name(run.metrics), config.backbone, config.attention, start, config.seed))
-            rows.append({"training accuracy": "" if learnt is None else f"{learnt:.3f}"} | in_words(read(run)))
-    index = pd.MultiIndex.from_tuples(which, names=["data", "backbone", "attention", "start", "seed"])
-    return pd.DataFrame(rows, index, ["training accuracy", *NAMES.values()])
+    rows = [_row(run) for run in runs.finished(outputs) if (run.folder / FILE).is_file()]
+    columns = ["runs", LEARNT, *NAMES.values()]
+    if not rows:
+        return pd.DataFrame(columns=columns)
+    table = pd.DataFrame(rows).astype(dict.fromkeys([LEARNT, *NAMES], float))
+    by_seed = table.groupby([*WHICH, "hash"])
+    means = by_seed[[LEARNT, *NAMES]].mean()
+    words = pd.DataFrame([in_words(values) for values in means.to_dict("records")], means.index)
+    return words.assign(runs=by_seed.size()).droplevel("hash")[columns]
+
+
+def _row(run):
+    """What was measured, what tells the run's configuration, and a name that runs of several seeds have in common."""
+    config = run.config
+    start = config.attention_start if config.attention != "none" else ""
+    key = runs.data_name(run.metrics), config.training_images, config.backbone, config.attention, start
+    hashed = type(config)(**config.to_dict() | {"seed": 0}).run_id
+    learnt = {"hash": hashed, LEARNT: run.metrics["train_accuracy"]}
+    return dict(zip(WHICH, key, strict=True)) | learnt | read(run)
 
 
 def in_words(found):
-    """The values of :func:`measure` by their names in tables, as text."""
+    """The values of :func:`measure`, and the accuracy if it is there, by their names in tables, as text."""
+    digits = {LEARNT: 3, "largest_weight": 2}
     return {
-        title: "" if found[name] is None else f"{found[name]:.{2 if name == 'largest_weight' else 1}f}"
-        for name, title in NAMES.items()
+        NAMES.get(name, name): "" if pd.isna(value) else f"{value:.{digits.get(name, 1)}f}"
+        for name, value in found.items()
+        if name in (LEARNT, *NAMES)
     }

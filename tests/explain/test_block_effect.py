@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
+from made_runs import write_run
 
 from gaaplib.cli import main
 from gaaplib.explain import block_effect, heatmaps
@@ -67,8 +68,8 @@ def test_the_command_prints_what_it_writes(own, cache, monkeypatch):
     assert 1 <= found["directions_after"] <= 5
     assert lines == [f"{title}: {value}" for title, value in block_effect.in_words(found).items()]
     table = block_effect.of_runs(own.folder.parents[1])
-    assert list(table.index) == [("synthetic-market1501", "resnet18", "class", "random", 0)]
-    assert table["length of what is added"].item() == f"{found['added']:.1f}"
+    assert list(table.index) == [("synthetic-market1501", "split", "resnet18", "class", "random")]
+    assert table["runs"].item() == 1 and table["length of what is added"].item() == f"{found['added']:.1f}"
 
 
 def test_without_attention_nothing_is_added_and_there_is_no_weight(plain, cache):
@@ -78,6 +79,22 @@ def test_without_attention_nothing_is_added_and_there_is_no_weight(plain, cache)
         (plain.folder / block_effect.FILE).unlink()
     assert found["added"] == 0 and found["directions_before"] == found["directions_after"] > 0
     assert found["largest_weight"] is None and block_effect.in_words(found)["largest attention weight"] == ""
+
+
+def test_seeds_are_averaged_and_other_settings_are_not(tmp_path):
+    values = {"images": 3, "before": 2.0, "added": 1.0, "directions_before": 3.0, "directions_after": 2.0}
+    cases = [({"seed": 0}, 1.0), ({"seed": 1}, 3.0), ({"pooling": "max"}, 5.0), ({"attention": "none"}, 0.0)]
+    for settings, added in cases:
+        run = write_run(tmp_path, [0.5], **settings)
+        weight = None if "attention" in settings else 0.75
+        (run.folder / block_effect.FILE).write_text(json.dumps(values | {"added": added, "largest_weight": weight}))
+    table = block_effect.of_runs(tmp_path)
+    columns = ["attention", "runs", "training accuracy", "length of what is added", "largest attention weight"]
+    assert sorted(table.reset_index()[columns].itertuples(index=False, name=None)) == [
+        ("class", 1, "", "5.0", "0.75"),
+        ("class", 2, "", "2.0", "0.75"),
+        ("none", 1, "", "0.0", ""),
+    ]
 
 
 def test_a_file_that_is_missing_or_damaged_is_refused(own, tmp_path):
