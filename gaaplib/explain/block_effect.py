@@ -57,7 +57,8 @@ def measure(run, count=COUNT, *, outputs=None):
           1/N, if all N positions weigh the same, to 1. None for a block without a softmax.
 
     Raises:
-        ValueError: the images are not those that the run was scored on, or its method has no attention layer.
+        ValueError: the images are not those that the run was scored on, its method has no attention layer, or its
+            features are not finite.
     """
     data = load_data(run.config, outputs=outputs)
     check_images(run, data)
@@ -65,6 +66,8 @@ def measure(run, count=COUNT, *, outputs=None):
     rows = queries[np.linspace(0, len(queries) - 1, min(count, len(queries))).round().astype(int)]
     model = run.model()
     before, after, largest = heatmaps.around_attention(model, data.inputs[rows])
+    if not np.isfinite(after).all():
+        raise ValueError(f"{run.folder.name}: its features are not finite, so its block cannot be measured")
     has_softmax = isinstance(model.get_layer("attention"), CrossFeatureAttention)
     found = {
         "images": len(rows),

@@ -65,7 +65,7 @@ def of_twin():
 
 
 def gentle(study, backbones=None):
-    """Return the runs of Table I with a block that starts as the identity: with a random start, deep ones hardly learn.
+    """Return the runs of Table I with a block that starts as the identity, with which deep networks learn sooner.
 
     Args:
         study: a :class:`gaaplib.paper.plan.Plan`, such as that of :func:`photographs`.

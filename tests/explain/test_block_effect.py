@@ -78,6 +78,14 @@ def test_the_command_prints_what_it_writes(own, cache, monkeypatch):
     assert table["runs"].item() == 1 and table["length of what is added"].item() == f"{found['added']:.1f}"
 
 
+def test_features_that_are_not_finite_are_refused_and_nothing_is_written(own, cache, monkeypatch):
+    broken = np.full((4, 8), np.nan, "float32")
+    monkeypatch.setattr(heatmaps, "around_attention", lambda *_: (broken, broken, broken[:, 0]))
+    with pytest.raises(ValueError, match="features are not finite"):
+        block_effect.measure(own, 4, outputs=cache)
+    assert not (own.folder / block_effect.FILE).exists()
+
+
 def test_without_attention_nothing_is_added_and_there_is_no_weight(plain, cache):
     try:
         found = block_effect.measure(plain, 4, outputs=cache)
