@@ -111,11 +111,9 @@ def around_attention(model, images, batch_size=64):
     images = _checked_images(model, images, "images")
     before, after, largest = [], [], []
     for start in range(0, len(images), batch_size):
-        batch = inputs.as_arrays(images[start : start + batch_size], network.lower)
-        outputs = network.predict_on_batch(batch)
-        maps = _as_list(network.lower.predict_on_batch(batch))[0]
-        before.append(maps.astype("float32").mean(axis=(1, 2)))
-        after.append(outputs["features"].mean(axis=(1, 2)))
+        outputs = network.predict_on_batch(inputs.as_arrays(images[start : start + batch_size], network.lower))
+        before.append(outputs["entered"])
+        after.append(outputs["left"])
         largest.append(outputs["matrix"].max(axis=2).mean(axis=1))
     return tuple(map(np.concatenate, (before, after, largest)))
 
@@ -193,11 +191,16 @@ class _Network(keras.Model):
         self.shape = tuple(self.map.shape[1:3])
 
     def call(self, images):
-        """(batch, height, width, 3) -> matrix (batch, N, N), features (batch, rows, columns, channels), outputs."""
+        """(batch, height, width, 3) -> matrix (batch, N, N), features (batch, rows, columns, channels), outputs.
+
+        ``entered`` and ``left`` (batch, channels) are the means over the positions before the attention and after it.
+        """
         maps, *beside = _as_list(self.lower(images, training=False))
         matrix = self.attention.attention_map(maps)
         features = ops.cast(self.attention(maps, training=False), "float32")
         found = {"matrix": ops.cast(matrix, "float32"), "features": features, "beside": beside}
+        means = {"entered": ops.cast(maps, "float32"), "left": features}
+        found |= {name: ops.mean(values, axis=(1, 2)) for name, values in means.items()}
         return found | self.head(features, beside)
 
     def head(self, features, beside):
